@@ -1,0 +1,95 @@
+"""What can be refused, and how the refusal reads.
+
+Each error takes the facts and builds one sentence of what is wrong and one of what to do.
+
+    JobError
+    ├── InvalidInput          a parameter that can't be used
+    ├── NotAllowed            the allowlist refuses the command
+    ├── JobNotFound           no such job id
+    ├── JobNotRunning         input for a job that has ended
+    ├── TooManyJobs           the session's limit of running jobs is reached
+    ├── HumanHolds            a person holds the job's keys
+    ├── StoreError            the state folder can't be used
+    └── TmuxError             tmux refused or could not be reached
+        └── TmuxMissing       tmux is not installed, or is too old
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class JobError(Exception):
+    """Base of every refusal; its text is what the agent or the person reads."""
+
+
+class InvalidInput(JobError):
+    """A parameter has a value that can't be used."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}. {remedy}.")
+
+
+class NotAllowed(JobError):
+    """The command has a part that no allowed pattern matches."""
+
+    def __init__(self, why: str, patterns: Sequence[str]) -> None:
+        super().__init__(
+            f"Command not allowed: {why}. Use simple commands that match one of: {', '.join(patterns)}"
+        )
+
+
+class JobNotFound(JobError):
+    """No job has this id."""
+
+    def __init__(self, job_id: str) -> None:
+        shown = job_id if len(job_id) <= 40 else job_id[:40] + "…"
+        super().__init__(f"Job {shown!r} not found. Call list to see the jobs.")
+
+
+class JobNotRunning(JobError):
+    """Input was meant for a job that has ended."""
+
+    def __init__(self, job_id: str, status: str) -> None:
+        super().__init__(
+            f"Job {job_id!r} is not running ({status}). Call output to read what it printed, "
+            "or execute to start it again."
+        )
+
+
+class TooManyJobs(JobError):
+    """The limit of running jobs is reached."""
+
+    def __init__(self, running: int, limit: int) -> None:
+        super().__init__(
+            f"{running} jobs are running and the limit is {limit}. "
+            "Wait for one or kill one (call list), or raise MCP_BG_MAX_JOBS."
+        )
+
+
+class HumanHolds(JobError):
+    """A person holds the keys of the job."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"A person holds job {job_id!r}, nothing was sent. "
+            "Call wait with until=handback to go on when they hand it back."
+        )
+
+
+class StoreError(JobError):
+    """The state folder can't be read or written."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}. Check the state folder (MCP_BG_STATE_DIR).")
+
+
+class TmuxError(JobError):
+    """tmux refused a command or could not be reached."""
+
+    def __init__(self, problem: str, remedy: str = "Try again; if it persists run `tmux kill-server`") -> None:
+        super().__init__(f"{problem}. {remedy}.")
+
+
+class TmuxMissing(TmuxError):
+    """tmux is not installed, or is older than 3.2."""
