@@ -34,9 +34,7 @@ class NotAllowed(JobError):
     """The command has a part that no allowed pattern matches."""
 
     def __init__(self, why: str, patterns: Sequence[str]) -> None:
-        super().__init__(
-            f"Command not allowed: {why}. Use simple commands that match one of: {', '.join(patterns)}"
-        )
+        super().__init__(f"Command not allowed: {why}. Use simple commands that match one of: {', '.join(patterns)}")
 
 
 class JobNotFound(JobError):

@@ -1,0 +1,125 @@
+"""The answers of the tools: the contract's fields, without those that have nothing to say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TypedDict
+
+from .models import EndedJob, Job, signal_name, status_of, timestamp
+from .pages import Page
+from .service import JobManager, Listing
+from .tmux import Screen
+from .waiting import Outcome
+
+Fields = dict[str, object]
+
+
+class Ending(TypedDict, total=False):
+    """How a job ended."""
+
+    exit_code: int
+    signal: str
+
+
+def ending(job: Job) -> Ending:
+    """The exit code, or the signal that ended the main process."""
+    found: Ending = {}
+    if isinstance(job, EndedJob):
+        if job.end.code is not None:
+            found["exit_code"] = job.end.code
+        if job.end.signal is not None:
+            found["signal"] = signal_name(job.end.signal)
+    return found
+
+
+def without_absent(fields: Mapping[str, object]) -> Fields:
+    return {name: value for name, value in fields.items() if value is not None and value != ""}
+
+
+def listed(job: Job) -> Fields:
+    """One job of a list."""
+    return without_absent(
+        {
+            "job_id": job.spec.job_id,
+            "name": job.spec.name,
+            "status": status_of(job),
+            "command": job.spec.summary,
+            "started": timestamp(job.spec.started),
+            **ending(job),
+            "client": job.spec.client,
+        }
+    )
+
+
+def listing(found: Listing) -> Fields:
+    fields: Fields = {"jobs": [listed(job) for job in found.jobs]}
+    if found.unreadable:
+        fields["unreadable"] = found.unreadable
+    return fields
+
+
+def full_status(manager: JobManager, job: Job) -> Fields:
+    """All that is known of a job, from its files and the kernel."""
+    fields: Fields = {
+        "job_id": job.spec.job_id,
+        "name": job.spec.name,
+        "status": status_of(job),
+        "command": manager.command(job.spec.job_id),
+        "cwd": job.spec.cwd,
+        "started": timestamp(job.spec.started),
+        "awaiting_input": manager.awaiting(job),
+        "attach": manager.attach_command(job),
+        "log": str(manager.log_folder(job)),
+        **ending(job),
+    }
+    if job.run is not None:
+        fields["pid"] = job.run.pid
+    if isinstance(job, EndedJob):
+        fields["reason"] = job.end.reason
+        fields["ended"] = timestamp(job.end.ended)
+        fields["duration"] = job.end.duration
+        fields["cpu_seconds"] = job.end.cpu
+        fields["peak_memory_bytes"] = job.end.peak_memory
+        fields["survivors"] = job.end.survivors or None
+    else:
+        fields["duration"] = time.monotonic() - job.spec.started_monotonic
+    for name in ("duration", "cpu_seconds"):
+        value = fields.get(name)
+        if isinstance(value, float):
+            fields[name] = round(value, 3)
+    return without_absent(fields)
+
+
+def page(found: Page, job: Job) -> Fields:
+    """Output; stdout and stderr are always there, so that nobody has to ask whether they are."""
+    fields: Fields = {
+        "stdout": found.stdout,
+        "stderr": found.stderr,
+        "cursor": found.cursor,
+        "status": status_of(job),
+    }
+    if found.truncated:
+        fields["truncated"] = True
+    if found.dropped_bytes:
+        fields["dropped_bytes"] = found.dropped_bytes
+    return fields
+
+
+def outcome(found: Outcome) -> Fields:
+    """What a wait ended with."""
+    fields = page(found.page, found.job)
+    fields["reason"] = found.reason
+    if found.awaiting:
+        fields["awaiting_input"] = found.awaiting
+    return {**fields, **ending(found.job)}
+
+
+def screen(found: Screen) -> Fields:
+    return {
+        "screen": found.text,
+        "cursor": {"row": found.row, "column": found.column},
+        "rows": found.rows,
+        "columns": found.columns,
+        "alternate": found.alternate,
+    }

@@ -1,0 +1,133 @@
+"""The log of one job: what its window prints, byte for byte, in segment files.
+
+Runs at the other end of `tmux pipe-pane`, as `python -I -S logwriter.py JOB_DIR`, on the standard library alone.
+
+Promises: it goes on reading whatever the disk does, since tmux has no back-pressure and would grow; a segment's
+name is the offset of its first byte among all that the job ever printed; once the job's end mark has come, every
+byte before it is in the files and the lock is free.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+
+CHUNK = 1 << 17
+# A torn end mark is held back until the rest of it comes; anything else goes to disk at once.
+END_MARK = b"\x1b]7717;end;%s\x1b\\"
+# Eight segments and the one in the making: what is dropped at a time is at most an eighth of the limit.
+SEGMENTS = 8
+MIN_SEGMENT = 512
+MAX_SEGMENT = 8 << 20
+RESTARTED = b"\r\n[log interrupted here: some output may be missing]\r\n"
+
+
+class SegmentLog:
+    """Appends bytes to the segments of one folder and drops the oldest past `limit` bytes."""
+
+    def __init__(self, folder: str, limit: int) -> None:
+        self.folder = folder
+        self.limit = limit
+        self.segment_size = min(max(limit // SEGMENTS, MIN_SEGMENT), MAX_SEGMENT)
+        self.kept: list[tuple[int, int]] = []  # (offset of the first byte, bytes on disk), oldest first
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".log"):
+                self.kept.append((int(name[:-4]), os.stat(os.path.join(folder, name)).st_size))
+        self.end = sum(self.kept[-1]) if self.kept else 0
+        self.fd = -1
+
+    def append(self, data: bytes) -> None:
+        """Write `data`; on a disk error its bytes are counted and lost, and the next segment starts behind them."""
+        view = memoryview(data)
+        while view:
+            if self.fd < 0 or self.kept[-1][1] >= self.segment_size:
+                try:
+                    self.start_segment()
+                except OSError:
+                    self.end += len(view)
+                    return
+            start, size = self.kept[-1]
+            part = view[: self.segment_size - size]
+            try:
+                written = os.write(self.fd, part)
+            except OSError:
+                self.end += len(view)
+                self.close()
+                return
+            self.kept[-1] = (start, size + written)
+            self.end += written
+            view = view[written:]
+            self.drop_oldest()
+
+    def start_segment(self) -> None:
+        """Open the segment that begins at the present end."""
+        self.close()
+        path = os.path.join(self.folder, f"{self.end:020d}.log")
+        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if not self.kept or self.kept[-1][0] != self.end:
+            self.kept.append((self.end, 0))
+
+    def drop_oldest(self) -> None:
+        """Remove whole segments until at most `limit` bytes are kept."""
+        total = sum(size for _, size in self.kept)
+        while total > self.limit and len(self.kept) > 1:
+            start, size = self.kept.pop(0)
+            total -= size
+            try:
+                os.unlink(os.path.join(self.folder, f"{start:020d}.log"))
+            except OSError:
+                continue
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def held_back(data: bytes, mark: bytes) -> int:
+    """How many bytes at the end of `data` may be the beginning of `mark`."""
+    start = data.rfind(b"\x1b", max(0, len(data) - len(mark) + 1))
+    while start >= 0:
+        if mark.startswith(data[start:]):
+            return len(data) - start
+        start = data.rfind(b"\x1b", max(0, len(data) - len(mark) + 1), start)
+    return 0
+
+
+def copy_until_mark(source: int, log: SegmentLog, mark: bytes) -> bool:
+    """Append all that `source` gives to `log`, up to `mark` or the end; True where the mark came."""
+    pending = b""
+    while True:
+        chunk = os.read(source, CHUNK)
+        data = pending + chunk if pending else chunk
+        found = data.find(mark)
+        if found >= 0:
+            log.append(data[:found])
+            return True
+        if not chunk:
+            log.append(data)
+            return False
+        keep = held_back(data, mark)
+        pending = data[len(data) - keep :] if keep else b""
+        log.append(data[: len(data) - keep] if keep else data)
+
+
+def main() -> None:
+    os.umask(0o077)
+    job = sys.argv[1]
+    lock = os.open(os.path.join(job, "logwriter.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with open(os.path.join(job, "launch"), "rb") as file:
+        launch = dict(item.split(b"=", 1) for item in file.read().split(b"\0") if item)
+    log = SegmentLog(os.path.join(job, "log"), int(launch[b"log_limit"]))
+    if log.kept:
+        log.append(RESTARTED)
+    else:
+        log.start_segment()  # the runner takes the first segment as the sign that logging has begun
+    copy_until_mark(0, log, END_MARK % launch[b"nonce"])
+    log.close()
+
+
+if __name__ == "__main__":
+    main()

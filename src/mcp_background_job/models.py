@@ -1,0 +1,113 @@
+"""The facts of a job, as they lie on disk: its specification, its run, its end.
+
+A running job has no end and an ended one has its cause, so that neither can be written wrongly.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+RECORD_VERSION = 1
+LISTED_COMMAND = 200  # characters of a command that a list shows
+
+Status = Literal["running", "completed", "failed", "killed"]
+Cause = Literal["exit", "kill", "window_closed", "timeout", "lost"]
+Reason = Literal["exit", "signal", "kill", "window_closed", "timeout", "lost"]
+
+
+class Record(BaseModel):
+    """Base of what is read from disk: unknown fields of a newer version are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Spec(Record):
+    """What was asked for; written once, before the window exists."""
+
+    version: int = RECORD_VERSION
+    job_id: str
+    name: str
+    summary: str  # the command's first LISTED_COMMAND characters, with … where there are more
+    cwd: str
+    started: float  # seconds since the epoch
+    started_monotonic: float  # seconds on this boot's monotonic clock
+    timeout: float | None = None  # seconds
+    separate_stderr: bool = False
+    nonce: str
+    socket: str  # the tmux socket's path, empty for the default one
+    client: str = ""  # the MCP client that asked for it
+
+
+class Run(Record):
+    """Which processes and which terminal the job has; written by the runner."""
+
+    runner: int
+    pid: int
+    tty: str
+    pane: str
+    socket: str
+
+
+class End(Record):
+    """The exit record; written by the runner, or by whoever finds that it can't do so any more."""
+
+    cause: Cause
+    code: int | None = None
+    signal: int | None = None
+    ended: float  # seconds since the epoch
+    duration: float | None = None  # seconds
+    cpu: float | None = None  # seconds of all the job's processes that were waited for
+    peak_memory: int | None = None  # bytes of the largest process
+    survivors: list[int] = []
+
+    @property
+    def status(self) -> Status:
+        if self.cause != "exit":
+            return "killed"
+        return "completed" if self.code == 0 else "failed"
+
+    @property
+    def reason(self) -> Reason:
+        return "signal" if self.cause == "exit" and self.signal is not None else self.cause
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A job whose runner lives, or is about to."""
+
+    spec: Spec
+    run: Run | None  # None until the runner has started the command
+
+
+@dataclass(frozen=True)
+class EndedJob:
+    """A job that will not change any more."""
+
+    spec: Spec
+    run: Run | None
+    end: End
+
+
+Job = RunningJob | EndedJob
+
+
+def status_of(job: Job) -> Status:
+    return job.end.status if isinstance(job, EndedJob) else "running"
+
+
+def timestamp(seconds: float) -> str:
+    """UTC, ISO-8601, with Z, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def signal_name(number: int) -> str:
+    """`TERM` for 15; the number itself where it has no name."""
+    try:
+        return signal.Signals(number).name.removeprefix("SIG")
+    except ValueError:
+        return f"RT{number}" if number > 31 else str(number)

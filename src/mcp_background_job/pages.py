@@ -1,0 +1,308 @@
+"""From a log's bytes to what an agent reads: a page, head and tail, the last lines, matching lines.
+
+Every function reads a bounded part of the log, except `grep`, which goes through it block by block.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import regex
+
+from .errors import InvalidInput
+from .log import Log
+from .render import render, split_point
+
+DEFAULT_CHARS = 40_000
+MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
+SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
+FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
+GREP_BLOCK = 1 << 20
+GREP_SECONDS = 10.0  # for all of one search
+MATCH_SECONDS = 2.0  # for one block of it: what takes longer is a pattern that runs away
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rendered output; `cursor` is the offset behind the last byte of it."""
+
+    stdout: str
+    stderr: str
+    cursor: int
+    truncated: bool = False
+    dropped_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.stdout) + len(self.stderr)
+
+
+class Reader:
+    """Reads one job's log as text; `nonce` tells its stderr marks from anything the job prints itself."""
+
+    def __init__(self, log: Log, nonce: str, separate_stderr: bool) -> None:
+        self.log = log
+        self.separate = separate_stderr
+        self.err_mark = f"\x1b]7717;err;{nonce}\x1b\\".encode()
+        self.out_mark = f"\x1b]7717;out;{nonce}\x1b\\".encode()
+
+    # -- bytes to text --------------------------------------------------------------------------------------
+
+    def text(self, start: int, data: bytes) -> tuple[str, str]:
+        """`data`, which begins at offset `start`, as stdout and stderr."""
+        if not self.separate:
+            return render(data), ""
+        out, err = self.split_streams(data, self.begins_in_stderr(start))
+        return render(out), render(err)
+
+    def begins_in_stderr(self, start: int) -> bool:
+        before = self.log.read(max(self.log.start, start - FRAME_LOOKBACK), start)
+        return before.rfind(self.err_mark) > before.rfind(self.out_mark)
+
+    def split_streams(self, data: bytes, in_stderr: bool) -> tuple[bytes, bytes]:
+        """The bytes outside and inside of the marks."""
+        streams: tuple[list[bytes], list[bytes]] = ([], [])
+        position = 0
+        while position < len(data):
+            mark = self.out_mark if in_stderr else self.err_mark
+            found = data.find(mark, position)
+            stop = len(data) if found < 0 else found
+            streams[in_stderr].append(data[position:stop])
+            position = stop + len(mark)
+            in_stderr = not in_stderr
+        return b"".join(streams[0]), b"".join(streams[1])
+
+    # -- pages ----------------------------------------------------------------------------------------------
+
+    def page(self, since: int, max_chars: int) -> Page:
+        """What was printed from offset `since` on, at most `max_chars` characters of it."""
+        start = min(max(since, self.log.start), max(self.log.end, since))
+        dropped = start - since
+        size = max_chars
+        low, best = 0, Page("", "", start, dropped_bytes=dropped)
+        high = self.log.end - start
+        while low < high:
+            size = min(max(size, low + 1), high, MAX_BLOCK)
+            page = self.cut(start, size, dropped)
+            if page.size > max_chars and size > 1:
+                high = size - 1
+                size = min(low + max((size - low) * max_chars // page.size, 1), high)
+                continue
+            best, low = page, size
+            if size >= min(high, MAX_BLOCK) or page.size > max_chars * 3 // 4:
+                break
+            size *= 3
+        if best.cursor == start and self.log.end > start:
+            best = self.smallest(start, dropped)
+        return best
+
+    def cut(self, start: int, size: int, dropped: int) -> Page:
+        """The page of at most `size` bytes from `start`, ended at a line's end where more comes."""
+        data = self.log.read(start, start + size)
+        missing = size - len(data)  # a hole that a full disk has left
+        more = start + size < self.log.end
+        length = split_point(data)
+        if more and not missing:
+            length = data.rfind(b"\n", 0, length) + 1 or length
+        whole = length == len(data)
+        out, err = self.text(start, data[:length])
+        if missing and whole:
+            out += f"[{missing} bytes were not logged here]\n"
+        cursor = start + length + (missing if whole else 0)
+        return Page(out, err, cursor, cursor < self.log.end, dropped + (missing if whole else 0))
+
+    def smallest(self, start: int, dropped: int) -> Page:
+        """A page that moves on though not one character fits, or the log ends within a sequence."""
+        for size in (16, 256, FRAME_LOOKBACK * 5):
+            page = self.cut(start, min(size, self.log.end - start), dropped)
+            if page.cursor > start:
+                return page
+        return Page("", "", start, dropped_bytes=dropped)
+
+    def whole(self, max_chars: int) -> Page:
+        """All that is kept, as `between` shows it."""
+        return self.between(0, max_chars)
+
+    def between(self, since: int, max_chars: int) -> Page:
+        """What was printed since `since`; if more than `max_chars`, its head and tail with a line between them."""
+        page = self.page(since, max_chars)
+        if not page.truncated:
+            return page
+        head = self.page(since, max(1, max_chars // 2))
+        tail_start, tail = self.last(max(1, max_chars - head.size), head.cursor)
+        left_out = max(0, tail_start - head.cursor)
+        note = f"[… {left_out} bytes left out: call output with since={head.cursor} to read them …]\n"
+        if head.stdout and not head.stdout.endswith("\n"):
+            note = "\n" + note
+        return Page(head.stdout + note + tail.stdout, head.stderr + tail.stderr, tail.cursor, True, head.dropped_bytes)
+
+    def last(self, max_chars: int, after: int) -> tuple[int, Page]:
+        """The end of the log, from `after` on, in at most `max_chars` characters, and where it begins."""
+        size = max(max_chars, 1)
+        while True:
+            start = max(after, self.line_start(max(self.log.start, self.log.end - size)))
+            page = self.to_end(start)
+            if page.size <= max_chars or size <= 1:
+                return start, page
+            size = min(size - 1, size * max_chars // page.size)
+
+    def line_start(self, offset: int) -> int:
+        """The first offset from `offset` on at which a line begins, if one does before the end."""
+        if offset <= self.log.start:
+            return self.log.start
+        ahead = self.log.read(offset - 1, min(self.log.end, offset + (64 << 10)))
+        found = ahead.find(b"\n")
+        return offset - 1 + found + 1 if 0 <= found < len(ahead) - 1 else offset
+
+    def to_end(self, start: int) -> Page:
+        data = self.log.read(start, self.log.end)
+        length = split_point(data)
+        out, err = self.text(start, data[:length])
+        return Page(out, err, self.log.end - (len(data) - length))
+
+    def tail(self, lines: int) -> Page:
+        """The last `lines` lines of each stream."""
+        size = max(8 << 10, lines * 256)
+        while True:
+            start = max(self.log.start, self.log.end - size)
+            data = self.log.read(start, self.log.end)
+            at_start = start == self.log.start
+            if at_start or data.count(b"\n") > lines + SCREEN_LINES or size >= MAX_BLOCK * 4:
+                first = self.line_start(start)
+                page = self.to_end(first)
+                if at_start or page.stdout.count("\n") > lines or size >= MAX_BLOCK * 4:
+                    return Page(last_lines(page.stdout, lines), last_lines(page.stderr, lines), page.cursor)
+            size *= 4
+
+    # -- search ---------------------------------------------------------------------------------------------
+
+    def blocks(self) -> Iterator[tuple[str, str]]:
+        """All that is kept, as text, in blocks that end at a line's end."""
+        position = self.log.start
+        while position < self.log.end:
+            data = self.log.read(position, position + GREP_BLOCK)
+            if not data:
+                return
+            length = split_point(data) or len(data)
+            if position + len(data) < self.log.end:
+                length = data.rfind(b"\n", 0, length) + 1 or length
+            yield self.text(position, data[:length])
+            position += length
+
+    def grep(self, pattern: str, context: int, max_chars: int) -> Page:
+        """The lines that `pattern` matches, numbered from the oldest kept one, with `context` lines around each.
+
+        Raises InvalidInput for a pattern that is none, or that takes too long on this output.
+        """
+        compiled = compile_pattern(pattern)
+        deadline = time.monotonic() + GREP_SECONDS
+        found = (Matches(context, max_chars), Matches(context, max_chars))
+        for texts in self.blocks():
+            for matches, text in zip(found, texts, strict=True):
+                if text:
+                    search_lines(matches, compiled, text, deadline)
+        out, err = found
+        return Page(out.text(), err.text(), self.log.end, out.left_out + err.left_out > 0, self.log.start)
+
+
+class Matches:
+    """Collects matching lines with their context, as grep -n -C shows them."""
+
+    def __init__(self, context: int, max_chars: int) -> None:
+        self.context = context
+        self.room = max_chars
+        self.shown: list[str] = []
+        self.before: deque[str] = deque(maxlen=context or None) if context else deque(maxlen=0)
+        self.line = 0
+        self.last_shown = 0
+        self.after = 0
+        self.left_out = 0
+
+    def add(self, text: str, match: bool) -> None:
+        """The next line of the output."""
+        self.line += 1
+        if match:
+            first = self.line - len(self.before)
+            if self.context and self.last_shown and first > self.last_shown + 1:
+                self.show("--")
+            for number, line in enumerate(self.before, first):
+                self.show(f"{number}-{line}")
+            self.before.clear()
+            self.show(f"{self.line}:{text}", counts=True)
+            self.last_shown = self.line
+            self.after = self.context
+        elif self.after:
+            self.show(f"{self.line}-{text}")
+            self.last_shown = self.line
+            self.after -= 1
+        elif self.context:
+            self.before.append(text)
+
+    def skip(self, lines: list[str]) -> None:
+        """Lines none of which matches."""
+        for text in lines[: self.after]:
+            self.add(text, False)
+            lines = lines[1:]
+        self.line += len(lines)
+        if self.context:
+            self.before.extend(lines[-self.context :])
+
+    def show(self, line: str, counts: bool = False) -> None:
+        if self.room < len(line) + 1:
+            self.room = 0
+            self.left_out += counts
+            return
+        self.room -= len(line) + 1
+        self.shown.append(line)
+
+    def text(self) -> str:
+        lines = list(self.shown)
+        if self.left_out:
+            lines.append(f"[… {self.left_out} more matching lines: narrow the pattern or raise max_chars …]")
+        return "".join(line + "\n" for line in lines)
+
+
+def search_lines(matches: Matches, pattern: regex.Pattern[str], text: str, deadline: float) -> None:
+    """Feed the lines of `text` to `matches`; lines between two matches are passed over in one go."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    budget = min(MATCH_SECONDS, deadline - time.monotonic())
+    began = time.monotonic()
+    quiet = 0
+    for number, line in enumerate(lines):
+        try:
+            hit = pattern.search(line, timeout=max(0.001, budget - (time.monotonic() - began))) is not None
+        except TimeoutError:
+            raise InvalidInput(
+                "The pattern takes too long on this output", "Use one without nested repeats such as (a+)+"
+            ) from None
+        if hit:
+            matches.skip(lines[quiet:number])
+            matches.add(line, True)
+            quiet = number + 1
+    matches.skip(lines[quiet:])
+
+
+def compile_pattern(pattern: str) -> regex.Pattern[str]:
+    """A Python regular expression, in the engine that can be stopped.
+
+    Raises InvalidInput.
+    """
+    try:
+        return regex.compile(pattern)
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise InvalidInput(f"{pattern[:80]!r} is no regular expression: {error}", "Give a Python regex") from None
+
+
+def last_lines(text: str, count: int) -> str:
+    """The last `count` lines of `text`."""
+    position = len(text) - text.endswith("\n")
+    for _ in range(count):
+        position = text.rfind("\n", 0, position)
+        if position < 0:
+            return text
+    return text[position + 1 :]

@@ -1,0 +1,194 @@
+"""Raw terminal bytes as text: what a person would read in the window.
+
+Rules that are not the terminal's own:
+
+- Tabs stay tabs in lines that no cursor motion touched; elsewhere they are the spaces that one sees.
+- Spaces at the end of a line stay where the program printed them once; where it printed over or erased a
+  line they are only its way to erase and go, except those left of the cursor (a prompt's).
+- An alternate screen is one line that says so.
+- Clearing the history (CSI 3 J, as `clear` sends it) is not obeyed: the agent may ask for what was printed
+  before.
+- Bytes that are no UTF-8 become U+FFFD, as in tmux since 3.5; tmux 3.3 leaves them out.
+- A chunk without any carriage return didn't come through a terminal: its newlines start new lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mcp_background_job.terminal import ALTERNATE_NOTE, Terminal
+
+__all__ = ["ALTERNATE_NOTE", "STRING_LIMIT", "ends_alternate", "render", "split_point"]
+
+STRING_LIMIT = 64 * 1024  # bytes; an OSC, DCS, APC, PM or SOS still open after so many is shown as text
+_CHUNK = 256 * 1024  # bytes taken apart at once, to bound the memory of doing so
+
+# OSC also ends with BEL, all with ST; CAN, SUB and any other escape sequence break them off.
+_STRINGS = re.compile(
+    rb"\x1b(?:\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\|[\x18\x1a]|(?=\x1b))"
+    rb"|[X^_k][^\x18\x1a\x1b]*(?:\x1b\\|[\x18\x1a]|(?=\x1b)))"
+)
+_OPEN_STRING = re.compile(rb"\x1b(?:\][^\x07\x18\x1a\x1b]*|[X^_k][^\x18\x1a\x1b]*)\x1b?\Z")
+_DCS_START = re.compile(rb"\x1bP[^\x18\x1a\x1b@-~]*[@-~]")
+_INCOMPLETE = re.compile(
+    rb"\x1b(?:[ -/]*|\[[^\x18\x1a\x1b@-~]*|P[^\x18\x1a\x1b@-~]*|\][^\x07\x18\x1a\x1b]*|[X^_k][^\x18\x1a\x1b]*)\Z"
+)
+# Colours, and modes that concern the keyboard, the mouse or the cursor's look.
+_SILENT = re.compile(rb"\x1b\[(?:[0-9;:]*m|\?(?:1|12|25|100[0-6]|1015|2004|2026)[hl])")
+_CHARSETS = re.compile(rb"\x1b[()]B")
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")
+_DROPPED = bytes([*range(8), *range(0x10, 0x18), 0x19, *range(0x1C, 0x20), 0x7F])
+# Starts with one set of characters, so that the search skips text fast.
+_CONTROL = re.compile(
+    "([\b\v-\x1b](?:(?<=\x1b)(?:"
+    "\\[[0-?]*[ -/]*[@-~]"
+    "|\\[[^\x18\x1a\x1b@-~]*(?:[@-~]|[\x18\x1a]|(?=\x1b)|\\Z)"
+    "|[ -/]*(?:[0-~]|\\Z)))?)"
+)
+_CONTROLS = "\x1b\r\b\v\f\x0e\x0f\x18\x1a"
+_ALTERNATE = re.compile(rb"\x1b\[\?(?:\d+;)*(?:1049|1047|47)(?:;\d+)*([hl])")
+_ABSOLUTE = re.compile(rb"\x1b\[\d*(?:;\d*)?[Hf]")
+
+
+def render(
+    data: bytes,
+    columns: int = 200,
+    rows: int = 50,
+    *,
+    continued: bool = False,
+    alternate: bool = False,
+) -> str:
+    """Fold raw terminal bytes, as pipe-pane logs them, into the text that a person would read.
+
+    columns, rows: the window's size. continued: data starts inside a log, so the cursor may go up over
+    rows that are not in data. alternate: a full-screen program was running where data starts.
+    """
+    terminal = Terminal(columns, rows, continued, alternate)
+    if b"\r" not in data:
+        data = data.replace(b"\n", b"\r\n")
+    if b"\x1b" in data:
+        data = _strip_strings(data)
+        if continued and not alternate:
+            data = _strip_alternate_end(data)
+    for chunk in _chunks(data):
+        _feed(terminal, chunk)
+    return terminal.text()
+
+
+def split_point(data: bytes) -> int:
+    """Length of the longest prefix of data that ends neither inside a UTF-8 sequence nor inside an escape
+    sequence: where a page of a log can end and the next one start.
+
+    It can be 0: then read on. An OSC, DCS, APC, PM or SOS longer than STRING_LIMIT counts as text.
+    """
+    end = len(data)
+    start = max(0, end - STRING_LIMIT)
+    dcs = data.rfind(b"\x1bP", start)
+    if dcs >= 0 and _DCS_START.match(data, dcs) and data.find(b"\x1b\\", dcs) < 0:
+        end = dcs
+    while (escape := data.rfind(b"\x1b", start, end)) >= 0 and _INCOMPLETE.match(data[escape:end]):
+        end = escape
+    for back in range(1, min(3, end) + 1):
+        byte = data[end - back]
+        if byte & 0xC0 != 0x80:
+            length = 4 if 0xF0 <= byte <= 0xF4 else 3 if 0xE0 <= byte <= 0xEF else 2 if 0xC2 <= byte <= 0xDF else 1
+            if length > back:
+                end -= back
+            break
+    return end
+
+
+def ends_alternate(data: bytes, before: bool = False) -> bool:
+    """Whether a full-screen program is running at the end of data, if one was `before` it or not."""
+    last = None
+    if b"\x1b[?" in data:
+        for last in _ALTERNATE.finditer(data):
+            pass
+    return before if last is None else last[1] == b"h"
+
+
+def _strip_strings(data: bytes) -> bytes:
+    """Without OSC, DCS, APC, PM and SOS; one that is still open at the end goes too, up to STRING_LIMIT."""
+    if b"\x1bP" in data:
+        data = b"".join(_outside_dcs(data))
+    data = _STRINGS.sub(b"", data)
+    tail = data.rfind(b"\x1b", max(0, len(data) - STRING_LIMIT), len(data) - 1)
+    if tail >= 0 and _OPEN_STRING.match(data[tail:]):
+        data = data[:tail]
+    return data
+
+
+def _outside_dcs(data: bytes) -> Iterator[bytes]:
+    position = 0
+    while match := _DCS_START.search(data, position):
+        end = data.find(b"\x1b\\", match.end())
+        if end < 0:
+            if len(data) - match.start() <= STRING_LIMIT:
+                yield data[position : match.start()]
+                return
+            break
+        yield data[position : match.start()]
+        position = end + 2
+    yield data[position:]
+
+
+def _strip_alternate_end(data: bytes) -> bytes:
+    """Where the first switch of screens is back to the main one, what stands before it was drawn on the
+    other, if it places the cursor as only full-screen programs do; many programs switch back needlessly."""
+    first = _ALTERNATE.search(data)
+    if first and first[1] == b"l" and _ABSOLUTE.search(data, 0, first.start()):
+        return b"\x1b[?1049h" + data[first.start() :]
+    return data
+
+
+def _chunks(data: bytes) -> Iterator[bytes]:
+    if len(data) <= _CHUNK:
+        yield data
+        return
+    position = 0
+    while position < len(data):
+        chunk = data[position : position + _CHUNK]
+        if position + len(chunk) < len(data):
+            # Cut behind a newline, or else where no sequence is open.
+            cut = chunk.rfind(b"\n") + 1 or split_point(chunk) or len(chunk)
+            chunk = chunk[:cut]
+        yield chunk
+        position += len(chunk)
+
+
+def _feed(terminal: Terminal, chunk: bytes) -> None:
+    if b"\x1b" in chunk:
+        chunk = _SILENT.sub(b"", chunk)
+        if not any(terminal.drawing) and b"\x1b(0" not in chunk and b"\x1b)0" not in chunk:
+            chunk = _CHARSETS.sub(b"", chunk).translate(None, b"\x0e\x0f")
+    if b"\xc2" in chunk:
+        chunk = _C1.sub(b"", chunk)
+    chunk = chunk.translate(None, _DROPPED).replace(b"\r\r\n", b"\r\n")
+    # From here on "\n" starts a new line, and "\v" is the line feed alone that raw mode sends.
+    newlines = chunk.count(b"\n")
+    if newlines:
+        if chunk.count(b"\r\n") == newlines:
+            chunk = chunk.replace(b"\r\n", b"\n")
+        else:
+            chunk = chunk.replace(b"\r\n", b"\0").replace(b"\n", b"\v").replace(b"\0", b"\n")
+    text = chunk.decode(errors="replace")
+    if not any(control in text for control in _CONTROLS) and not terminal.alternate:
+        terminal.write(text)
+        return
+    pieces = _CONTROL.split(text)
+    for piece, control in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
+        if terminal.alternate:
+            if control[:3] == "\x1b[?":
+                terminal.obey(control)
+            continue
+        if piece:
+            if "\n" in piece or "\t" in piece:
+                terminal.write(piece)
+            else:
+                terminal.put(piece)
+        if control:
+            if control[-1] == "b" and control[1:2] == "[" and piece:
+                terminal.repeat(piece[-1], control)
+            else:
+                terminal.obey(control)

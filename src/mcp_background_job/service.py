@@ -1,0 +1,423 @@
+"""JobManager: the verbs. What it knows lies in job folders and in tmux, so any number of them see the same jobs.
+
+Reads touch files only. Every wait is bounded, and a cancelled caller leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from . import logwriter, runner
+from .config import JOB_VARIABLE, BackgroundJobConfig
+from .errors import InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, StoreError
+from .keyboard import type_into
+from .models import (
+    LISTED_COMMAND,
+    EndedJob,
+    Job,
+    RunningJob,
+    Spec,
+    signal_name,
+    status_of,
+)
+from .pages import DEFAULT_CHARS, Page, Reader
+from .policy import check_command
+from .store import JobStore
+from .tmux import COLUMNS, ROWS, Screen, Tmux, pipe_command
+from .waiting import Outcome, Watch, wait_for
+
+GRACE = 5.0  # seconds between the signal and KILL
+KILL_LIMIT = GRACE + runner.KILL_PATIENCE + 10.0  # seconds until an unanswered kill is an error
+MAX_COMMAND = 1_000_000  # bytes
+MAX_WAIT = 50.0  # seconds: clients built on the TypeScript SDK give up a call after 60
+SWEEP_EVERY = 5.0  # seconds between two looks for windows to close and records to remove
+NOT_ENDING = {"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"}
+NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
+PLAIN = {"PAGER": "cat", "GIT_PAGER": "cat"}  # a pager would wait for a person
+
+
+Progress = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A job that was started, and where to look at it."""
+
+    job_id: str
+    attach: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Jobs, newest first, and the folders whose record can't be read."""
+
+    jobs: list[Job]
+    unreadable: list[str]
+
+
+class JobManager:
+    """All that agents and people can ask for."""
+
+    def __init__(self, config: BackgroundJobConfig) -> None:
+        self.config = config
+        self.store = JobStore(config.state_dir, config.session_name)
+        self.tmux = Tmux(config, self.store.folder)
+        self._panes: dict[str, str] = {}
+        self._swept = 0.0
+
+    # -- starting -------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        command: str,
+        name: str = "",
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        separate_stderr: bool = False,
+        client: str = "",
+    ) -> Started:
+        """Start `command` in a window of its own.
+
+        Raises InvalidInput, NotAllowed, TooManyJobs, StoreError or TmuxError; then no trace of it is left.
+        """
+        data = self.check(command, env)
+        folder = self.working_folder(cwd)
+        tmux = self.tmux.binary()
+        self.store.open()
+        job_id = self.store.new_id()
+        spec = Spec(
+            job_id=job_id,
+            name=clean_name(name) or clean_name(command)[:40],
+            summary=command if len(command) <= LISTED_COMMAND else command[:LISTED_COMMAND] + "…",
+            cwd=folder,
+            started=time.time(),
+            started_monotonic=time.monotonic(),
+            timeout=timeout if timeout is not None else self.config.default_job_timeout,
+            separate_stderr=separate_stderr,
+            nonce=os.urandom(4).hex(),
+            socket="",
+            client=client,
+        )
+        job_folder = self.store.folder / job_id
+        pipe = pipe_command([sys.executable, "-I", "-S", logwriter.__file__, str(job_folder)])
+        launch = {
+            "cwd": folder,
+            "shell": job_shell(),
+            "timeout": "" if spec.timeout is None else str(spec.timeout),
+            "grace": str(GRACE),
+            "umask": f"{current_umask():o}",
+            "rows": str(ROWS),
+            "columns": str(COLUMNS),
+            "separate_stderr": "1" if separate_stderr else "0",
+            "nonce": spec.nonce,
+            "log_limit": str(self.config.max_output_size_bytes),
+            "tmux": tmux,
+            "pipe": pipe,
+        }
+        environment = job_environment(env or {}, job_id)
+        self.store.create(spec, data, environment, launch, self.config.max_concurrent_jobs)
+        try:
+            argv = [sys.executable, "-I", "-S", runner.__file__, str(job_folder)]
+            window = self.tmux.open_window(job_id, spec.name, argv, pipe)
+        except BaseException:
+            self.store.discard(job_id)
+            raise
+        self._panes[job_id] = window.pane
+        return Started(job_id, self.tmux.attach_command(window.pane))
+
+    def check(self, command: str, env: Mapping[str, str] | None) -> bytes:
+        """The command's bytes, if it may run.
+
+        Raises InvalidInput or NotAllowed.
+        """
+        try:
+            data = command.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput("The command is not valid Unicode", "Send it as plain text") from None
+        if not command.strip():
+            raise InvalidInput("The command is empty", "Give the shell command to run")
+        if "\0" in command:
+            raise InvalidInput("The command has a NUL character", "Remove it: no shell can read one")
+        if len(data) > MAX_COMMAND:
+            raise InvalidInput(
+                f"The command has {len(data)} bytes, at most {MAX_COMMAND} are taken",
+                "Write it to a file and run that",
+            )
+        patterns = self.config.allowed_command_patterns
+        if patterns:
+            check_command(command, patterns)
+            if env:
+                # PATH, LD_PRELOAD or BASH_ENV would let an allowed name run anything.
+                raise NotAllowed("env can't be set", [pattern.pattern for pattern in patterns])
+        for key, value in (env or {}).items():
+            if not key or "=" in key or "\0" in key + value:
+                raise InvalidInput(f"env has the name {key[:40]!r}", "Use names without = and text without NUL")
+        return data
+
+    def working_folder(self, cwd: str) -> str:
+        """The absolute folder to run in.
+
+        Raises InvalidInput where it can't be entered.
+        """
+        base = self.config.working_directory or Path.cwd()
+        if "\0" in cwd:
+            raise InvalidInput("cwd has a NUL character", "Give an existing folder")
+        folder = base / Path(cwd).expanduser()
+        if not folder.is_dir() or not os.access(folder, os.X_OK):
+            raise InvalidInput(f"cwd {cwd[:200]!r} is no folder that can be entered", "Give an existing folder")
+        return str(folder)
+
+    # -- reading --------------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        """Raises JobNotFound or StoreError."""
+        return self.store.load(job_id)
+
+    def command(self, job_id: str) -> str:
+        return self.store.command(job_id)
+
+    def attach_command(self, job: Job) -> str:
+        """What a person types to see this job's window."""
+        pane = job.run.pane if job.run else self._panes.get(job.spec.job_id, "")
+        return self.tmux.attach_command(pane)
+
+    def jobs(self, include_all: bool) -> Listing:
+        """Running jobs and those whose window is still open, or all that are recorded."""
+        self.sweep()
+        jobs: list[Job] = []
+        unreadable: list[str] = []
+        oldest = time.time() - self.config.cleanup_interval_seconds
+        for job_id in self.store.ids():
+            try:
+                job = self.store.load(job_id)
+            except JobNotFound:
+                continue
+            except StoreError:
+                unreadable.append(job_id)
+                continue
+            if include_all or isinstance(job, RunningJob) or job.end.ended > oldest:
+                jobs.append(job)
+        jobs.sort(key=lambda job: job.spec.started, reverse=True)
+        return Listing(jobs, sorted(unreadable))
+
+    def reader(self, job: Job) -> Reader:
+        return Reader(self.store.log(job.spec.job_id), job.spec.nonce, job.spec.separate_stderr)
+
+    def output(
+        self, job: Job, since: int | None = None, grep: str = "", context: int = 0, max_chars: int = DEFAULT_CHARS
+    ) -> Page:
+        """What the job printed: all of it in bounds, a page of it, or the lines that match.
+
+        Raises InvalidInput for a bad pattern or a cursor beyond the end.
+        """
+        reader = self.reader(job)
+        if since is not None and since > reader.log.end:
+            raise InvalidInput(
+                f"since={since} is beyond the output's end at {reader.log.end}", "Use the cursor of an earlier answer"
+            )
+        if grep:
+            return reader.grep(grep, context, max_chars)
+        return reader.whole(max_chars) if since is None else reader.page(since, max_chars)
+
+    def tail(self, job: Job, lines: int) -> Page:
+        return self.reader(job).tail(lines)
+
+    def log_folder(self, job: Job) -> Path:
+        return self.store.folder / job.spec.job_id / "log"
+
+    def awaiting(self, job: Job) -> str | None:
+        """What kind of input the job waits for right now."""
+        if isinstance(job, EndedJob) or job.run is None:
+            return None
+        from .tty import awaiting_input
+
+        return awaiting_input(job.run.tty, job.run.pid)
+
+    # -- acting ---------------------------------------------------------------------------------------------
+
+    async def kill(self, job_id: str, signal_text: str = "TERM") -> str:
+        """End the job and everything it started; returns once nothing is left.
+
+        `killed`, `already_terminated` or `not_found`. Raises InvalidInput for a signal that ends nothing.
+        """
+        signum = signal_number(signal_text)
+        try:
+            job = self.job(job_id)
+        except JobNotFound:
+            return "not_found"
+        if isinstance(job, EndedJob):
+            return "already_terminated"
+        self.store.request_kill(job_id, signum)
+        deadline = time.monotonic() + KILL_LIMIT
+        pause = 0.002
+        while time.monotonic() < deadline:
+            job = self.job(job_id)
+            if isinstance(job, EndedJob):
+                return "killed" if job.end.cause == "kill" else "already_terminated"
+            await anyio.sleep(pause)
+            pause = min(pause * 1.5, 0.05)
+        raise JobError(
+            f"Job {job_id!r} has not ended {KILL_LIMIT:.0f} seconds after the signal. "
+            "Call status to see it, or kill it again with signal=KILL."
+        )
+
+    async def interact(
+        self,
+        job_id: str,
+        text: str,
+        keys: Sequence[str] = (),
+        enter: bool = True,
+        timeout: float = 10.0,
+        pattern: str = "",
+        who: str = "",
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Type into the job and wait for its answer.
+
+        Raises JobNotFound, JobNotRunning, InvalidInput or TmuxError; then nothing was sent.
+        """
+        self.running(job_id)
+        watch = Watch(self, [job_id], pattern=pattern)
+        await watch.until_started(min(timeout, 5.0))
+        job = self.running(job_id)
+        watch.before_typing(text)
+        folder = self.store.folder / job_id
+        await anyio.to_thread.run_sync(type_into, self.tmux, folder, job, text, list(keys), enter, who)
+        watch.after_typing()
+        return await wait_for(watch, "answer", min(timeout, MAX_WAIT), progress)
+
+    async def wait(
+        self,
+        job_ids: Sequence[str],
+        until: str = "exit",
+        timeout: float = 30.0,
+        pattern: str = "",
+        since: int | None = None,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Until one of the jobs has ended, or `until` or `pattern` holds for one of them.
+
+        Raises JobNotFound or InvalidInput.
+        """
+        watch = Watch(self, job_ids, pattern=pattern, since=since)
+        return await wait_for(watch, until, min(timeout, MAX_WAIT), progress)
+
+    def screen(self, job_id: str) -> Screen:
+        """What a person sees in the job's window; an ended one's while it is open.
+
+        Raises JobNotFound, InvalidInput or TmuxError.
+        """
+        job = self.job(job_id)
+        if job.run is None or not self.pane_is_open(job):
+            raise InvalidInput(f"Job {job_id!r} has no window", "Call output to read what it printed")
+        return self.tmux.screen(job.run.pane, job.run.socket)
+
+    def pane_is_open(self, job: Job) -> bool:
+        if job.run is None:
+            return False
+        panes = self.tmux.panes(job.run.socket)
+        return any(pane.pane == job.run.pane and pane.job_id == job.spec.job_id for pane in panes)
+
+    def running(self, job_id: str) -> RunningJob:
+        """Raises JobNotFound or JobNotRunning."""
+        job = self.job(job_id)
+        if isinstance(job, EndedJob):
+            raise JobNotRunning(job_id, status_of(job))
+        return job
+
+    # -- tidying --------------------------------------------------------------------------------------------
+
+    def sweep_is_due(self) -> bool:
+        return time.monotonic() - self._swept > SWEEP_EVERY
+
+    def sweep(self) -> None:
+        """Close the windows and remove the records whose time has come; one server at a time, never waiting."""
+        if not self.sweep_is_due() or not self.store.folder.is_dir():
+            return
+        self._swept = time.monotonic()
+        now = time.time()
+        self.store.remove_half_made()
+        close_before = now - self.config.cleanup_interval_seconds
+        remove_before = now - self.config.retention_seconds
+        sockets: set[str] = set()
+        ended: dict[str, EndedJob] = {}
+        for job_id in self.store.ids():
+            try:
+                job = self.store.load(job_id)
+            except (JobNotFound, StoreError):
+                continue
+            if isinstance(job, EndedJob):
+                ended[job_id] = job
+            if job.run is not None:
+                sockets.add(job.run.socket)
+        due = {job_id for job_id, job in ended.items() if job.end.ended < close_before}
+        for socket in sockets:
+            self.close_windows(socket, due)
+        for job_id, job in ended.items():
+            if job.end.ended < min(remove_before, close_before):
+                self.store.discard(job_id)
+
+    def close_windows(self, socket: str, due: set[str]) -> None:
+        """Close our panes on one tmux server: those of jobs that are due, and those whose record is gone."""
+        if not Path(socket).exists() or shutil.which("tmux") is None:
+            return
+        doomed = [
+            pane.pane
+            for pane in self.tmux.panes(socket)
+            if pane.state == str(self.store.folder)
+            and (pane.job_id in due or not (self.store.folder / pane.job_id).is_dir())
+        ]
+        self.tmux.close(doomed, socket)
+
+
+def clean_name(text: str) -> str:
+    """One line without control characters, of at most 80 characters."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:80]
+
+
+def signal_number(text: str) -> int:
+    """`TERM`, `SIGTERM` or `15` → 15.
+
+    Raises InvalidInput for no signal, or one that ends nothing.
+    """
+    name = text.strip().upper().removeprefix("SIG")
+    try:
+        number = int(name) if name.isdigit() else int(signal.Signals[f"SIG{name}"])
+        known = signal_name(signal.Signals(number))
+    except (KeyError, ValueError):
+        raise InvalidInput(f"{text[:40]!r} is no signal", "Use TERM, INT, HUP, QUIT or KILL") from None
+    if known in NOT_ENDING:
+        raise InvalidInput(
+            f"Signal {known} does not end a job",
+            "Use TERM, INT, HUP, QUIT or KILL; C-z and the like go by interact keys",
+        )
+    return number
+
+
+def job_shell() -> str:
+    """bash where there is one, else sh; never the person's own $SHELL."""
+    return "/bin/bash" if Path("/bin/bash").exists() else shutil.which("bash") or "/bin/sh"
+
+
+def job_environment(env: Mapping[str, str], job_id: str) -> dict[str, str]:
+    """The server's own environment, what the terminal needs, and `env` over it."""
+    own = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
+    return {**own, **PLAIN, JOB_VARIABLE: job_id, **env}
+
+
+def current_umask() -> int:
+    """This process's umask; reading it needs setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

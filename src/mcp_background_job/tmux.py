@@ -1,0 +1,353 @@
+"""Everything that is asked of tmux, and nothing else: open a window, type, show a screen, close.
+
+Promises: only panes that carry a job's id are touched; options are set on our session and windows, never globally;
+the command never passes through tmux's or a shell's parser; a refusal by tmux comes as one TmuxError.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .config import BackgroundJobConfig
+from .errors import TmuxError, TmuxMissing
+
+if TYPE_CHECKING:
+    from libtmux.common import tmux_cmd
+
+ROWS, COLUMNS = 50, 200
+HISTORY = 10_000  # lines that a person can scroll back in a job's window
+OLDEST = (3, 2)
+# Of the caller's environment, what a tmux server may be started with: it would keep the rest, secrets included.
+CLEAN = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK)")
+INSTALL = {
+    "Darwin": "brew install tmux",
+    "debian": "sudo apt-get install tmux",
+    "ubuntu": "sudo apt-get install tmux",
+    "fedora": "sudo dnf install tmux",
+    "rhel": "sudo dnf install tmux",
+    "centos": "sudo dnf install tmux",
+    "arch": "sudo pacman -S tmux",
+    "alpine": "sudo apk add tmux",
+    "opensuse": "sudo zypper install tmux",
+    "suse": "sudo zypper install tmux",
+}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A job's window: tmux's own ids, which stay while it lives."""
+
+    window: str
+    pane: str
+    socket: str
+
+
+@dataclass(frozen=True)
+class Pane:
+    """A pane that carries a job id."""
+
+    pane: str
+    job_id: str
+    state: str  # the state folder of the servers that opened it
+    dead: bool
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a person sees of a pane: `rows` lines of text, and the cursor from 0."""
+
+    text: str
+    row: int
+    column: int
+    rows: int
+    columns: int
+    alternate: bool
+
+
+def literal(text: str) -> str:
+    """`text` so that tmux's formats and strftime give it back as it is."""
+    return text.replace("#", "##").replace("%", "%%")
+
+
+def window_name(text: str) -> str:
+    """A name for a window: one short line, with nothing in it that a terminal or a format would obey."""
+    shown = "".join(char for char in " ".join(text.split()) if char.isprintable())
+    return literal(shown if len(shown) <= 24 else shown[:23] + "…") or "job"
+
+
+def install_hint() -> str:
+    """The command that installs tmux on this platform."""
+    if platform.system() == "Darwin":
+        return INSTALL["Darwin"]
+    try:
+        facts = platform.freedesktop_os_release()
+    except OSError:
+        facts = {}
+    for name in [facts.get("ID", ""), *facts.get("ID_LIKE", "").split()]:
+        if name in INSTALL:
+            return INSTALL[name]
+    return "your system's package manager, e.g. sudo apt-get install tmux"
+
+
+class Tmux:
+    """One session on one tmux server."""
+
+    def __init__(self, config: BackgroundJobConfig, state: Path) -> None:
+        self.config = config
+        self.state = state
+        self.session = config.session_name
+        self._binary: str | None = None
+        self._ensured = False
+
+    # -- the program ----------------------------------------------------------------------------------------
+
+    def binary(self) -> str:
+        """tmux's path.
+
+        Raises TmuxMissing with what to install.
+        """
+        if self._binary is None:
+            found = shutil.which("tmux")
+            if found is None:
+                raise TmuxMissing("tmux is not installed", f"Install it: {install_hint()}")
+            version = self.raw(found, "-V").stdout
+            match = re.search(r"(\d+)\.(\d+)", " ".join(version))
+            if match and (int(match[1]), int(match[2])) < OLDEST:
+                raise TmuxMissing(
+                    f"{version[0]} is too old, 3.2 or newer is needed", f"Install a newer one: {install_hint()}"
+                )
+            self._binary = found
+        return self._binary
+
+    def raw(self, binary: str, *arguments: str) -> tmux_cmd:
+        """One run of tmux with a clean environment."""
+        from libtmux.common import tmux_cmd
+        from libtmux.exc import LibTmuxException
+
+        environment = [f"{name}={value}" for name, value in os.environ.items() if CLEAN.fullmatch(name)]
+        try:
+            return tmux_cmd("-i", *environment, binary, *arguments, tmux_bin="/usr/bin/env")
+        except (LibTmuxException, OSError) as error:
+            raise TmuxError(f"tmux could not be run: {error}") from error
+
+    def run(self, *arguments: str, socket: str = "") -> tmux_cmd:
+        """One invocation of tmux; `-u` keeps tabs and non-ASCII whatever the locale."""
+        return self.raw(self.binary(), "-u", *self.server(socket), *arguments)
+
+    def ask(self, *arguments: str, socket: str = "") -> list[str]:
+        """As `run`, its lines of output.
+
+        Raises TmuxError where tmux refuses.
+        """
+        answer = self.run(*arguments, socket=socket)
+        if answer.returncode != 0:
+            raise refusal(answer.stderr)
+        return answer.stdout
+
+    def server(self, socket: str = "") -> list[str]:
+        """The options that name the tmux server: that of a job's record, of the settings, or the person's own."""
+        if socket:
+            return ["-S", socket]
+        if self.config.tmux_socket_name:
+            return ["-L", self.config.tmux_socket_name]
+        inside = os.environ.get("TMUX", "").rsplit(",", 2)[0]
+        return ["-S", inside] if inside and Path(inside).is_socket() else []
+
+    def attach_command(self, pane: str = "") -> str:
+        """What a person types to see the session, or one job's window in it."""
+        server = ["-L", self.config.tmux_socket_name] if self.config.tmux_socket_name else []
+        target = f"{self.session}:.{pane}" if pane else self.session
+        return shlex.join(["tmux", *server, "attach", "-t", target])
+
+    # -- windows --------------------------------------------------------------------------------------------
+
+    def open_window(self, job_id: str, name: str, argv: Sequence[str], pipe: str) -> Window:
+        """Run `argv` in a new window of the session and its output through `pipe`.
+
+        All of it is one invocation, so that no first byte is lost.
+
+        Raises TmuxError; then there is no window.
+        """
+        if not self._ensured:
+            self.ensure_session()
+        command = self.window_commands(job_id, name, argv, pipe)
+        answer = self.run(*command)
+        if answer.returncode != 0 and not answer.stdout:
+            self.ensure_session()
+            answer = self.run(*command)
+        if answer.returncode != 0 or not answer.stdout:
+            if answer.stdout:
+                self.run("kill-pane", "-t", answer.stdout[0].split(" ", 2)[1])
+            raise refusal(answer.stderr)
+        window, pane, socket = answer.stdout[0].split(" ", 2)
+        return Window(window, pane, socket)
+
+    def window_commands(self, job_id: str, name: str, argv: Sequence[str], pipe: str) -> list[str]:
+        # Named by the job's id for as long as it takes to address it; the session finds a free index itself.
+        new = f"={self.session}:={job_id}"
+        pane_options = {
+            "@mcp_job_id": job_id,
+            "@mcp_state": str(self.state),
+            "remain-on-exit": "on",
+            "allow-rename": "off",
+        }
+        window_options = {"automatic-rename": "off", "window-size": "manual"}
+        shown = "#{window_id} #{pane_id} #{socket_path}"
+        commands = [
+            ["new-window", "-d", "-P", "-F", shown, "-t", f"={self.session}:", "-n", job_id, "--", *argv],
+            *(["set-option", "-p", "-t", new, key, value] for key, value in pane_options.items()),
+            *(["set-option", "-w", "-t", new, key, value] for key, value in window_options.items()),
+            ["resize-window", "-t", new, "-x", str(COLUMNS), "-y", str(ROWS)],
+            ["pipe-pane", "-t", new, pipe],
+            ["rename-window", "-t", new, window_name(name)],
+        ]
+        return join_commands(commands)
+
+    def ensure_session(self) -> None:
+        """Make the session and set its options, unless that has been done.
+
+        Raises TmuxError.
+        """
+        target = f"={self.session}:"
+        marker = self.run("show-options", "-qv", "-t", target, "@mcp_jobs")
+        if marker.returncode != 0 or not marker.stdout:
+            options = {
+                "destroy-unattached": "off",
+                "default-size": f"{COLUMNS}x{ROWS}",
+                "history-limit": str(HISTORY),
+                "@mcp_jobs": "1",
+            }
+            setup = [
+                # A person who lets tmux exit when nobody is attached would lose every job at once.
+                ["if-shell", "-F", "#{exit-unattached}", "set-option -s exit-unattached off"],
+                *(["set-option", "-t", target, key, value] for key, value in options.items()),
+                # A hook that runs a shell makes tmux read the pane before pipe-pane is there.
+                *(["set-hook", "-t", target, hook, ""] for hook in ("after-new-window", "window-linked")),
+            ]
+            new = ["new-session", "-d", "-s", self.session, "-x", str(COLUMNS), "-y", str(ROWS)]
+            new += ["-n", "jobs", "--", "/bin/sh", "-c", LOBBY]
+            answer = self.run(*join_commands([new, *setup]))
+            if "duplicate session" in " ".join(answer.stderr):
+                answer = self.run(*join_commands(setup))
+            if answer.returncode != 0:
+                raise refusal(answer.stderr)
+            self.load_conf(target)
+        self._ensured = True
+
+    def load_conf(self, target: str) -> None:
+        """Read the tmux.conf for the session; what tmux doesn't like of it is said on stderr and changes nothing."""
+        text = self.config.tmux_conf.read_text(encoding="utf-8").replace("$MCP_BG_TARGET", target)
+        rendered = self.state / "tmux.conf"
+        rendered.write_text(text, encoding="utf-8")
+        rendered.chmod(0o600)
+        answer = self.run("source-file", str(rendered))
+        if answer.stderr:
+            print(f"tmux.conf: {'; '.join(answer.stderr)}", file=sys.stderr)
+
+    def panes(self, socket: str = "") -> list[Pane]:
+        """Every pane that carries a job id, in whatever session a person has moved it to."""
+        answer = self.run(
+            "list-panes", "-a", "-F", "#{pane_id} #{pane_dead} #{@mcp_job_id} #{@mcp_state}", socket=socket
+        )
+        rows = (line.split(" ", 3) for line in answer.stdout)
+        return [Pane(r[0], r[2], r[3], r[1] == "1") for r in rows if len(r) == 4 and r[2]]
+
+    def close(self, panes: Sequence[str], socket: str = "") -> None:
+        """Close panes; a window goes with its last one."""
+        if panes:
+            self.run(*join_commands([["kill-pane", "-t", pane] for pane in panes]), socket=socket)
+
+    # -- a pane ---------------------------------------------------------------------------------------------
+
+    def paste(self, pane: str, text: Path | None, enters: Path | None, keys: Sequence[str], socket: str) -> None:
+        """Type the content of `text`, then Enter as often as `enters` has lines, then named keys.
+
+        Pastes are byte-exact, have no limit and pass a person's copy mode by; a program that asked for bracketed
+        paste gets the text in brackets and the Enter outside of them.
+
+        Raises TmuxError where the pane is gone.
+        """
+        buffer = f"mcp-{pane[1:]}"
+        commands: list[list[str]] = []
+        for file, brackets in ((text, ["-p"]), (enters, [])):
+            if file is not None:
+                commands.append(["load-buffer", "-b", buffer, str(file)])
+                commands.append(["paste-buffer", "-d", *brackets, "-b", buffer, "-t", pane])
+        if keys:
+            # send-keys types into copy mode and says nothing, so it is left first.
+            commands.append(["if-shell", "-F", "-t", pane, "#{pane_in_mode}", f"send-keys -t {pane} -X cancel"])
+            commands.append(["send-keys", "-t", pane, "--", *keys])
+        self.ask(*join_commands(commands), socket=socket)
+
+    def screen(self, pane: str, socket: str) -> Screen:
+        """The visible grid of a pane.
+
+        Raises TmuxError where the pane is gone.
+        """
+        facts = "#{cursor_y} #{cursor_x} #{pane_height} #{pane_width} #{alternate_on}"
+        lines = self.ask(
+            "display-message", "-p", "-t", pane, facts, ";", "capture-pane", "-p", "-t", pane, socket=socket
+        )
+        row, column, rows, columns, alternate = (int(value or 0) for value in lines[0].split(" "))
+        return Screen("\n".join(lines[1:]), row, column, rows, columns, bool(alternate))
+
+
+LOBBY = (
+    "printf 'Jobs that an agent started are in the other windows of this session.\\n"
+    "Ctrl-b n and Ctrl-b p go from one to the next, Ctrl-b w shows them all, Ctrl-b d leaves.\\n'; "
+    "exec tail -f /dev/null"
+)
+
+NAMED_KEYS = frozenset(
+    (
+        "up down left right home end ppage pageup pgup npage pagedown pgdn ic insert dc delete bspace btab enter escape "
+        "space tab f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 f11 f12 kp0 kp1 kp2 kp3 kp4 kp5 kp6 kp7 kp8 kp9 kpenter"
+    ).split()
+)
+MODIFIED = re.compile(r"((?:[CMS]-)*)(.+)", re.IGNORECASE | re.DOTALL)
+
+
+def is_key(name: str) -> bool:
+    """Whether tmux knows `name` as a key: one character or a name, with C-, M- or S- before it, or ^X."""
+    if len(name) == 2 and name[0] == "^":
+        return name[1].isprintable()
+    match = MODIFIED.fullmatch(name)
+    if match is None:
+        return False
+    key = match[2]
+    return (len(key) == 1 and key.isprintable()) or key.casefold() in NAMED_KEYS
+
+
+def join_commands(commands: Sequence[Sequence[str]]) -> list[str]:
+    """Several tmux commands as the arguments of one invocation; a `;` that ends an argument stays one."""
+    joined: list[str] = []
+    for command in commands:
+        if joined:
+            joined.append(";")
+        joined.extend(word[:-1] + "\\;" if word.endswith(";") else word for word in command)
+    return joined
+
+
+def pipe_command(argv: Sequence[str]) -> str:
+    """A shell command for pipe-pane, which expands formats and strftime in it."""
+    return literal("exec " + shlex.join(argv))
+
+
+def refusal(messages: Sequence[str]) -> TmuxError:
+    """tmux's complaint as an error that says what to do."""
+    text = "; ".join(messages) or "no reason given"
+    if "server exited unexpectedly" in text or "protocol version mismatch" in text:
+        return TmuxError(
+            f"tmux failed: {text}",
+            "The running tmux server may be of another version than the program: `tmux kill-server` ends it",
+        )
+    return TmuxError(f"tmux refused: {text}")

@@ -1,0 +1,197 @@
+"""Whether a job waits for input, from its terminal and the process table, and never from what it printed.
+
+Nothing here disturbs the job: the terminal is opened without becoming anybody's, asked, and closed again.
+Where the kernel doesn't show who sleeps in a terminal read, the answer is less (None), not a guess.
+"""
+
+import os
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import ioctl
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from . import procfs
+
+Awaiting = Literal["prompt", "password", "screen"]
+
+# N_TTY_BUF_SIZE less the newline. The 1024 of BSD and macOS (MAX_CANON) is from their headers, not tried.
+_LINE = 4095 if sys.platform == "linux" else 1023
+
+_DEV_TTY = os.makedev(5, 0)  # stands for the controlling terminal of whoever has it open
+_PTS = 136  # the major number of every Unix 98 pseudo terminal
+# Beside a terminal, the things whose readers sleep in `wait_woken` as a terminal's do.
+_LIKE_TERMINALS = ("/dev/ptmx", "/dev/pts/ptmx", "anon_inode:inotify", "/dev/net/tun")
+
+
+class _Modes(NamedTuple):
+    canonical: bool
+    echo: bool
+
+
+def awaiting_input(tty: str, pid: int) -> Awaiting | None:
+    """Whether the job on terminal `tty` (such as /dev/pts/5) waits for input right now.
+
+    `pid` is the job's main process, its shell. None: it works, or it can't be told. One look: a program that
+    redraws now and then, such as top, is at work in that instant. Where `certain()` is False the answer says
+    what the terminal is set to, and is to be believed once the job has been quiet for a while.
+    """
+    with _opened(tty) as fd:
+        if fd is None:
+            return None
+        modes = _modes(fd)
+        if modes is None:
+            return None
+        if not _has_process_table():
+            return _kind(modes) if not _pending(fd) and modes != (True, True) else None
+        terminal = os.fstat(fd).st_rdev
+        main = procfs.process(pid)
+        if main is None or main.terminal != terminal or main.foreground <= 0:
+            return None
+        if main.state == "R" and main.group == main.foreground:
+            return None
+        for member in procfs.foreground(main):
+            if member.state == "S" and _reads(member, terminal, modes):
+                # Input on its way to the reader, or a mode changed since: it is about to wake, or just has.
+                if _pending(fd) or _modes(fd) != modes:
+                    return None
+                return _kind(modes) if modes.canonical else _behind(member, terminal)
+    return None
+
+
+@cache
+def certain() -> bool:
+    """Whether this platform tells who sleeps in a terminal read; if not, believe it after quiet only."""
+    return _has_process_table() and (procfs.names_waits() or procfs.traces())
+
+
+def line_limit(tty: str) -> int | None:
+    """The most bytes a line of input may have, its newline not counted; None where the terminal takes any."""
+    with _opened(tty) as fd:
+        modes = None if fd is None else _modes(fd)
+    return _LINE if modes and modes.canonical else None
+
+
+def echo_on(tty: str) -> bool | None:
+    """Whether the terminal itself shows what is typed; None once it is gone."""
+    with _opened(tty) as fd:
+        modes = None if fd is None else _modes(fd)
+    return modes.echo if modes else None
+
+
+def _kind(modes: _Modes) -> Awaiting:
+    if not modes.canonical:
+        return "screen"
+    return "prompt" if modes.echo else "password"
+
+
+def _reads(member: procfs.Process, terminal: int, modes: _Modes) -> bool:
+    return any(_reads_in(wait, member, tid, terminal, modes) for tid, wait in _waits(member))
+
+
+def _waits(member: procfs.Process) -> Iterator[tuple[int, procfs.Wait]]:
+    for tid in procfs.threads(member):
+        if found := procfs.wait(member.pid, tid):
+            yield tid, found
+
+
+def _reads_in(wait: procfs.Wait, member: procfs.Process, tid: int, terminal: int, modes: _Modes) -> bool:
+    plain = modes == (True, True)
+    if wait.call == "unseen":
+        return not plain and tid == member.pid and _rests_unseen(member, terminal)
+    if wait.fds is None:
+        return _reads_blindly(wait.call, member, terminal, plain)
+    if not any(_is_terminal(member.pid, fd, terminal) for fd in wait.fds):
+        return False
+    if wait.call == "read" or not plain:
+        return True
+    # In the plain mode many listen to the terminal in passing: ssh running a command, a server.
+    if any(procfs.is_network_socket(member.pid, fd) for fd in wait.fds):
+        return False
+    # libuv leaves the terminal in its epoll set when it stops reading. But a node that waits without a timer,
+    # for no socket and no child, would have ended if it weren't for the terminal.
+    return wait.call != "epoll" or (wait.endless and not any(procfs.children(member)))
+
+
+def _reads_blindly(call: procfs.Call, member: procfs.Process, terminal: int, plain: bool) -> bool:
+    """The kernel names the function it sleeps in, but not for which descriptor."""
+    files = procfs.open_files(member.pid)
+    inputs = _inputs(member, files, terminal)
+    if not inputs or call != "read":
+        return bool(inputs) and not plain
+    # ssh asking about a host key has a connection open too; but who opens /dev/tty means to ask.
+    return any(files[fd] == "/dev/tty" for fd in inputs) or not any(
+        name.startswith(_LIKE_TERMINALS) or procfs.is_network_socket(member.pid, fd)
+        for fd, name in files.items()
+    )
+
+
+def _rests_unseen(member: procfs.Process, terminal: int) -> bool:
+    """The kernel tells nothing of it but that it sleeps: another user's process (sudo), or an old kernel."""
+    files = procfs.open_files(member.pid)
+    if files and (procfs.names_waits() or not _inputs(member, files, terminal)):
+        return False  # one's own that names no wait was awake at that moment
+    if any(procfs.children(member)):
+        return False
+    again = procfs.process(member.pid)
+    return again is not None and again.state == "S"
+
+
+def _inputs(member: procfs.Process, files: dict[int, str], terminal: int) -> list[int]:
+    return [fd for fd in files if fd not in (1, 2) and _is_terminal(member.pid, fd, terminal)]
+
+
+def _is_terminal(pid: int, fd: int, terminal: int) -> bool:
+    # Members of the foreground group share the controlling terminal.
+    return procfs.device(pid, fd) in (terminal, _DEV_TTY)
+
+
+def _behind(member: procfs.Process, terminal: int) -> Awaiting | None:
+    """A raw terminal is as ready as what is behind: sudo, script and apt hand keys on to a pty of theirs."""
+    inner = [
+        child
+        for child in procfs.children(member)
+        if child.terminal not in (0, terminal) and os.major(child.terminal) == _PTS
+    ]
+    answers = (awaiting_input(f"/dev/pts/{os.minor(child.terminal)}", child.pid) for child in inner)
+    return next(filter(None, answers), None) if inner else "screen"
+
+
+@cache
+def _has_process_table() -> bool:
+    # gVisor has a /proc/PID/stat without terminals, and neither of these.
+    return procfs.process(os.getpid()) is not None and any(
+        Path(f"/proc/self/{name}").exists() for name in ("syscall", "wchan")
+    )
+
+
+@contextmanager
+def _opened(tty: str) -> Iterator[int | None]:
+    try:
+        fd = os.open(tty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        yield None
+        return
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _modes(fd: int) -> _Modes | None:
+    try:
+        local = termios.tcgetattr(fd)[3]
+    except (termios.error, OSError):
+        return None
+    return _Modes(bool(local & termios.ICANON), bool(local & termios.ECHO))
+
+
+def _pending(fd: int) -> bool:
+    """Input lies ready that nobody has read yet; in canonical mode only whole lines count."""
+    try:
+        return ioctl(fd, termios.FIONREAD, bytes(4)) != bytes(4)
+    except OSError:
+        return True

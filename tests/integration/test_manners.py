@@ -1,0 +1,266 @@
+"""The server as a process: it ends at once, survives garbage, prints protocol only, speaks both eras."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters
+
+from support.rpc import MODERN_ERA, Refused, RpcError, Server
+from support.sandbox import Sandbox, alive, ended, run_job, shows
+from support.waiting import wait_until
+
+TOOLS = {
+    "execute": {"command", "name", "cwd", "env", "timeout", "separate_stderr", "wait"},
+    "list": {"all"},
+    "status": {"job_id"},
+    "output": {"job_id", "since", "grep", "context", "max_chars"},
+    "tail": {"job_id", "lines"},
+    "interact": {"job_id", "input", "keys", "enter", "timeout", "pattern"},
+    "kill": {"job_id", "signal"},
+    "wait": {"job_ids", "until", "pattern", "timeout", "since"},
+    "screen": {"job_id"},
+    "handoff": {"job_id", "message"},
+}
+READ_ONLY = {"list", "status", "output", "tail", "wait", "screen"}
+REQUIRED = {"execute": {"command"}, "list": set(), "wait": {"job_ids"}, "handoff": {"job_id", "message"}}
+DEFAULTS = {
+    ("execute", "separate_stderr"): False,
+    ("execute", "wait"): 0,
+    ("list", "all"): False,
+    ("output", "context"): 0,
+    ("tail", "lines"): 50,
+    ("interact", "input"): "",
+    ("interact", "enter"): True,
+    ("interact", "timeout"): 10,
+    ("kill", "signal"): "TERM",
+    ("wait", "until"): "exit",
+    ("wait", "timeout"): 30,
+}
+# "At once": a promise of time.
+AT_ONCE = 1.0
+
+
+def _stop(server: Server, how: str) -> float:
+    """Make the server end; returns how many seconds it took."""
+    begin = time.monotonic()
+    if how == "EOF":
+        assert server.process.stdin is not None
+        server.process.stdin.close()
+    else:
+        server.process.send_signal(getattr(signal, how))
+    server.process.wait(20)
+    return time.monotonic() - begin
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "EOF"])
+def test_the_server_stops_at_once_and_leaves_its_jobs_running(sandbox: Sandbox, how: str) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command="echo $$; exec sleep 300")["job_id"]
+    pid = int(shows(server, job_id, "\n"))
+    # In the middle of work as well: a call that waits must not hold the end up.
+    server.start("interact", job_id=job_id, input="", timeout=30)
+    server.call("status", job_id=job_id)
+    assert _stop(server, how) < AT_ONCE
+    assert alive(pid)
+    assert "Traceback" not in server.stderr
+    assert sandbox.server().call("status", job_id=job_id)["status"] == "running"
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "EOF"])
+def test_a_server_that_nobody_spoke_to_stops_at_once_too(sandbox: Sandbox, how: str) -> None:
+    server = sandbox.silent_server()
+    # Nothing tells from outside that it is up: it has worked for a while, and now it rests.
+    wait_until(lambda: sum(server_cpu(server)) > 0.2)
+    wait_until(lambda: _rests(server), what="a server at rest")
+    assert _stop(server, how) < AT_ONCE
+    assert "Traceback" not in server.stderr
+
+
+def server_cpu(server: Server) -> tuple[float, float]:
+    import psutil
+
+    times = psutil.Process(server.process.pid).cpu_times()
+    return (times.user, times.system)
+
+
+def _rests(server: Server) -> bool:
+    """No CPU for a third of a second: start-up is over."""
+    before = server_cpu(server)
+    deadline = time.monotonic() + 0.3
+    wait_until(lambda: time.monotonic() > deadline, what="a third of a second")
+    return server_cpu(server) == before
+
+
+def test_the_end_of_input_right_after_a_call_still_answers_it(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    pending = server.start("execute", command="exit 3")
+    job_id = pending.answer()["job_id"]
+    assert server.hang_up() == 0
+    assert ended(sandbox.server(), job_id)["exit_code"] == 3
+
+
+GARBAGE = [
+    b"not json at all\n",
+    b"\n",
+    b"   \n",
+    b"{\n",
+    b"{}\n",
+    b"[]\n",
+    b"null\n",
+    b"42\n",
+    b'"text"\n',
+    b'{"jsonrpc": "2.0"}\n',
+    b'{"jsonrpc": "1.0", "id": 99, "method": "ping"}\n',
+    b'{"jsonrpc": "2.0", "id": {}, "method": "ping"}\n',
+    b'{"jsonrpc": "2.0", "id": 98, "method": 7}\n',
+    b'{"jsonrpc": "2.0", "id": 97, "method": "no/such/method", "params": {}}\n',
+    b'{"jsonrpc": "2.0", "id": 96, "method": "tools/call", "params": {"name": "list", "arguments": 0}}\n',
+    b'{"jsonrpc": "2.0", "id": 95, "method": "tools/call", "params": {"name": "nosuch", "arguments": {}}}\n',
+    b'{"jsonrpc": "2.0", "id": 94, "result": {}}\n',
+    b'{"jsonrpc": "2.0", "method": "notifications/no-such"}\n',
+    b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 12345}}\n',
+    b"\xff\xfe\x00\x01\n",
+    b'{"jsonrpc": "2.0", "id": 93, "method": "ping", "params": {"x": "\xff"}}\n',
+    b"\x00\x00\n",
+    b"[" * 20_000 + b"]" * 20_000 + b"\n",
+    b"x" * 1_000_000 + b"\n",
+    b'{"jsonrpc": "2.0", "id": 92, "method": "ping", "params": {"lone": "\\ud800"}}\n',
+]
+
+
+def test_garbage_on_standard_input_is_survived(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    for garbage in GARBAGE:
+        server.write(garbage)
+        assert server.process.poll() is None, garbage[:80]
+    assert run_job(server, "exit 3")["exit_code"] == 3
+    assert not server.noise
+
+
+def test_garbage_before_the_first_word_is_survived(sandbox: Sandbox) -> None:
+    server = sandbox.silent_server()
+    for garbage in (b"not json\n", b"\xff\xfe\n", b"{}\n", b"\n"):
+        server.write(garbage)
+    assert run_job(server.open(), "exit 3")["exit_code"] == 3
+
+
+def test_only_protocol_is_printed_whatever_happens(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    run_job(server, "echo to stdout; echo to stderr >&2; exit 1")
+    for tool, arguments in (("status", {"job_id": "nosuch"}), ("execute", {"command": ""}), ("nosuch", {})):
+        with pytest.raises(Refused):
+            server.call(tool, **arguments)
+    server.terminate()
+    server.close()
+    assert server.noise == []
+
+
+@pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", MODERN_ERA])
+def test_every_protocol_version_of_both_eras_works(shared: Sandbox, version: str) -> None:
+    server = shared.server(protocol=version)
+    if version == MODERN_ERA:
+        assert version in server.hello["supportedVersions"]
+    else:
+        assert server.hello["protocolVersion"] == version
+    assert {tool["name"] for tool in server.request("tools/list")["tools"]} == set(TOOLS)
+    pending = server.start("execute", command="echo hi; exit 3")
+    result = pending.result()
+    job_id = pending.answer()["job_id"]
+    assert result.get("isError") in (None, False)
+    assert ended(server, job_id)["exit_code"] == 3
+    assert server.call("output", job_id=job_id)["stdout"] == "hi\n"
+    server.close()
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_the_sdks_own_client_works_in_both_eras(shared: Sandbox, mode: str) -> None:
+    async def use() -> tuple[set[str], object, object]:
+        parameters = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "mcp_background_job"],
+            env=shared.environment,
+            cwd=str(shared.work),
+        )
+        async with Client(parameters, mode=mode) as client:
+            tools = {tool.name for tool in (await client.list_tools()).tools}
+            started = await client.call_tool("execute", {"command": "exit 3"})
+            assert started.structured_content is not None
+            refused = await client.call_tool("status", {"job_id": "nosuch"})
+            return tools, started.structured_content["job_id"], refused.is_error
+
+    tools, job_id, refused = asyncio.run(asyncio.wait_for(use(), 40))
+    assert tools == set(TOOLS)
+    assert isinstance(job_id, str)
+    assert refused is True
+
+
+def test_tools_parameters_and_defaults_are_the_contracts(server: Server) -> None:
+    tools = {tool["name"]: tool for tool in server.request("tools/list")["tools"]}
+    assert {name: set(tool["inputSchema"]["properties"]) for name, tool in tools.items()} == TOOLS
+    for name, tool in tools.items():
+        schema = tool["inputSchema"]
+        assert set(schema.get("required", [])) == REQUIRED.get(name, {"job_id"}), name
+        assert schema["additionalProperties"] is False, name
+        assert tool["description"]
+    for (name, parameter), default in DEFAULTS.items():
+        assert tools[name]["inputSchema"]["properties"][parameter]["default"] == default, (name, parameter)
+
+
+def test_tools_carry_the_contracts_hints(server: Server) -> None:
+    hints = {tool["name"]: tool["annotations"] for tool in server.request("tools/list")["tools"]}
+    assert {name for name, hint in hints.items() if hint.get("readOnlyHint")} == READ_ONLY
+    for name in ("execute", "interact"):
+        assert hints[name]["destructiveHint"] is True and hints[name]["openWorldHint"] is True
+    assert hints["kill"]["destructiveHint"] is True and hints["kill"]["idempotentHint"] is True
+
+
+def test_the_tool_list_and_the_instructions_are_cheap(server: Server, shared: Sandbox) -> None:
+    pending = server.begin("tools/list")
+    pending.result()
+    assert server.size_of(pending) <= 10_000
+    assert 0 < len(server.hello["instructions"].encode()) <= 1_500
+    modern = shared.server(protocol=MODERN_ERA)
+    assert len(modern.hello["instructions"].encode()) <= 1_500
+    modern.close()
+
+
+def test_the_server_says_who_it_is(server: Server) -> None:
+    assert "background" in server.hello["serverInfo"]["name"]
+    version = subprocess.run(
+        [sys.executable, "-m", "mcp_background_job", "--version"], capture_output=True, text=True, timeout=20
+    )
+    assert version.returncode == 0
+    assert server.hello["serverInfo"]["version"] in version.stdout
+
+
+def test_help_names_the_commands_and_the_variables(shared: Sandbox) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "mcp_background_job", "--help"],
+        env=shared.environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert answer.returncode == 0
+    assert "demo" in answer.stdout
+
+
+def test_ping_and_unknown_methods_are_answered(server: Server) -> None:
+    assert server.request("ping") == {}
+    with pytest.raises(RpcError) as refusal:
+        server.request("no/such/method")
+    assert refusal.value.code == -32601
+
+
+def test_many_calls_at_once_are_all_answered(server: Server) -> None:
+    job = run_job(server, "seq 1 100")
+    pending = [server.start("tail", job_id=job["job_id"], lines=number + 1) for number in range(60)]
+    for number, one in enumerate(pending):
+        assert len(one.answer()["stdout"].splitlines()) == number + 1

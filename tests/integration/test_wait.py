@@ -1,0 +1,297 @@
+"""wait: nobody polls, nobody waits for a dead job, and a hundred waits are in nobody's way."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import psutil
+import pytest
+
+from support.rpc import MODERN_ERA, Server, ToolError
+from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows
+from support.waiting import stays_true, wait_until
+
+
+def test_wait_answers_when_the_job_ends_with_all_about_it(server: Server) -> None:
+    job_id = server.call("execute", command="echo one; sleep 0.3; echo two; exit 3")["job_id"]
+    answer = server.call("wait", job_ids=[job_id])
+    assert (answer["reason"], answer["job_id"]) == ("exit", job_id)
+    assert (answer["status"], answer["exit_code"]) == ("failed", 3)
+    assert answer["stdout"].endswith("two\n")
+    assert answer["stderr"] == ""
+    assert answer["cursor"] == server.call("output", job_id=job_id)["cursor"]
+    assert "effective_timeout" not in answer
+
+
+def test_wait_on_an_ended_job_answers_at_once_whatever_it_waits_for(server: Server) -> None:
+    job = run_job(server, "exit 3")
+    begin = time.monotonic()
+    for arguments in (
+        {},
+        {"until": "input"},
+        {"until": "quiet"},
+        {"until": "handback"},
+        {"pattern": "never"},
+    ):
+        answer = server.call("wait", job_ids=[job["job_id"]], timeout=20, **arguments)
+        assert (answer["reason"], answer["exit_code"]) == ("exit", 3), arguments
+    assert time.monotonic() - begin < 5
+
+
+def test_wait_for_input_ends_when_the_job_exits_instead(server: Server) -> None:
+    job_id = server.call("execute", command="sleep 0.4; exit 5")["job_id"]
+    answer = server.call("wait", job_ids=[job_id], until="input", pattern="never", timeout=20)
+    assert (answer["reason"], answer["exit_code"]) == ("exit", 5)
+
+
+def test_wait_on_many_jobs_tells_the_first(server: Server) -> None:
+    slow = [server.call("execute", command="sleep 300")["job_id"] for _ in range(3)]
+    quick = server.call("execute", command="sleep 0.3; exit 7")["job_id"]
+    answer = server.call("wait", job_ids=[*slow, quick])
+    assert (answer["reason"], answer["job_id"], answer["exit_code"]) == ("exit", quick, 7)
+    for job_id in slow:
+        server.call("kill", job_id=job_id, signal="KILL")
+
+
+def test_wait_notices_a_pattern_in_new_output(server: Server) -> None:
+    job_id = server.call("execute", command="sleep 0.3; echo Listening on port 8080; sleep 300")["job_id"]
+    answer = server.call("wait", job_ids=[job_id], pattern=r"port (\d+)", timeout=20)
+    assert (answer["reason"], answer["status"]) == ("match", "running")
+    assert "Listening on port 8080" in answer["stdout"]
+    assert "exit_code" not in answer
+
+
+def test_a_pattern_looks_at_what_came_since_the_cursor(server: Server) -> None:
+    job_id = server.call("execute", command="echo ready; read x; sleep 0.2; echo ready again; sleep 300")[
+        "job_id"
+    ]
+    shows(server, job_id, "ready\n")
+    before = server.call("wait", job_ids=[job_id], pattern="ready", since=0, timeout=20)
+    assert before["reason"] == "match", "from 0 on, what is there already counts"
+    late = server.call("wait", job_ids=[job_id], pattern="ready", since=before["cursor"], timeout=1)
+    assert late["reason"] == "timeout"
+    server.call("interact", job_id=job_id, input="go", timeout=0.1)
+    answer = server.call("wait", job_ids=[job_id], pattern="ready", since=before["cursor"], timeout=20)
+    assert answer["reason"] == "match"
+    assert "ready again" in answer["stdout"]
+
+
+def test_a_pattern_never_matches_the_echo_of_the_command_or_of_an_input(server: Server) -> None:
+    job_id = server.call(
+        "execute", command=": needle; echo up; read x; sleep 0.8; echo the real needle; sleep 300"
+    )["job_id"]
+    shows(server, job_id, "up\n")
+    cursor = server.call("output", job_id=job_id)["cursor"]
+    server.call("interact", job_id=job_id, input="needle typed by the agent", timeout=0.2)
+    answer = server.call("wait", job_ids=[job_id], pattern="needle", since=cursor, timeout=20)
+    assert answer["reason"] == "match"
+    assert "the real needle" in answer["stdout"]
+
+
+def test_a_pattern_may_span_two_writes(server: Server) -> None:
+    job_id = server.call("execute", command="printf 'half '; sleep 0.3; printf 'whole'; sleep 300")["job_id"]
+    assert (
+        server.call("wait", job_ids=[job_id], pattern="half whole", since=0, timeout=20)["reason"] == "match"
+    )
+
+
+def test_wait_until_input_ends_when_the_job_asks(server: Server) -> None:
+    job_id = server.call("execute", command='sleep 0.4; read -p "Sure? " x')["job_id"]
+    answer = server.call("wait", job_ids=[job_id], until="input", timeout=20)
+    assert answer["reason"] == "input"
+    assert answer["stdout"].endswith("Sure? ")
+
+
+def test_wait_until_quiet_ends_when_the_output_pauses(server: Server) -> None:
+    job_id = server.call("execute", command="for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; sleep 300")[
+        "job_id"
+    ]
+    answer = server.call("wait", job_ids=[job_id], until="quiet", timeout=20)
+    assert answer["reason"] == "quiet"
+    assert server.call("output", job_id=job_id)["stdout"] == "1\n2\n3\n4\n5\n"
+
+
+def test_wait_comes_back_after_its_timeout_and_the_job_goes_on(server: Server) -> None:
+    job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
+    begin = time.monotonic()
+    answer = server.call("wait", job_ids=[job_id], timeout=1)
+    # Time is the promise.
+    assert 0.9 <= time.monotonic() - begin < 3
+    assert (answer["reason"], answer["status"]) == ("timeout", "running")
+    assert "effective_timeout" not in answer
+
+
+def test_a_long_timeout_is_clamped_to_50_seconds_and_says_so(server: Server) -> None:
+    job_id = server.call("execute", command="sleep 0.3; exit 3")["job_id"]
+    answer = server.call("wait", job_ids=[job_id], timeout=3600)
+    assert (answer["reason"], answer["effective_timeout"]) == ("exit", 50)
+
+
+def test_wait_zero_looks_once(server: Server) -> None:
+    job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
+    shows(server, job_id, "up")
+    begin = time.monotonic()
+    assert server.call("wait", job_ids=[job_id], timeout=0)["reason"] == "timeout"
+    assert time.monotonic() - begin < 2
+
+
+def test_the_output_of_a_wait_is_bounded(server: Server) -> None:
+    job_id = server.call("execute", command="seq 1 100000")["job_id"]
+    answer = server.call("wait", job_ids=[job_id], since=0)
+    assert len(answer["stdout"]) <= 45_000
+
+
+def test_an_end_is_noticed_within_50_ms(server: Server, shared: Sandbox) -> None:
+    delays = []
+    for number in range(9):
+        script = f'import time; open("end{number}", "w").write(str(time.time()))'
+        command = f"sleep 0.2; exec {PYTHON} -I -S -c '{script}'"
+        job_id = server.call("execute", command=command)["job_id"]
+        assert server.call("wait", job_ids=[job_id])["reason"] == "exit"
+        answered = time.time()
+        delays.append(answered - float(shared.path(f"end{number}").read_text()))
+    # Time is the promise; the stamp is taken before the interpreter's own exit of some 10 ms.
+    assert statistics.median(delays) < 0.05 + 0.02, delays
+
+
+def test_execute_with_wait_answers_as_interact_does_and_with_the_exit_code(server: Server) -> None:
+    answer = server.call("execute", command="echo quick; exit 3", wait=20)
+    assert (answer["status"], answer["reason"], answer["exit_code"]) == ("failed", "exit", 3)
+    assert (answer["stdout"], answer["stderr"]) == ("quick\n", "")
+    assert {"job_id", "attach", "cursor"} <= set(answer)
+    assert answer["cursor"] == server.call("output", job_id=answer["job_id"])["cursor"]
+
+
+def test_execute_with_wait_comes_back_from_a_job_that_goes_on(server: Server) -> None:
+    begin = time.monotonic()
+    answer = server.call("execute", command="echo up; while :; do :; done", wait=1)
+    assert time.monotonic() - begin < 4
+    assert (answer["status"], answer["reason"], answer["stdout"]) == ("running", "timeout", "up\n")
+    assert "exit_code" not in answer
+    server.call("kill", job_id=answer["job_id"], signal="KILL")
+
+
+def test_execute_with_wait_stops_at_a_question(server: Server) -> None:
+    answer = server.call("execute", command='read -p "Sure? " x; echo $x', wait=20)
+    assert (answer["status"], answer["reason"], answer["awaiting_input"]) == ("running", "input", "prompt")
+    assert answer["stdout"] == "Sure? "
+    assert server.call("interact", job_id=answer["job_id"], input="yes")["stdout"] == "yes\nyes\n"
+
+
+def test_a_wait_sends_progress_so_that_clients_do_not_give_up(server: Server) -> None:
+    job_id = server.call("execute", command="sleep 300")["job_id"]
+    pending = server.start("wait", progress=True, job_ids=[job_id], timeout=12)
+    wait_until(lambda: len(pending.progress) >= 2, 14, what="progress notifications")
+    values = [one["progress"] for one in pending.progress]
+    assert values == sorted(set(values)), "progress must rise"
+    server.call("kill", job_id=job_id)
+    assert pending.answer()["reason"] == "exit"
+
+
+def test_progress_goes_on_in_the_modern_era_too(shared: Sandbox) -> None:
+    modern = shared.server(protocol=MODERN_ERA)
+    job_id = modern.call("execute", command="sleep 300")["job_id"]
+    pending = modern.start("wait", progress=True, job_ids=[job_id], timeout=12)
+    wait_until(lambda: pending.progress, 14, what="a progress notification")
+    modern.call("kill", job_id=job_id)
+    assert pending.answer()["reason"] == "exit"
+    modern.close()
+
+
+def test_a_cancelled_wait_leaves_the_job_and_the_server_as_they_were(server: Server) -> None:
+    job_id = server.call("execute", command="echo up; cat")["job_id"]
+    shows(server, job_id, "up")
+    process = psutil.Process(server.process.pid)
+    opened, threads = process.num_fds(), process.num_threads()
+    for _ in range(10):
+        pending = server.start("wait", job_ids=[job_id], timeout=40)
+        server.call("status", job_id=job_id)
+        server.cancel(pending)
+    assert server.call("status", job_id=job_id)["status"] == "running"
+    assert server.call("interact", job_id=job_id, input="still")["stdout"] == "still\nstill\n"
+    wait_until(lambda: process.num_fds() <= opened + 3, what="the files of cancelled waits closed")
+    assert process.num_threads() <= threads + 8
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_wait_leaves_no_process(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command="echo $$; exec sleep 300")["job_id"]
+    pid = int(shows(server, job_id, "\n"))
+    before = {process.pid for process in sandbox.processes()}
+    for _ in range(5):
+        server.start("wait", job_ids=[job_id], timeout=40)
+    server.call("status", job_id=job_id)
+    begin = time.monotonic()
+    server.hang_up()
+    assert time.monotonic() - begin < 2
+    assert {process.pid for process in sandbox.processes()} == before - {server.process.pid}
+    assert alive(pid)
+
+
+def test_a_hundred_waits_do_not_slow_other_calls(server: Server) -> None:
+    job_id = server.call("execute", command="echo up; cat")["job_id"]
+    shows(server, job_id, "up")
+
+    def median_of_status() -> float:
+        times = []
+        for _ in range(15):
+            begin = time.monotonic()
+            server.call("status", job_id=job_id)
+            times.append(time.monotonic() - begin)
+        return statistics.median(times)
+
+    alone = median_of_status()
+    waits = [server.start("wait", job_ids=[job_id], timeout=50, pattern="never") for _ in range(100)]
+    server.call("status", job_id=job_id)
+    # Wide bounds: the point is that waiting isn't polling on the server's one thread.
+    assert median_of_status() < 3 * alone + 0.02
+    other = server.call("execute", command="sleep 0.2; exit 4")["job_id"]
+    assert server.call("wait", job_ids=[other])["exit_code"] == 4
+    assert not any(wait.done for wait in waits)
+    assert server.call("kill", job_id=job_id) == {"status": "killed"}
+    assert {wait.answer()["reason"] for wait in waits} == {"exit"}
+
+
+def test_waiting_costs_next_to_no_cpu(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command="sleep 300")["job_id"]
+    process = psutil.Process(server.process.pid)
+    waits = [server.start("wait", job_ids=[job_id], timeout=40, until="exit") for _ in range(10)]
+    server.call("status", job_id=job_id)
+    begin = process.cpu_times()
+    stays_true(lambda: process.is_running(), 3, what="the server runs", every=1)
+    end = process.cpu_times()
+    used = (end.user - begin.user) + (end.system - begin.system)
+    # The promise is one percent of a core; the clock ticks in steps of 10 ms.
+    assert used <= 0.03 + 0.02
+    assert not any(wait.done for wait in waits)
+    server.call("kill", job_id=job_id)
+
+
+def test_wait_refuses_a_since_for_several_jobs(server: Server) -> None:
+    jobs = [run_job(server, "true")["job_id"] for _ in range(2)]
+    with pytest.raises(ToolError, match="since"):
+        server.call("wait", job_ids=jobs, since=0)
+
+
+def test_a_wait_sees_an_end_that_another_server_caused(server: Server, shared: Sandbox) -> None:
+    other = shared.server()
+    job_id = server.call("execute", command="sleep 300")["job_id"]
+    pending = server.start("wait", job_ids=[job_id], timeout=30)
+    server.call("status", job_id=job_id)
+    assert other.call("kill", job_id=job_id) == {"status": "killed"}
+    answer = pending.answer(10)
+    assert (answer["reason"], answer["status"]) == ("exit", "killed")
+    other.close()
+
+
+def test_a_wait_sees_a_window_that_a_person_closed(server: Server, shared: Sandbox) -> None:
+    job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
+    shows(server, job_id, "up")
+    pending = server.start("wait", job_ids=[job_id], timeout=30)
+    server.call("status", job_id=job_id)
+    shared.tmux("kill-window", "-t", shared.window(job_id))
+    answer = pending.answer(10)
+    assert (answer["reason"], answer["status"]) == ("exit", "killed")
+    assert ended(server, job_id)["reason"] == "window_closed"

@@ -1,0 +1,77 @@
+"""A person at a terminal: a tmux of their own, outside, in which they attach to the sandbox's session."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+
+from support.sandbox import SESSION, Sandbox
+from support.waiting import wait_until
+
+_numbers = itertools.count()
+
+
+class Person:
+    """Runs a command on a real terminal of a given size; types, reads the screen, leaves."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        command: str = f"tmux attach -t {SESSION}",
+        *,
+        columns: int = 120,
+        rows: int = 30,
+    ) -> None:
+        self._environment = {**sandbox.environment, "TERM": "xterm-256color"}
+        self._socket = str(sandbox.root / f"person{next(_numbers)}")
+        # One line for the person's own life: the terminal stays after the command's end, for the last screen.
+        self._outer(
+            "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows),
+            "--", "env", "-u", "TMUX", "-u", "TMUX_PANE", "sh", "-c", f"{command}; echo LEFT; exec cat",
+            ";", "set-option", "-g", "status", "off",
+        )  # fmt: skip
+
+    def _outer(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-S", self._socket, *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def type(self, text: str) -> None:
+        """Type characters as they stand."""
+        self._outer("send-keys", "-l", "--", text)
+
+    def press(self, *keys: str) -> None:
+        """Press keys by their tmux names."""
+        self._outer("send-keys", *keys)
+
+    def screen(self) -> str:
+        return self._outer("capture-pane", "-p")
+
+    def sees(self, text: str, timeout: float = 10.0) -> str:
+        """Wait until a text is on the screen; returns the screen."""
+
+        def screen() -> str:
+            shown = self.screen()
+            return shown if text in shown else ""
+
+        return wait_until(screen, timeout, what=f"{text!r} on the person's screen")
+
+    def detach(self) -> None:
+        self.press("C-b", "d")
+        self.sees("LEFT")
+
+    def close(self) -> None:
+        subprocess.run(
+            ["tmux", "-S", self._socket, "kill-server"],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=20,
+        )
