@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from mcp_background_job.terminal import ALTERNATE_NOTE, Terminal
 
@@ -35,18 +36,11 @@ _INCOMPLETE = re.compile(
     rb"\x1b(?:[ -/]*|\[[^\x18\x1a\x1b@-~]*|P[^\x18\x1a\x1b@-~]*|\][^\x07\x18\x1a\x1b]*|[X^_k][^\x18\x1a\x1b]*)\Z"
 )
 # Colours, and modes that concern the keyboard, the mouse or the cursor's look.
-_SILENT = re.compile(rb"\x1b\[(?:[0-9;:]*m|\?(?:1|12|25|100[0-6]|1015|2004|2026)[hl])")
+_COLOURS = re.compile(rb"\x1b\[[0-;]*+m")
+_SILENT_MODES = re.compile(rb"\x1b\[\?(?:1|12|25|100[0-6]|1015|2004|2026)[hl]")
 _CHARSETS = re.compile(rb"\x1b[()]B")
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
 _DROPPED = bytes([*range(8), *range(0x10, 0x18), 0x19, *range(0x1C, 0x20), 0x7F])
-# Starts with one set of characters, so that the search skips text fast.
-_CONTROL = re.compile(
-    "([\b\v-\x1b](?:(?<=\x1b)(?:"
-    "\\[[0-?]*[ -/]*[@-~]"
-    "|\\[[^\x18\x1a\x1b@-~]*(?:[@-~]|[\x18\x1a]|(?=\x1b)|\\Z)"
-    "|[ -/]*(?:[0-~]|\\Z)))?)"
-)
-_CONTROLS = "\x1b\r\b\v\f\x0e\x0f\x18\x1a"
 _ALTERNATE = re.compile(rb"\x1b\[\?(?:\d+;)*(?:1049|1047|47)(?:;\d+)*([hl])")
 _ABSOLUTE = re.compile(rb"\x1b\[\d*(?:;\d*)?[Hf]")
 
@@ -159,36 +153,36 @@ def _chunks(data: bytes) -> Iterator[bytes]:
 
 def _feed(terminal: Terminal, chunk: bytes) -> None:
     if b"\x1b" in chunk:
-        chunk = _SILENT.sub(b"", chunk)
+        chunk = _COLOURS.sub(b"", chunk)
+        if b"\x1b[?" in chunk:
+            chunk = _SILENT_MODES.sub(b"", chunk)
         if not any(terminal.drawing) and b"\x1b(0" not in chunk and b"\x1b)0" not in chunk:
             chunk = _CHARSETS.sub(b"", chunk).translate(None, b"\x0e\x0f")
     if b"\xc2" in chunk:
         chunk = _C1.sub(b"", chunk)
-    chunk = chunk.translate(None, _DROPPED).replace(b"\r\r\n", b"\r\n")
     # From here on "\n" starts a new line, and "\v" is the line feed alone that raw mode sends.
     newlines = chunk.count(b"\n")
-    if newlines:
-        if chunk.count(b"\r\n") == newlines:
-            chunk = chunk.replace(b"\r\n", b"\n")
+    if newlines == chunk.count(b"\r\n"):
+        if newlines == chunk.count(b"\r"):
+            chunk = chunk.translate(None, _DROPPED + b"\r")
         else:
-            chunk = chunk.replace(b"\r\n", b"\0").replace(b"\n", b"\v").replace(b"\0", b"\n")
-    text = chunk.decode(errors="replace")
-    if not any(control in text for control in _CONTROLS) and not terminal.alternate:
-        terminal.write(text)
-        return
-    pieces = _CONTROL.split(text)
-    for piece, control in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
-        if terminal.alternate:
-            if control[:3] == "\x1b[?":
-                terminal.obey(control)
-            continue
-        if piece:
-            if "\n" in piece or "\t" in piece:
-                terminal.write(piece)
-            else:
-                terminal.put(piece)
-        if control:
-            if control[-1] == "b" and control[1:2] == "[" and piece:
-                terminal.repeat(piece[-1], control)
-            else:
-                terminal.obey(control)
+            chunk = chunk.translate(None, _DROPPED).replace(b"\r\n", b"\n")
+    else:
+        chunk = chunk.translate(None, _DROPPED).replace(b"\r\n", b"\0").replace(b"\n", b"\v")
+        chunk = chunk.replace(b"\0", b"\n")
+    if b"\r" in chunk:
+        for pattern, replacement in _erased(terminal.columns):
+            chunk = pattern.sub(replacement, chunk)
+    terminal.feed(chunk.decode(errors="replace"))
+
+
+@cache
+def _erased(columns: int) -> list[tuple[re.Pattern[bytes], bytes]]:
+    """Progress that the program itself erases as a whole: what it printed from the row's start, short of a
+    wrap, before a carriage return and an erased line. Dropping it early is what makes spinners cheap."""
+    text = b"[^\\x00-\\x1f\\x7f]{0,%d}+" % columns
+    erase = rb"\x1b\[[02]?K"
+    return [
+        (re.compile(rb"(?:\r(?:%b)?%b)++(?=\r%b)" % (erase, text, erase)), b""),
+        (re.compile(rb"\n%b\r(?=%b)" % (text, erase)), b"\n"),
+    ]

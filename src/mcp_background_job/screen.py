@@ -32,6 +32,13 @@ LINE_DRAWING = dict(
 )
 
 
+def _nth_newline_from_end(text: str, count: int) -> int:
+    end = len(text)
+    for _ in range(count):
+        end = text.rfind("\n", 0, end)
+    return end
+
+
 class Row:
     """One physical row. `wrapped`: the text goes on in the next row."""
 
@@ -46,7 +53,8 @@ class Row:
 
     def text(self, keep: int = 0) -> str:
         """What to read here. Spaces at its end are kept if unedited, or up to column `keep`."""
-        text = joined(self.cells)
+        cells = self.cells
+        text = cells if isinstance(cells, str) else "".join(cells)
         if self.wrapped:
             return text.replace(BLANK, " ") if BLANK in text else text
         if BLANK in text:
@@ -116,6 +124,13 @@ class Screen:
         self.drawing = [False, False]  # G0, G1 hold the line drawing set
         self.shifted = False  # G1 is in use
         self.tabs: set[int] | None = None  # None: one each eight columns
+        self.modes_changed()
+
+    def modes_changed(self) -> None:
+        self.plain = self.wrapping and not self.inserting and not self.drawing[self.shifted]
+        self.flowing = (
+            self.plain and self.tabs is None and self.top == 0 and self.bottom == self.rows - 1
+        )
 
     # -- reading -----------------------------------------------------------------------------------------
 
@@ -135,7 +150,7 @@ class Screen:
     def _push(self, row: Row) -> None:
         """Move a row that left the screen to the history."""
         text = row.text()
-        if not row.unknown or text:
+        if text or not row.unknown:
             self.history.append(text if row.wrapped else text + "\n")
             self.history_open = row.wrapped
 
@@ -183,7 +198,8 @@ class Screen:
         """One row up. The top row of the region goes to the history, as in tmux also if rows are above."""
         if self.top == 0 and self.bottom == self.rows - 1:
             self._push(self.lines.pop(0))
-            self._go(self.y)
+            if self.y == len(self.lines):
+                self.lines.append(Row())
         else:
             self._fill()
             self._push(self.lines.pop(self.top))
@@ -193,24 +209,21 @@ class Screen:
 
     def at_end(self) -> bool:
         """Whether text can be appended as it is: nothing right of or below the cursor, and no mode on."""
+        if self.y != len(self.lines) - 1 or not self.flowing:
+            return False
         row = self.lines[-1]
-        return (
-            self.y == len(self.lines) - 1
-            and self.x == (row.end or len(row.cells))
-            and self.wrapping
-            and not self.inserting
-            and self.tabs is None
-            and self.top == 0
-            and self.bottom == self.rows - 1
-            and not self.drawing[self.shifted]
-        )
+        return self.x == (row.end or len(row.cells))
 
     def write(self, text: str) -> None:
         """Print text with tabs and newlines in it, but no other control character."""
         start = 0
         while not self.at_end():
             end = text.find("\n", start)
-            self._put_tabs(text[start : end if end >= 0 else None])
+            line = text[start : end if end >= 0 else None]
+            if "\t" in line:
+                self._put_tabs(line)
+            elif line:
+                self.put(line)
             if end < 0:
                 return
             self.newline()
@@ -218,35 +231,43 @@ class Screen:
         self._append(text[start:] if start else text)
 
     def _append(self, text: str) -> None:
-        head, *lines = text.rsplit("\n", self.rows + 1)
-        if len(lines) > self.rows:
-            # All before these lines has left the screen, whatever it was.
-            self.lines[-1].wrapped = True  # its text goes on in head
-            for row in self.lines:
-                self._push(row)
-            self.history.append(head + "\n")
-            self.history_open = False
-            self.lines = [Row()]
-            self.x = self.y = 0
-            head, *lines = lines
-            # Blank rows hold the place until the lines push them out again.
-            self.lines = [Row(unknown=True) for _ in range(self.rows - 1)] + self.lines
-            self.y = self.rows - 1
-        self._extend(head)
+        if len(text) > self.rows and text.count("\n") > self.rows:
+            text = self._append_head(text)
+        head, *lines = text.split("\n")
+        if head:
+            self._extend(head)
         for line in lines:
             self.newline()
-            self._extend(line)
+            if line:
+                self._extend(line)
+
+    def _append_head(self, text: str) -> str:
+        """Append all lines of a long text that leave the screen again; the rest is returned."""
+        head, tail = text[: (cut := _nth_newline_from_end(text, self.rows + 1))], text[cut + 1 :]
+        self.lines[-1].wrapped = True  # it goes on in head
+        for row in self.lines:
+            self._push(row)
+        self.history.append(head + "\n")
+        self.history_open = False
+        # Blank rows hold the place until the tail pushes them out again.
+        self.lines = [Row(unknown=True) for _ in range(self.rows - 1)]
+        self.lines.append(Row())
+        self.x = 0
+        self.y = self.rows - 1
+        return tail
 
     def _extend(self, text: str) -> None:
         """Append to the row at the cursor, over as many rows as it takes."""
         row = self.lines[self.y]
-        if not text:
-            return
         if isinstance(row.cells, list):
             self._put_tabs(text)
             return
         room = self.columns - self.x
         if "\t" not in text and is_narrow(text):
+            if len(text) <= room and not row.end:
+                row.cells += text
+                self.x += len(text)
+                return
             while len(text) > room:
                 row.cells = joined(row.cells) + text[:room]
                 text = text[room:]
@@ -299,7 +320,7 @@ class Screen:
         if self.drawing[self.shifted]:
             self._put_each(text.translate(LINE_DRAWING))
             return
-        if self.wrapping and not self.inserting and is_narrow(text):
+        if self.plain and is_narrow(text):
             room = self.columns - self.x
             while len(text) > room:
                 if room:
@@ -309,7 +330,7 @@ class Screen:
                 room = self.columns
             self._overwrite(text)
             return
-        if self.wrapping and not self.inserting:
+        if self.plain:
             self._put_mixed(text)
         else:
             self._put_each(text)

@@ -17,6 +17,20 @@ ALTERNATE_NOTE = "[full-screen program: call screen to see it]"
 _CSI = re.compile("\x1b\\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])")
 _IGNORED_IN_CSI = re.compile("[\0-\x1f\x7f-\U0010ffff]")
 _CONTROLS = re.compile("[\b-\x0f]")
+_ALTERNATE = re.compile(r"\x1b\[\?[\d;]*\b(?:1049|1047|47)\b")
+_REPEAT = re.compile("\x1b\\[(\\d{0,9})b")
+_ACTING = "\x1b\r\b\v\f\x0e\x0f\x18\x1a"  # characters that a text must have to do more than print
+
+# One control character or sequence, complete or broken off. It starts with one set of characters, so that
+# the search skips text fast.
+_CONTROL = (
+    "[\b\v-\x1b](?:(?<=\x1b)(?:"
+    "\\[[0-?]*+[ -/]*+[@-~]"
+    "|\\[[^\x18\x1a\x1b@-~]*+(?:[@-~\x18\x1a]|(?=\x1b)|\\Z)"
+    "|[ -/]*+(?:[0-~]|\\Z)))?"
+)
+_SINGLE = re.compile(_CONTROL)
+_CLUSTER = re.compile(f"((?:{_CONTROL})+)")
 _ALTERNATE_MODES = {47, 1047, 1049}
 _MAX_PARAMETER = 2**31 - 1
 _MAX_ACTIONS = 4096  # distinct sequences kept parsed: more than a screen program's positions need
@@ -34,7 +48,14 @@ class Terminal(Screen):
     def __init__(self, columns: int, rows: int, continued: bool = False, alternate: bool = False) -> None:
         super().__init__(columns, rows, continued)
         self.alternate = False
-        self._actions: dict[str, Action] = {
+        self._printed = ""  # right before the controls that are being obeyed
+        self._clusters: dict[str, tuple[Action, ...]] = {"": ()}
+        self._actions = self._fixed_actions()
+        if alternate:
+            self.enter_alternate()
+
+    def _fixed_actions(self) -> dict[str, Action]:
+        return {
             "\b": self.backspace,
             "\t": self.tab,
             "\n": self.newline,
@@ -56,22 +77,60 @@ class Terminal(Screen):
             "\x1b)0": partial(self._designate, 1, True),
             "\x1b)B": partial(self._designate, 1, False),
         }
-        if alternate:
-            self.enter_alternate()
 
-    def obey(self, control: str) -> None:
+    def feed(self, text: str) -> None:
+        """Take text with control sequences: "\\n" starts a new line, "\\v" is the line feed alone."""
+        if not self.alternate and not any(control in text for control in _ACTING):
+            self.write(text)
+            return
+        pieces = _CLUSTER.split(text)
+        clusters = self._clusters
+        for piece, cluster in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
+            if self.alternate:
+                if "\x1b[?" in cluster:
+                    self._one_by_one(cluster)
+                continue
+            if piece:
+                if "\n" in piece or "\t" in piece:
+                    self.write(piece)
+                else:
+                    self.put(piece)
+            self._printed = piece
+            actions = clusters.get(cluster)
+            if actions is None:
+                actions = self._parse_cluster(cluster)
+            for action in actions:
+                action()
+
+    def _parse_cluster(self, cluster: str) -> tuple[Action, ...]:
+        controls = _SINGLE.findall(cluster)
+        if _ALTERNATE.search(cluster):
+            return (partial(self._one_by_one, cluster),)
+        actions = [self._action(control) for control in controls]
+        if controls and (repeat := _REPEAT.fullmatch(controls[0])):
+            actions[0] = partial(self._repeat, int(repeat[1] or 1))
+        if len(self._clusters) >= _MAX_ACTIONS:
+            self._clusters.clear()
+        self._clusters[cluster] = parsed = tuple(action for action in actions if action is not _nothing)
+        return parsed
+
+    def _one_by_one(self, cluster: str) -> None:
+        for control in _SINGLE.findall(cluster):
+            if not self.alternate or control.startswith("\x1b[?"):
+                self._action(control)()
+
+    def _action(self, control: str) -> Action:
         action = self._actions.get(control)
         if action is None:
-            if len(self._actions) > _MAX_ACTIONS:
-                self._actions = dict(list(self._actions.items())[:20])
+            if len(self._actions) >= _MAX_ACTIONS:
+                self._actions = self._fixed_actions()
             action = self._actions[control] = self._parse(control)
-        action()
+        return action
 
-    def repeat(self, character: str, control: str) -> None:
+    def _repeat(self, count: int) -> None:
         """REP: print the character that stands right before it again, to the row's end at most."""
-        match = _CSI.fullmatch(control)
-        count = self._count(match[2].split(";")[0]) if match else 0
-        self.put(character * min(count, self.columns - self.x))
+        if self._printed and self._printed[-1] >= " ":
+            self.put(self._printed[-1] * min(max(count, 1), self.columns - self.x))
 
     @staticmethod
     def _count(parameter: str) -> int:
@@ -142,19 +201,22 @@ class Terminal(Screen):
 
     def _each(self, controls: list[str]) -> None:
         for control in controls:
-            self.obey("\x1b" + control if control[0] == "[" else control)
+            self._action("\x1b" + control if control[0] == "[" else control)()
 
     # -- modes -------------------------------------------------------------------------------------------
 
     def _shift(self, shifted: bool) -> None:
         self.shifted = shifted
+        self.modes_changed()
 
     def _designate(self, which: int, drawing: bool) -> None:
         self.drawing[which] = drawing
+        self.modes_changed()
 
     def _modes(self, values: list[str], on: bool) -> None:
         if "4" in values:
             self.inserting = on
+            self.modes_changed()
 
     def _private_modes(self, values: list[str], on: bool) -> None:
         for value in values:
@@ -174,6 +236,7 @@ class Terminal(Screen):
                 self.move(0, 0)
             elif mode == 7:
                 self.wrapping = on
+                self.modes_changed()
 
     def enter_alternate(self) -> None:
         """Say on a line of its own that a full-screen program was here; the caller skips what it draws."""
@@ -211,12 +274,14 @@ class Terminal(Screen):
 
     def up(self, count: int) -> None:
         limit = self.top if self.y >= self.top else 0
-        self.x = min(self.x, self.columns - 1)
+        if self.x >= self.columns:
+            self.x = self.columns - 1
         self.y = max(self.y - count, limit)
 
     def down(self, count: int) -> None:
         limit = self.bottom if self.y <= self.bottom else self.rows - 1
-        self.x = min(self.x, self.columns - 1)
+        if self.x >= self.columns:
+            self.x = self.columns - 1
         self._go(min(self.y + count, limit))
 
     def right(self, count: int) -> None:
@@ -252,6 +317,7 @@ class Terminal(Screen):
     def restore_cursor(self) -> None:
         x, y, g0, g1, self.shifted, self.origin = self.saved
         self.drawing = [g0, g1]
+        self.modes_changed()
         self.x = min(x, self.columns - 1)
         self._go(y)
 
@@ -261,6 +327,7 @@ class Terminal(Screen):
             self.x = 0
             self.y = 0
             self.top, self.bottom = top, bottom
+            self.modes_changed()
 
     def reverse_index(self) -> None:
         if self.y == self.top:
@@ -273,6 +340,7 @@ class Terminal(Screen):
     def _stops(self) -> set[int]:
         if self.tabs is None:
             self.tabs = set(range(8, self.columns, 8))
+            self.modes_changed()
         return self.tabs
 
     def set_tab(self) -> None:
@@ -284,6 +352,7 @@ class Terminal(Screen):
 
     def clear_tabs(self) -> None:
         self.tabs = set()
+        self.modes_changed()
 
     def back_tab(self, count: int) -> None:
         x = min(self.x, self.columns - 1)
@@ -320,8 +389,11 @@ class Terminal(Screen):
             self._blank(0, self.x + 1)
 
     def erase_line(self) -> None:
-        if not self.lines[self.y].is_blank():
-            self._clear_rows(self.y, 1)
+        row = self.lines[self.y]
+        if row.cells and not row.is_blank():
+            row.cells, row.end, row.wrapped, row.edited = "", 0, False, False
+            if self.y == 0 or self.lines[self.y - 1].wrapped:
+                self._unwrap(self.y - 1)
 
     def erase_below(self) -> None:
         if self.x == 0 and self.y == 0:
@@ -433,3 +505,4 @@ class Terminal(Screen):
             row.cells, row.end = "E" * self.columns, 0
         self.x = self.y = 0
         self.top, self.bottom = 0, self.rows - 1
+        self.modes_changed()

@@ -307,11 +307,10 @@ LOBBY = (
     "exec tail -f /dev/null"
 )
 
-NAMED_KEYS = frozenset(
-    (
-        "up down left right home end ppage pageup pgup npage pagedown pgdn ic insert dc delete bspace btab enter escape "
-        "space tab f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 f11 f12 kp0 kp1 kp2 kp3 kp4 kp5 kp6 kp7 kp8 kp9 kpenter"
-    ).split()
+NAMED_KEY = re.compile(
+    r"up|down|left|right|home|end|page(up|down)|pg(up|dn)|[pn]page|ic|insert|dc|delete|bspace|btab|enter|escape"
+    r"|space|tab|f([1-9]|1[0-2])|kp([0-9/*+.-]|enter)",
+    re.IGNORECASE,
 )
 MODIFIED = re.compile(r"((?:[CMS]-)*)(.+)", re.IGNORECASE | re.DOTALL)
 
@@ -324,7 +323,7 @@ def is_key(name: str) -> bool:
     if match is None:
         return False
     key = match[2]
-    return (len(key) == 1 and key.isprintable()) or key.casefold() in NAMED_KEYS
+    return (len(key) == 1 and key.isprintable()) or NAMED_KEY.fullmatch(key) is not None
 
 
 def join_commands(commands: Sequence[Sequence[str]]) -> list[str]:

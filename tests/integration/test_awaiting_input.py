@@ -1,7 +1,7 @@
 """Real programs in real tmux windows: which of them wait for input, and which only look like it.
 
-Each program runs as a job does: in a window of its own, under a small runner that is its parent and makes it the
-terminal's foreground group. Those that the machine doesn't have are skipped.
+Each runs as a job does: in a window of its own, below a small runner that makes it the terminal's foreground
+group. Those that the machine doesn't have are skipped.
 """
 
 import os
@@ -10,10 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ import pytest
 
 from mcp_background_job import procfs
 from mcp_background_job.tty import Awaiting, awaiting_input, certain, echo_on, line_limit
+from support.waiting import stays_true, wait_until
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
@@ -29,7 +30,7 @@ pytestmark = [
 ]
 
 PATIENCE = 25.0  # seconds; programs start slowly on a loaded machine
-INTERVAL = 0.02  # of looking: as often as an interact looks
+EVERY = 0.02  # seconds between looks, about as often as `interact` looks
 
 RUNNER = """
 import ctypes, os, signal, sys
@@ -57,17 +58,19 @@ class Job(NamedTuple):
     def look(self) -> Awaiting | None:
         return awaiting_input(self.tty, self.pid)
 
+    def started(self) -> bool:
+        return (self.folder / "started").exists()
+
 
 class Tmux:
     """A tmux server of its own, with neither the person's configuration nor their sockets."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        kept = ("PATH", "LANG", "LC_ALL", "USER", "LOGNAME")
-        self.env = {name: os.environ[name] for name in kept if name in os.environ}
-        (folder / "home").mkdir()
-        self.env |= {"HOME": str(folder / "home"), "TMUX_TMPDIR": str(folder), "TERM": "xterm"}
         self.runners: list[int] = []
+        (folder / "home").mkdir()
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "USER") if name in os.environ}
+        self.env = kept | {"HOME": str(folder / "home"), "TMUX_TMPDIR": str(folder), "TERM": "xterm"}
 
     def __call__(self, *words: str) -> str:
         done = subprocess.run(
@@ -80,55 +83,43 @@ class Tmux:
         folder = self.folder / f"job{len(self.runners)}"
         folder.mkdir()
         (folder / "text").write_text("line\n" * 300)
+        new = ["new-window"] if self.runners else ["new-session", "-x120", "-y40"]
         runner = [sys.executable, "-I", "-S", "-c", RUNNER, str(folder / "pid"), "bash", "-c", command]
-        verb = ["new-window", "-t", "test:"] if self.runners else ["new-session", "-s", "test", "-x120", "-y40"]
-        said = self(
-            *verb, "-dPF", "#{pane_tty} #{pane_pid} #{pane_id}", "-c", str(folder), "--", shlex.join(runner)
-        )
-        tty, runner_pid, window = said.split()
-        self.runners.append(int(runner_pid))
-        poll(lambda: (folder / "pid").exists(), "the job's process started")
+        facts = "#{pane_tty} #{pane_pid} #{pane_id}"
+        tty, pid, window = self(*new, "-dPF", facts, "-c", str(folder), "--", *runner).split()
+        self.runners.append(int(pid))
+        wait_until((folder / "pid").exists, PATIENCE, what="the job's process started")
         return Job(tty, int((folder / "pid").read_text()), window, folder)
 
-    def type(self, job: Job, text: str, *keys: str) -> None:
-        self("send-keys", "-t", job.window, "-l", "--", text, ";", "send-keys", "-t", job.window, *keys)
+    def type(self, job: Job, text: str) -> None:
+        self("send-keys", "-t", job.window, "-l", "--", text)
+        self("send-keys", "-t", job.window, "Enter")
 
     def end(self) -> None:
         killed = []
         for pid in self.runners:
             try:
                 runner = psutil.Process(pid)
-                # A subreaper: whatever the job left is below it until it goes itself.
+                # The runner adopts whatever its job left, so it goes last.
                 while below := [p for p in runner.children(recursive=True) if p.status() != "zombie"]:
                     for process in below:
                         process.kill()
-                    killed += below
                     psutil.wait_procs(below, timeout=5)
+                    killed += below
                 runner.kill()
                 killed.append(runner)
             except psutil.NoSuchProcess:
                 continue
         subprocess.run(["tmux", "kill-server"], env=self.env, capture_output=True, timeout=PATIENCE)
-        _, alive = psutil.wait_procs(killed, timeout=5)
+        alive = psutil.wait_procs(killed, timeout=5)[1]
         assert not alive
 
 
-def poll(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(INTERVAL)
-
-
-def watch(jobs: list[Job], seconds: float) -> list[Counter[Awaiting | None]]:
-    """What each job was said to wait for, in many looks."""
-    seen: list[Counter[Awaiting | None]] = [Counter() for _ in jobs]
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for job, answers in zip(jobs, seen, strict=True):
-            answers[job.look()] += 1
-        time.sleep(INTERVAL)
-    return seen
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    server = Tmux(tmp_path)
+    yield server
+    server.end()
 
 
 @contextmanager
@@ -146,22 +137,309 @@ def shows_calls(job: Job) -> bool:
         return False
 
 
-@pytest.fixture
-def tmux(tmp_path: Path) -> Iterator[Tmux]:
-    server = Tmux(tmp_path)
-    yield server
-    server.end()
+def watch(jobs: list[Job], seconds: float) -> list[Counter[Awaiting | None]]:
+    """What each of the jobs was said to wait for, in many looks."""
+    seen: list[Counter[Awaiting | None]] = [Counter() for _ in jobs]
+
+    def look() -> bool:
+        for job, answers in zip(jobs, seen, strict=True):
+            answers[job.look()] += 1
+        return True
+
+    stays_true(look, seconds, every=EVERY)
+    return seen
 
 
-class Program(NamedTuple):
-    name: str
-    command: str
-    answer: Awaiting
-    needs: tuple[str, ...] = ()
-    untraced: bool = True  # told without reading its calls too
+@cache
+def interpreter(name: str) -> str:
+    """A Python such as python3.12 that has readline, or "": a pyenv shim may stand for one that isn't there."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [sys.executable, shutil.which(name), *map(str, sorted(pyenv.glob(f"*/bin/{name}")))]
+    ask = f"import readline, sys; sys.exit('python%d.%d' % sys.version_info[:2] != '{name}')"
+    for path in filter(None, found):
+        if subprocess.run([path, "-c", ask], capture_output=True).returncode == 0:
+            return path
+    return ""
 
 
 def python(code: str) -> str:
-    return shlex.join(["exec", sys.executable, "-c", code])[1:].replace("exec'", "exec", 1)
+    return f"exec {sys.executable} -c {shlex.quote(code)}"
 
 
+def node(code: str) -> str:
+    return f"exec node -e {shlex.quote(code)}"
+
+
+def at_hand(command: str, needs: str) -> str:
+    for need in needs.split():
+        found = interpreter(need) if need.startswith("python") else shutil.which(need)
+        if not found:
+            pytest.skip(f"{need} is not here")
+        command = command.replace(f"exec {need} ", f"exec {found} ")
+    return command
+
+
+CONNECTED = """
+import socket
+listening = socket.create_server(("127.0.0.1", 0))
+connection = socket.create_connection(listening.getsockname())
+"""
+ASYNCIO = """
+import asyncio, sys
+async def main():
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.readline()
+asyncio.run(main())
+"""
+REBASE = """
+export GIT_CONFIG_GLOBAL=/dev/null GIT_EDITOR='vi -u NONE' GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a
+export GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a
+git init -q . && git commit -q --allow-empty -m 1 && git commit -q --allow-empty -m 2 && git rebase -i --root
+"""
+QUESTION = "readline.createInterface({input: process.stdin, output: process.stdout}).question('? ', () => {})"
+# Whoever asks needn't be in sudoers: the password is asked for first. As root there is nobody to ask but another.
+SUDO = "exec sudo -k true" if os.getuid() else "exec sudo -u nobody sudo -k true"
+
+
+class Waiting(NamedTuple):
+    name: str
+    command: str
+    answer: Awaiting
+    needs: str = ""
+    untraced: bool = True  # told without the right to trace as well
+
+
+WAITING = [
+    Waiting("cat", "exec cat", "prompt"),
+    Waiting("a pipeline that begins at the terminal", "cat | sort", "prompt"),
+    Waiting("dash read", "exec dash -c 'read x; echo'", "prompt", "dash"),
+    Waiting("bash read", "read -p 'Name: ' x", "prompt"),
+    Waiting("zsh read", "exec zsh -fc 'read x'", "prompt", "zsh"),
+    Waiting("read from /dev/tty", "exec </dev/null; read x </dev/tty", "prompt"),
+    Waiting("read with a time limit", "read -t 60 x", "prompt", untraced=False),
+    Waiting("read beside a busy loop", "(while :; do :; done) & read x", "prompt"),
+    Waiting("bash read -s", "read -s x", "password"),
+    Waiting("zsh read -s", "exec zsh -fc 'read -s x'", "password", "zsh"),
+    Waiting("bash read -n 1", "read -n 1 x", "screen"),
+    Waiting("python input", python("input('Name: ')"), "prompt"),
+    Waiting("python input in a thread", python("import threading; threading.Thread(target=input).start()"), "prompt"),
+    Waiting("python input with readline", python("import readline; input('> ')"), "screen"),
+    Waiting("python getpass", python("import getpass; getpass.getpass()"), "password"),
+    Waiting("getpass beside a connection", python(CONNECTED + "import getpass; getpass.getpass()"), "password"),
+    Waiting("a question on /dev/tty beside a connection", python(CONNECTED + "open('/dev/tty').readline()"), "prompt"),
+    Waiting("asyncio", python(ASYNCIO), "prompt", untraced=False),
+    Waiting("python 3.11", "exec python3.11 -q", "screen", "python3.11"),
+    Waiting("python 3.12", "exec python3.12 -q", "screen", "python3.12"),
+    Waiting("python 3.13", "exec python3.13 -q", "screen", "python3.13"),
+    Waiting("pdb", python("breakpoint(); print()"), "screen"),
+    Waiting("node", "exec node", "screen", "node"),
+    Waiting("node reading lines", node("process.stdin.on('data', () => {})"), "prompt", "node", untraced=False),
+    Waiting("node readline", node(QUESTION), "screen", "node"),
+    Waiting("npm init", "exec npm init", "screen", "npm"),
+    Waiting("bash -i", "exec bash --norc -i", "screen"),
+    Waiting("zsh", "exec zsh -f", "screen", "zsh"),
+    Waiting("fish", "exec fish --no-config", "screen", "fish"),
+    Waiting("sqlite3", "exec sqlite3", "screen", "sqlite3"),
+    Waiting("gdb", "exec gdb -q -nx", "screen", "gdb"),
+    Waiting("less", "exec less text", "screen", "less"),
+    Waiting("less at the end of a pipe", "cat text | less", "screen", "less"),
+    Waiting("vi", "exec vi text", "screen", "vi"),
+    Waiting("top", "exec top", "screen", "top"),
+    Waiting("dialog", "exec dialog --yesno Sure? 7 40", "screen", "dialog"),
+    Waiting("whiptail", "exec whiptail --yesno Sure? 7 40", "screen", "whiptail"),
+    Waiting("git rebase -i", REBASE, "screen", "git vi"),
+    # Neither locks nor changes anything, whatever the answer.
+    Waiting("apt", "exec apt-get -o Debug::NoLocking=1 -d remove less", "prompt", "apt-get less"),
+    Waiting("sudo", SUDO, "password", "sudo"),
+    Waiting("read behind another terminal", "exec script -qc 'read x' /dev/null", "prompt", "script"),
+]
+
+
+@pytest.mark.parametrize("program", WAITING, ids=lambda program: program.name)
+def test_a_program_that_waits_is_told_as_what_it_waits_for(tmux: Tmux, program: Waiting) -> None:
+    job = tmux.start(at_hand(program.command, program.needs))
+    seen: Counter[Awaiting | None] = Counter()
+
+    def waits() -> bool:
+        seen[job.look()] += 1
+        return seen[program.answer] > 0
+
+    exact = shows_calls(job)
+    if exact or program.untraced:
+        wait_until(waits, PATIENCE, what=program.name, every=EVERY)
+        (stays,) = watch([job], 0.3)
+        assert stays[program.answer] > 0.8 * stays.total()
+        seen += stays
+    with untraced():
+        (blind,) = watch([job], 0.1)
+    assert set(seen) | set(blind) <= {program.answer, None}, "said to wait for something else"
+    assert blind[program.answer] > 0 or not program.untraced
+
+
+class Working(NamedTuple):
+    """A job that makes the file `started` when it is at work; `typed` goes to it once it waits."""
+
+    name: str
+    command: str
+    typed: str = ""
+    needs: str = ""
+
+
+STARTED = "open('started', 'w').close(); "
+NODE_STARTED = "require('fs').writeFileSync('started', ''); "
+RAW = "import threading, time, tty; tty.setraw(0); "
+LISTENING = "require('http').createServer(() => {}).listen(0, '127.0.0.1'); "
+ASKED = """
+const asking = readline.createInterface({input: process.stdin, output: process.stdout});
+asking.question('? ', () => { asking.close(); require('fs').writeFileSync('started', ''); WORK });
+"""
+SERVE = LISTENING + "setTimeout(() => {}, 60000);"
+SPAWN = "require('child_process').spawn('sleep', ['60'])"
+# ssh with a command, or netcat: it passes on what is typed, but nobody may want it.
+RELAY = """
+import select
+poll = select.poll()
+poll.register(0, select.POLLIN)
+poll.register(connection, select.POLLIN)
+poll.poll()
+"""
+
+WORKING = [
+    Working("sleep", "touch started; exec sleep 60"),
+    Working("sleep below a shell", "touch started; sleep 60; echo"),
+    Working("a prompt that nobody reads an answer to", "printf Password:; touch started; sleep 60"),
+    Working("echo off, and nobody reads", "stty -echo; touch started; sleep 60"),
+    Working("tail -f", "touch started; exec tail -f text"),
+    Working("tail -f in a pipe", "touch started; tail -f text | grep x"),
+    Working("busy loop", "touch started; while :; do :; done"),
+    Working("yes in a pipe", "touch started; yes | head -n 10000000000 >/dev/null"),
+    Working("build", "touch started; while :; do cat text | sort >/dev/null; done"),
+    Working("stopped", "touch started; kill -STOP $$"),
+    Working("reader in the background", "set -m; cat & touch started; sleep 60"),
+    Working("python http.server", f"touch started; exec {sys.executable} -m http.server -b 127.0.0.1 0"),
+    Working("node server", node(NODE_STARTED + LISTENING), needs="node"),
+    Working("node server after a question", node(ASKED.replace("WORK", SERVE)), "yes", "node"),
+    Working("node with a child after a question", node(ASKED.replace("WORK", SPAWN)), "yes", "node"),
+    Working(
+        "node with a timer after a question", node(ASKED.replace("WORK", "setTimeout(() => {}, 60000)")), "a", "node"
+    ),
+    Working("reading a connection", python(CONNECTED + STARTED + "connection.recv(1)")),
+    Working("polling a connection and the terminal", python(CONNECTED + STARTED + RELAY)),
+    Working("a child with its output captured", python(STARTED + "import os; os.popen('sleep 60').read()")),
+    Working("raw, asleep", python(RAW + STARTED + "time.sleep(60)")),
+    Working("raw, in a lock", python(RAW + STARTED + "threading.Event().wait()")),
+    Working("raw, busy", python(RAW + STARTED + "\nwhile True: pass")),
+    Working("command of bash -i", "exec bash --norc -i", "touch started; sleep 60"),
+    Working("bash -i waiting for children", "exec bash --norc -i", "sleep 60 & touch started; wait"),
+    Working("python asleep", f"exec {sys.executable} -q", STARTED + "import time; time.sleep(60)"),
+    Working("python busy", f"exec {sys.executable} -q", STARTED + "sum(iter(int, 1))"),
+    Working("python 3.13 asleep", "exec python3.13 -q", STARTED + "import time; time.sleep(60)", "python3.13"),
+    Working("node busy", "exec node", NODE_STARTED + "for (;;);", "node"),
+    Working("sqlite3 busy", "exec sqlite3", ".shell touch started; sleep 60", "sqlite3"),
+    Working("sleep behind another terminal", "exec script -qc 'touch started; sleep 60' /dev/null", needs="script"),
+]
+
+
+@pytest.fixture(scope="module")
+def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Counter[Awaiting | None]]]:
+    """What all of them were said to wait for in a good second, watched at once; half of it untraced."""
+    server = Tmux(tmp_path_factory.mktemp("working"))
+    jobs = {}
+    for program in WORKING:
+        with suppress(pytest.skip.Exception):
+            jobs[program.name] = server.start(at_hand(program.command, program.needs))
+    for program in WORKING:
+        if program.typed and (job := jobs.get(program.name)):
+            wait_until(job.look, PATIENCE, what=program.name)
+            server.type(job, program.typed)
+    for name, job in jobs.items():
+        wait_until(job.started, PATIENCE, what=f"{name} is at work")
+    seen = watch([*jobs.values()], 0.8)
+    with untraced():
+        seen = [first + then for first, then in zip(seen, watch([*jobs.values()], 0.8), strict=True)]
+    yield dict(zip(jobs, seen, strict=True))
+    server.end()
+
+
+@pytest.mark.parametrize("program", WORKING, ids=lambda program: program.name)
+def test_a_program_at_work_is_never_said_to_wait(
+    working: dict[str, Counter[Awaiting | None]], program: Working
+) -> None:
+    if program.name not in working:
+        pytest.skip(f"{program.needs} is not here")
+    assert set(working[program.name]) == {None}
+
+
+def test_a_stopped_reader_waits_for_nothing_until_it_is_continued(tmux: Tmux) -> None:
+    job = tmux.start("exec cat")
+    wait_until(lambda: job.look() == "prompt", PATIENCE)
+    os.kill(job.pid, signal.SIGSTOP)
+    wait_until(lambda: job.look() is None, PATIENCE)
+    assert set(watch([job], 0.2)[0]) == {None}
+    os.kill(job.pid, signal.SIGCONT)
+    wait_until(lambda: job.look() == "prompt", PATIENCE)
+
+
+def test_a_poll_taken_up_again_after_a_stop_still_counts(tmux: Tmux) -> None:
+    job = tmux.start(python("import select, tty; tty.setraw(0); p = select.poll(); p.register(0); p.poll(60000)"))
+    wait_until(lambda: job.look() == "screen", PATIENCE)
+    os.kill(job.pid, signal.SIGSTOP)
+    wait_until(lambda: job.look() is None, PATIENCE)
+    os.kill(job.pid, signal.SIGCONT)
+    wait_until(lambda: job.look() == "screen", PATIENCE)
+
+
+def test_a_reader_that_its_shell_left_behind_counts(tmux: Tmux) -> None:
+    job = tmux.start("(exec </dev/tty; echo $BASHPID >left; cat & exec sleep 0) ; touch started; sleep 60")
+    wait_until(job.started, PATIENCE)
+    job = tmux.start("exec 3<&0; (cat <&3 &); touch started; exec sleep 60")
+    wait_until(job.started, PATIENCE)
+    wait_until(lambda: job.look() == "prompt", PATIENCE)
+
+
+def test_a_shell_waits_again_when_its_command_has_ended(tmux: Tmux) -> None:
+    job = tmux.start("exec bash --norc -i")
+    wait_until(lambda: job.look() == "screen", PATIENCE)
+    tmux.type(job, "read x")
+    wait_until(lambda: job.look() == "prompt", PATIENCE)
+    tmux.type(job, "read -s y")
+    tmux.type(job, "read -s y")
+    wait_until(lambda: job.look() == "password", PATIENCE)
+    tmux.type(job, "secret")
+    wait_until(lambda: job.look() == "screen", PATIENCE)
+
+
+def test_line_limit_and_echo_follow_the_program(tmux: Tmux) -> None:
+    job = tmux.start("read x; read -s y; exec vi text")
+    wait_until(lambda: job.look() == "prompt", PATIENCE)
+    assert (line_limit(job.tty), echo_on(job.tty)) == (4095, True)
+    tmux.type(job, "a")
+    wait_until(lambda: job.look() == "password", PATIENCE)
+    assert (line_limit(job.tty), echo_on(job.tty)) == (4095, False)
+    tmux.type(job, "b")
+    wait_until(lambda: job.look() == "screen", PATIENCE)
+    assert (line_limit(job.tty), echo_on(job.tty)) == (None, False)
+
+
+def test_the_longest_line_goes_through_and_one_byte_more_does_not(tmux: Tmux) -> None:
+    # The terminal drops what is past its limit, so it is the limit that `line_limit` must tell.
+    job = tmux.start("while read -r x; do echo ${#x} >>lengths; done")
+    for extra, length in ((0, 4095), (1, 4095)):
+        wait_until(lambda: job.look() == "prompt", PATIENCE)
+        limit = line_limit(job.tty)
+        assert limit is not None
+        tmux.type(job, "x" * (limit + extra))
+        lengths = job.folder / "lengths"
+        wait_until(lambda n=extra + 1: lengths.exists() and len(lengths.read_text().split()) == n, PATIENCE)
+        assert lengths.read_text().split()[-1] == str(length)
+
+
+def test_an_ended_job_waits_for_nothing(tmux: Tmux) -> None:
+    tmux.start("exec cat")  # keeps the session
+    job = tmux.start("exec cat")
+    wait_until(lambda: job.look() == "prompt", PATIENCE)
+    os.kill(job.pid, signal.SIGKILL)
+    wait_until(lambda: job.look() is None, PATIENCE)
+    wait_until(lambda: echo_on(job.tty) is None, PATIENCE, what="the window is gone")
+    assert line_limit(job.tty) is None
