@@ -39,10 +39,19 @@ class Log:
         """Offset behind the newest byte."""
         return self.segments[-1].stop if self.segments else 0
 
-    def holes(self, start: int, stop: int) -> int:
-        """How many bytes between two offsets were never logged (a full disk) or are dropped."""
-        kept = sum(max(0, min(stop, s.stop) - max(start, s.start)) for s in self.segments)
-        return max(0, stop - start) - kept
+    def next_kept(self, offset: int) -> int:
+        """The first offset from `offset` on whose byte is kept, or the end."""
+        for segment in self.segments:
+            if offset < segment.stop:
+                return max(offset, segment.start)
+        return max(offset, self.end)
+
+    def run_end(self, offset: int) -> int:
+        """Where the run of kept bytes that `offset` is in ends: the end, or what a full disk has left out."""
+        for segment in self.segments:
+            if segment.start <= offset < segment.stop:
+                offset = segment.stop
+        return offset
 
     def read(self, start: int, stop: int) -> bytes:
         """The kept bytes from `start` to before `stop`."""

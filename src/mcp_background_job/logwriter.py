@@ -87,11 +87,12 @@ class SegmentLog:
 
 def held_back(data: bytes, mark: bytes) -> int:
     """How many bytes at the end of `data` may be the beginning of `mark`."""
-    start = data.rfind(b"\x1b", max(0, len(data) - len(mark) + 1))
+    # The mark has two escapes: the first that fits is the longest beginning.
+    start = data.find(b"\x1b", max(0, len(data) - len(mark) + 1))
     while start >= 0:
         if mark.startswith(data[start:]):
             return len(data) - start
-        start = data.rfind(b"\x1b", max(0, len(data) - len(mark) + 1), start)
+        start = data.find(b"\x1b", start + 1)
     return 0
 
 

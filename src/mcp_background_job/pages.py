@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import regex
 
@@ -79,48 +79,52 @@ class Reader:
 
     def page(self, since: int, max_chars: int) -> Page:
         """What was printed from offset `since` on, at most `max_chars` characters of it."""
-        start = min(max(since, self.log.start), max(self.log.end, since))
-        dropped = start - since
-        size = max_chars
-        low, best = 0, Page("", "", start, dropped_bytes=dropped)
-        high = self.log.end - start
+        start = self.log.next_kept(since)
+        found = self.fill(start, max_chars)
+        hole = self.log.next_kept(found.cursor) - found.cursor
+        room = max_chars - found.size
+        if hole and room > 0 and found.cursor > start:
+            note = f"[{hole} bytes were not logged here]\n"
+            rest = self.page(found.cursor, room)
+            stdout, stderr = found.stdout + note + rest.stdout, found.stderr + rest.stderr
+            return Page(stdout, stderr, rest.cursor, rest.truncated, start - since + rest.dropped_bytes)
+        return replace(found, dropped_bytes=start - since)
+
+    def fill(self, start: int, max_chars: int) -> Page:
+        """The largest page from `start` on that has at most `max_chars` characters and no hole in it."""
+        high = self.log.run_end(start) - start
+        best, low, size = Page("", "", start), 0, max_chars
         while low < high:
             size = min(max(size, low + 1), high, MAX_BLOCK)
-            page = self.cut(start, size, dropped)
+            page = self.cut(start, size)
             if page.size > max_chars and size > 1:
                 high = size - 1
-                size = min(low + max((size - low) * max_chars // page.size, 1), high)
+                size = low + (size - low) * max_chars // page.size
                 continue
             best, low = page, size
             if size >= min(high, MAX_BLOCK) or page.size > max_chars * 3 // 4:
                 break
             size *= 3
         if best.cursor == start and self.log.end > start:
-            best = self.smallest(start, dropped)
-        return best
+            best = self.smallest(start)
+        return replace(best, truncated=best.cursor < self.log.end)
 
-    def cut(self, start: int, size: int, dropped: int) -> Page:
+    def cut(self, start: int, size: int) -> Page:
         """The page of at most `size` bytes from `start`, ended at a line's end where more comes."""
         data = self.log.read(start, start + size)
-        missing = size - len(data)  # a hole that a full disk has left
-        more = start + size < self.log.end
         length = split_point(data)
-        if more and not missing:
+        if start + size < self.log.end:
             length = data.rfind(b"\n", 0, length) + 1 or length
-        whole = length == len(data)
         out, err = self.text(start, data[:length])
-        if missing and whole:
-            out += f"[{missing} bytes were not logged here]\n"
-        cursor = start + length + (missing if whole else 0)
-        return Page(out, err, cursor, cursor < self.log.end, dropped + (missing if whole else 0))
+        return Page(out, err, start + length)
 
-    def smallest(self, start: int, dropped: int) -> Page:
-        """A page that moves on though not one character fits, or the log ends within a sequence."""
+    def smallest(self, start: int) -> Page:
+        """A page that moves on though not one character fits; an empty one where the log ends in a sequence."""
         for size in (16, 256, FRAME_LOOKBACK * 5):
-            page = self.cut(start, min(size, self.log.end - start), dropped)
+            page = self.cut(start, min(size, self.log.end - start))
             if page.cursor > start:
                 return page
-        return Page("", "", start, dropped_bytes=dropped)
+        return Page("", "", start)
 
     def whole(self, max_chars: int) -> Page:
         """All that is kept, as `between` shows it."""

@@ -12,8 +12,8 @@ takes a form feed for a blank and `\ x` for `x`, the lexer knows no grammar.
 A pattern sees the words one space apart, each without the quotes it doesn't need; a word that does need
 them stands in '…', after its `name=` if it has one. `git  "push" --to="a b"` is `git push --to='a b'`.
 
-It can't tell what an allowed program does: whoever allows `python`, `env` or the builtin `eval` allows
-everything, and so does whoever lets the caller choose PATH, BASH_ENV or exported functions.
+It can't tell what an allowed program does: whoever allows `python`, `env` or a builtin such as `eval`
+or `read` allows everything, and so does whoever lets the caller choose PATH, BASH_ENV or LD_PRELOAD.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SHOWN = 80
 # Unquoted, these mean themselves in bash and dash: `{0}` has no comma and no `..` to expand by, `~` and `#`
 # are inside a word. Non-ASCII letters need quotes, since a locale may count one of their bytes as a blank.
 _PLAIN = r"(?:[\w%+,./:=@^!-]|(?<=\w)~|(?<=[\w/])\#|\{[\w/-]*\})"
-# The lookbehind: in a locale such as Shift-JIS the last byte of a letter may swallow a backslash.
+# The lookbehind: in a Shift-JIS locale bash takes the last byte of `ƒ` and a backslash for one character.
 _DOUBLE_INSIDE = r"(?:[^\"$`\\]|(?<=[\t\n -~])\\[ -~])*+"
 _WORD_PART = rf"(?:{_PLAIN}|'[^']*'|\"{_DOUBLE_INSIDE}\"|\\[ -~])"
 _TOKEN_END = r"(?=[ \t\n;|]|&&|\Z)"
@@ -72,9 +72,7 @@ _FAULTS = (
     ("a line continuation", r"\\\n"),
     ("an open quote", r"['\"].*|\Z"),
 )
-_KEYWORD = re.compile(
-    r"!|case|coproc|do|done|elif|else|esac|fi|for|function|if|in|select|then|time|until|while"
-)
+_KEYWORD = re.compile(r"!|case|coproc|do|done|elif|else|esac|fi|for|function|if|in|select|then|time|until|while")
 _INERT_NODE = re.compile(
     r"program|list|pipeline|redirected_statement|file_redirect|file_descriptor|command|command_name"
     r"|word|number|concatenation|string|string_content|raw_string|&&|\|\|?|;|>&|\""

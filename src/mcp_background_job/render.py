@@ -26,11 +26,11 @@ STRING_LIMIT = 64 * 1024  # bytes; an OSC, DCS, APC, PM or SOS still open after 
 _CHUNK = 256 * 1024  # bytes taken apart at once, to bound the memory of doing so
 
 # OSC also ends with BEL, all with ST; CAN, SUB and any other escape sequence break them off.
-_STRINGS = re.compile(
-    rb"\x1b(?:\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\|[\x18\x1a]|(?=\x1b))"
-    rb"|[X^_k][^\x18\x1a\x1b]*(?:\x1b\\|[\x18\x1a]|(?=\x1b)))"
+_STRING = re.compile(
+    rb"\x1b(?:\][^\x07\x18\x1a\x1b]*+(?:\x07|\x1b\\|[\x18\x1a]|(?=\x1b))"
+    rb"|[X^_k][^\x18\x1a\x1b]*+(?:\x1b\\|[\x18\x1a]|(?=\x1b)))"
 )
-_OPEN_STRING = re.compile(rb"\x1b(?:\][^\x07\x18\x1a\x1b]*|[X^_k][^\x18\x1a\x1b]*)\x1b?\Z")
+_STRING_START = re.compile(rb"\x1b[]PX^_k]")
 _DCS_START = re.compile(rb"\x1bP[^\x18\x1a\x1b@-~]*[@-~]")
 _INCOMPLETE = re.compile(
     rb"\x1b(?:[ -/]*|\[[^\x18\x1a\x1b@-~]*|P[^\x18\x1a\x1b@-~]*|\][^\x07\x18\x1a\x1b]*|[X^_k][^\x18\x1a\x1b]*)\Z"
@@ -61,10 +61,8 @@ def render(
     terminal = Terminal(columns, rows, continued, alternate)
     if b"\r" not in data:
         data = data.replace(b"\n", b"\r\n")
-    if b"\x1b" in data:
-        data = _strip_strings(data)
-        if continued and not alternate:
-            data = _strip_alternate_end(data)
+    if continued and not alternate and b"\x1b[?" in data:
+        data = _mark_alternate_start(data)
     for chunk in _chunks(data):
         _feed(terminal, chunk)
     return terminal.text()
@@ -102,32 +100,7 @@ def ends_alternate(data: bytes, before: bool = False) -> bool:
     return before if last is None else last[1] == b"h"
 
 
-def _strip_strings(data: bytes) -> bytes:
-    """Without OSC, DCS, APC, PM and SOS; one that is still open at the end goes too, up to STRING_LIMIT."""
-    if b"\x1bP" in data:
-        data = b"".join(_outside_dcs(data))
-    data = _STRINGS.sub(b"", data)
-    tail = data.rfind(b"\x1b", max(0, len(data) - STRING_LIMIT), len(data) - 1)
-    if tail >= 0 and _OPEN_STRING.match(data[tail:]):
-        data = data[:tail]
-    return data
-
-
-def _outside_dcs(data: bytes) -> Iterator[bytes]:
-    position = 0
-    while match := _DCS_START.search(data, position):
-        end = data.find(b"\x1b\\", match.end())
-        if end < 0:
-            if len(data) - match.start() <= STRING_LIMIT:
-                yield data[position : match.start()]
-                return
-            break
-        yield data[position : match.start()]
-        position = end + 2
-    yield data[position:]
-
-
-def _strip_alternate_end(data: bytes) -> bytes:
+def _mark_alternate_start(data: bytes) -> bytes:
     """Where the first switch of screens is back to the main one, what stands before it was drawn on the
     other, if it places the cursor as only full-screen programs do; many programs switch back needlessly."""
     first = _ALTERNATE.search(data)
@@ -137,23 +110,57 @@ def _strip_alternate_end(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
-    if len(data) <= _CHUNK:
-        yield data
-        return
+    """Data in pieces that end outside of any sequence."""
     position = 0
     while position < len(data):
-        chunk = data[position : position + _CHUNK]
-        if position + len(chunk) < len(data):
-            # Cut behind a newline, or else where no sequence is open.
-            cut = chunk.rfind(b"\n") + 1 or split_point(chunk) or len(chunk)
-            chunk = chunk[:cut]
-        yield chunk
-        position += len(chunk)
+        end = position + _CHUNK
+        if end < len(data):
+            newline = data.rfind(b"\n", position, end) + 1
+            end = newline or position + (split_point(data[position:end]) or _CHUNK)
+            end = _end_of_string(data, position, end)
+        yield data[position:end]
+        position = end
+
+
+def _end_of_string(data: bytes, start: int, end: int) -> int:
+    """The end of the control string that is open at `end`, if it has one; else `end`."""
+    dcs = data.rfind(b"\x1bP", start, end)
+    if dcs >= 0 and _DCS_START.match(data, dcs) and data.find(b"\x1b\\", dcs, end) < 0:
+        return max(data.find(b"\x1b\\", dcs) + 2, end)
+    escape = data.rfind(b"\x1b", start, end)
+    if escape >= 0 and (string := _STRING.match(data, escape)):
+        return max(string.end(), end)
+    return end
+
+
+def _strip_strings(chunk: bytes) -> bytes:
+    """Without OSC, DCS, APC, PM and SOS; one that is still open at the end goes too, up to STRING_LIMIT."""
+    if b"\x1bP" in chunk:
+        chunk = b"".join(_outside_dcs(chunk))
+    chunk = _STRING.sub(b"", chunk)
+    if (end := split_point(chunk)) < len(chunk) and _STRING_START.match(chunk, end):
+        return chunk[:end]
+    return chunk
+
+
+def _outside_dcs(chunk: bytes) -> Iterator[bytes]:
+    position = 0
+    while match := _DCS_START.search(chunk, position):
+        end = chunk.find(b"\x1b\\", match.end())
+        if end < 0:
+            break
+        yield chunk[position : match.start()]
+        position = end + 2
+    yield chunk[position:]
 
 
 def _feed(terminal: Terminal, chunk: bytes) -> None:
     if b"\x1b" in chunk:
-        chunk = _COLOURS.sub(b"", chunk)
+        stripped = _COLOURS.sub(b"", chunk)
+        if _STRING_START.search(stripped):
+            stripped = _COLOURS.sub(b"", _strip_strings(chunk))
+        chunk = stripped
+    if b"\x1b" in chunk:
         if b"\x1b[?" in chunk:
             chunk = _SILENT_MODES.sub(b"", chunk)
         if not any(terminal.drawing) and b"\x1b(0" not in chunk and b"\x1b)0" not in chunk:
@@ -170,7 +177,7 @@ def _feed(terminal: Terminal, chunk: bytes) -> None:
     else:
         chunk = chunk.translate(None, _DROPPED).replace(b"\r\n", b"\0").replace(b"\n", b"\v")
         chunk = chunk.replace(b"\0", b"\n")
-    if b"\r" in chunk:
+    if b"\r\x1b[K" in chunk or b"\r\x1b[2K" in chunk:
         for pattern, replacement in _erased(terminal.columns):
             chunk = pattern.sub(replacement, chunk)
     terminal.feed(chunk.decode(errors="replace"))
@@ -183,6 +190,6 @@ def _erased(columns: int) -> list[tuple[re.Pattern[bytes], bytes]]:
     text = b"[^\\x00-\\x1f\\x7f]{0,%d}+" % columns
     erase = rb"\x1b\[[02]?K"
     return [
-        (re.compile(rb"(?:\r(?:%b)?%b)++(?=\r%b)" % (erase, text, erase)), b""),
+        (re.compile(rb"(?:\r(?:%b)?%b(?=\r%b))++" % (erase, text, erase)), b""),
         (re.compile(rb"\n%b\r(?=%b)" % (text, erase)), b"\n"),
     ]

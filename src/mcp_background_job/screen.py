@@ -76,12 +76,15 @@ class Row:
 
 def _split_cells(text: str, columns: int) -> list[str]:
     cells: list[str] = []
+    tabbed = 0  # column that tabs led to; cells begin there only if something is printed
     joining = False
     for character in text:
         if character == "\t":
-            stop = min(len(cells) + TAB - len(cells) % TAB, columns - 1)
-            cells.extend([BLANK] * (stop - len(cells)))
+            x = max(tabbed, len(cells))
+            tabbed = x if x >= columns - 1 else min(x + TAB - x % TAB, columns - 1)
             continue
+        if tabbed > len(cells):
+            cells.extend([BLANK] * (tabbed - len(cells)))
         width = WIDTHS[character]
         if (width == 0 or joining) and cells:
             _combine(cells, len(cells), character)
@@ -237,7 +240,12 @@ class Screen:
         if head:
             self._extend(head)
         for line in lines:
-            self.newline()
+            self.x = 0
+            if self.y == self.bottom:
+                self._push(self.lines.pop(0))
+            else:
+                self.y += 1
+            self.lines.append(Row())
             if line:
                 self._extend(line)
 
@@ -320,7 +328,7 @@ class Screen:
         if self.drawing[self.shifted]:
             self._put_each(text.translate(LINE_DRAWING))
             return
-        if self.plain and is_narrow(text):
+        if self.plain and (text.isascii() or is_narrow(text)):
             room = self.columns - self.x
             while len(text) > room:
                 if room:
@@ -443,10 +451,17 @@ class Screen:
 
     def newline(self) -> None:
         self.x = 0
-        self.linefeed()
+        if self.y == self.bottom:
+            self._scroll()
+        elif self.y < self.rows - 1:
+            self.y += 1
+            if self.y == len(self.lines):
+                self.lines.append(Row())
 
     def linefeed(self) -> None:
         if self.y == self.bottom:
             self._scroll()
         elif self.y < self.rows - 1:
-            self._go(self.y + 1)
+            self.y += 1
+            if self.y == len(self.lines):
+                self.lines.append(Row())

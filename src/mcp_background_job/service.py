@@ -40,7 +40,6 @@ GRACE = 5.0  # seconds between the signal and KILL
 KILL_LIMIT = GRACE + runner.KILL_PATIENCE + 10.0  # seconds until an unanswered kill is an error
 MAX_COMMAND = 1_000_000  # bytes
 MAX_WAIT = 50.0  # seconds: clients built on the TypeScript SDK give up a call after 60
-SWEEP_EVERY = 5.0  # seconds between two looks for windows to close and records to remove
 NOT_ENDING = {"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"}
 NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
 PLAIN = {"PAGER": "cat", "GIT_PAGER": "cat"}  # a pager would wait for a person
@@ -73,7 +72,6 @@ class JobManager:
         self.store = JobStore(config.state_dir, config.session_name)
         self.tmux = Tmux(config, self.store.folder)
         self._panes: dict[str, str] = {}
-        self._swept = 0.0
 
     # -- starting -------------------------------------------------------------------------------------------
 
@@ -194,7 +192,6 @@ class JobManager:
 
     def jobs(self, include_all: bool) -> Listing:
         """Running jobs and those whose window is still open, or all that are recorded."""
-        self.sweep()
         jobs: list[Job] = []
         unreadable: list[str] = []
         oldest = time.time() - self.config.cleanup_interval_seconds
@@ -338,14 +335,15 @@ class JobManager:
 
     # -- tidying --------------------------------------------------------------------------------------------
 
-    def sweep_is_due(self) -> bool:
-        return time.monotonic() - self._swept > SWEEP_EVERY
-
     def sweep(self) -> None:
-        """Close the windows and remove the records whose time has come; one server at a time, never waiting."""
-        if not self.sweep_is_due() or not self.store.folder.is_dir():
+        """Close the windows and remove the records whose time has come, unless another server is at it."""
+        if not self.store.folder.is_dir():
             return
-        self._swept = time.monotonic()
+        with self.store.sweeping() as alone:
+            if alone:
+                self.sweep_now()
+
+    def sweep_now(self) -> None:
         now = time.time()
         self.store.remove_half_made()
         close_before = now - self.config.cleanup_interval_seconds

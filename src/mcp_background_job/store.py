@@ -96,6 +96,15 @@ class JobStore:
         finally:
             os.close(fd)
 
+    @contextmanager
+    def sweeping(self) -> Iterator[bool]:
+        """Whether this process is the one that tidies up now."""
+        fd = os.open(self.folder / "sweep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield try_lock(fd)
+        finally:
+            os.close(fd)
+
     def ids(self) -> list[str]:
         """Every job id there is; nothing else in the folder counts."""
         try:

@@ -30,7 +30,7 @@ _CONTROL = (
     "|[ -/]*+(?:[0-~]|\\Z)))?"
 )
 _SINGLE = re.compile(_CONTROL)
-_CLUSTER = re.compile(f"((?:{_CONTROL})+)")
+_CLUSTER = re.compile(f"({_CONTROL}(?:{_CONTROL})*+)")
 _ALTERNATE_MODES = {47, 1047, 1049}
 _MAX_PARAMETER = 2**31 - 1
 _MAX_ACTIONS = 4096  # distinct sequences kept parsed: more than a screen program's positions need
@@ -458,9 +458,11 @@ class Terminal(Screen):
         if count <= 0:
             return
         row.edited = True
-        length = max(len(cells), self.columns - count)
+        length = len(cells)
+        if count < self.columns - x:
+            length = max(length, self.columns - count)
         cells = cells + blanks(cells, self.columns - len(cells))  # type: ignore[operator]
-        cells = cells[:x] + cells[x + count :]
+        cells = (cells[:x] + cells[x + count :])[:length]
         row.cells = cells + blanks(cells, length - len(cells))
 
     def insert_lines(self, count: int) -> None:

@@ -32,9 +32,7 @@ FORBIDDEN = ("id", "rm", "cat", "tee", "env", "pwn", "a", "b", "x")
 SHELLS = [path for path in map(shutil.which, ("bash", "dash")) if path]
 UNIT, RECORD, TRACE = "\x1f", "\x1e", "\x1d"  # no accepted command has these
 
-fuzzed = settings(
-    max_examples=int(os.environ.get("MCP_BG_FUZZ_EXAMPLES", "300")), deadline=None, database=None
-)
+fuzzed = settings(max_examples=int(os.environ.get("MCP_BG_FUZZ_EXAMPLES", "300")), deadline=None, database=None)
 pytestmark = [
     pytest.mark.skipif(not SHELLS, reason="neither bash nor dash is here"),
     # One test runs several hundred shells, and many more where MCP_BG_FUZZ_EXAMPLES says so.
@@ -66,9 +64,7 @@ class Sandbox:
         for folder in (self.home, programs):
             folder.mkdir()
         # One printf, so that the members of a pipeline append whole records. wc fails, for the sake of `||`.
-        stub = (
-            f"#!/bin/sh\nprintf '%s{UNIT}' \"${{0##*/}}\" \"$@\" '{RECORD}' >>{shlex.quote(str(self.log))}\n"
-        )
+        stub = f"#!/bin/sh\nprintf '%s{UNIT}' \"${{0##*/}}\" \"$@\" '{RECORD}' >>{shlex.quote(str(self.log))}\n"
         for path in [*(programs / name for name in ALLOWED + FORBIDDEN), self.home / "pwn"]:
             path.write_text(stub + ("exit 1\n" if path.name == "wc" else ""))
             path.chmod(0o755)
@@ -145,9 +141,7 @@ def check_by_running(sandbox: Sandbox, command: str) -> list[str] | None:
 
 
 DATA = st.text(
-    st.sampled_from("ab1-=:~#{},.!^@/+%")
-    | st.sampled_from(" \t\n'\"\\$`;&|<>()*?[]")
-    | st.sampled_from("éƒ漢"),
+    st.sampled_from("ab1-=:~#{},.!^@/+%") | st.sampled_from(" \t\n'\"\\$`;&|<>()*?[]") | st.sampled_from("éƒ漢"),
     max_size=8,
 )
 
@@ -168,9 +162,7 @@ def spellings(draw: st.DrawFn, data: str) -> str:
 
 ARGUMENTS = DATA.flatmap(spellings)
 WORDS = st.lists(ARGUMENTS | st.sampled_from(["2>&1", ">&2", "-x", "a"]), max_size=4)
-SIMPLE_COMMANDS = st.tuples(st.sampled_from(ALLOWED), WORDS).map(
-    lambda words: " ".join([words[0], *words[1]])
-)
+SIMPLE_COMMANDS = st.tuples(st.sampled_from(ALLOWED), WORDS).map(lambda words: " ".join([words[0], *words[1]]))
 OPERATORS = st.sampled_from([";", "\n", " && ", "||", " | ", "|\n", "; ", "&&\n\t", "\n\n"])
 
 

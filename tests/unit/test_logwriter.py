@@ -1,0 +1,110 @@
+"""The log writer against the bytes sent: any split, any limit, a torn end mark, a disk that refuses."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mcp_background_job import logwriter
+from mcp_background_job.log import Log
+from mcp_background_job.logwriter import SegmentLog, copy_until_mark, held_back
+
+MARK = b"\x1b]7717;end;abcd1234\x1b\\"
+
+
+def send(chunks: list[bytes], folder: Path, limit: int) -> bool:
+    """Run the log writer's loop over a pipe that gives exactly these chunks."""
+    log = SegmentLog(str(folder), limit)
+    waiting = iter(chunks)
+
+    def read(_fd: int, _size: int) -> bytes:
+        return next(waiting, b"")
+
+    original, logwriter.os.read = logwriter.os.read, read  # type: ignore[attr-defined]
+    try:
+        return copy_until_mark(0, log, MARK)
+    finally:
+        logwriter.os.read = original  # type: ignore[attr-defined]
+        log.close()
+
+
+def split(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = sorted({cut % (len(data) + 1) for cut in cuts})
+    edges = [0, *places, len(data)]
+    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+
+
+@given(st.binary(max_size=3000), st.lists(st.integers(0, 5000), max_size=20), st.integers(1024, 4096))
+@settings(max_examples=200, deadline=None)
+def test_what_is_kept_is_the_end_of_what_was_sent(data: bytes, cuts: list[int], limit: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        assert not send(split(data.replace(MARK, b""), cuts), folder, limit)
+        log = Log(folder)
+        sent = data.replace(MARK, b"")
+        assert log.end == len(sent)
+        assert log.read(log.start, log.end) == sent[log.start :]
+        kept = sum(path.stat().st_size for path in folder.iterdir())
+        assert kept <= limit + max(limit // logwriter.SEGMENTS, logwriter.MIN_SEGMENT)
+        if len(sent) <= limit:
+            assert log.start == 0
+
+
+@given(
+    st.binary(max_size=400), st.binary(max_size=50), st.lists(st.integers(0, 600), max_size=30), st.integers(0, 30)
+)
+@settings(max_examples=300, deadline=None)
+def test_nothing_behind_the_end_mark_is_kept_and_nothing_before_it_is_lost(
+    before: bytes, after: bytes, cuts: list[int], torn: int
+) -> None:
+    data = before.replace(MARK, b"") + MARK[:torn] + MARK + after  # the first beginning is none
+    expected = data[: data.index(MARK)]
+    with tempfile.TemporaryDirectory() as name:
+        assert send(split(data, cuts), Path(name), 1 << 20)
+        log = Log(Path(name))
+        assert log.read(0, log.end) == expected
+
+
+@given(st.binary(max_size=60), st.integers(0, len(MARK) - 1))
+def test_only_what_may_begin_the_mark_is_held_back(data: bytes, torn: int) -> None:
+    text = data + MARK[:torn]
+    keep = held_back(text, MARK)
+    assert MARK.startswith(text[len(text) - keep :]) or keep == 0
+    assert keep >= (torn if MARK not in text else 0)
+
+
+def test_a_disk_that_refuses_leaves_a_hole_and_the_offsets_stay_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = SegmentLog(str(tmp_path), 1 << 20)
+    log.append(b"before")
+    real_write, real_open = os.write, os.open
+
+    def refuse(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(logwriter.os, "write", refuse)  # type: ignore[attr-defined]
+    log.append(b"lost bytes")
+    monkeypatch.setattr(logwriter.os, "open", refuse)  # type: ignore[attr-defined]
+    log.append(b"more")
+    monkeypatch.setattr(logwriter.os, "write", real_write)  # type: ignore[attr-defined]
+    monkeypatch.setattr(logwriter.os, "open", real_open)  # type: ignore[attr-defined]
+    log.append(b"after")
+    log.close()
+    kept = Log(tmp_path)
+    assert kept.end == len("before" + "lost bytes" + "more" + "after")
+    assert kept.read(0, kept.end) == b"beforeafter"
+    assert (kept.run_end(0), kept.next_kept(6)) == (6, kept.end - len("after"))
+
+
+def test_a_writer_that_is_started_again_goes_on_at_the_old_end(tmp_path: Path) -> None:
+    first = SegmentLog(str(tmp_path), 1 << 20)
+    first.append(b"one")
+    first.close()
+    second = SegmentLog(str(tmp_path), 1 << 20)
+    second.append(b"two")
+    second.close()
+    log = Log(tmp_path)
+    assert (log.read(0, log.end), log.end) == (b"onetwo", 6)
