@@ -33,11 +33,18 @@ def ending(job: Job) -> Ending:
     return found
 
 
+def holder(manager: JobManager, job: Job) -> str | None:
+    """Who has the keys of a running job."""
+    if isinstance(job, EndedJob):
+        return None
+    return "human" if manager.hold(job) else "agent"
+
+
 def without_absent(fields: Mapping[str, object]) -> Fields:
     return {name: value for name, value in fields.items() if value is not None and value != ""}
 
 
-def listed(job: Job) -> Fields:
+def listed(manager: JobManager, job: Job) -> Fields:
     """One job of a list."""
     return without_absent(
         {
@@ -47,13 +54,14 @@ def listed(job: Job) -> Fields:
             "command": job.spec.summary,
             "started": timestamp(job.spec.started),
             **ending(job),
+            "holder": "human" if manager.hold(job) else None,
             "client": job.spec.client,
         }
     )
 
 
-def listing(found: Listing) -> Fields:
-    fields: Fields = {"jobs": [listed(job) for job in found.jobs]}
+def listing(manager: JobManager, found: Listing) -> Fields:
+    fields: Fields = {"jobs": [listed(manager, job) for job in found.jobs]}
     if found.unreadable:
         fields["unreadable"] = found.unreadable
     return fields
@@ -69,6 +77,7 @@ def full_status(manager: JobManager, job: Job) -> Fields:
         "cwd": job.spec.cwd,
         "started": timestamp(job.spec.started),
         "awaiting_input": manager.awaiting(job),
+        "holder": holder(manager, job),
         "attach": manager.attach_command(job),
         "log": str(manager.log_folder(job)),
         **ending(job),

@@ -11,7 +11,9 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import anyio
 from mcp import Client, StdioServerParameters
@@ -26,7 +28,7 @@ from .tmux import Tmux
 SESSION = "mcp-jobs-demo"
 SHOWN_LINES = 6
 # Writes, compiles and tests 120 modules, with a progress bar as builds have it.
-BUILD = r'''
+BUILD = r"""
 import pathlib, py_compile, subprocess, sys, time
 total = 120
 for number in range(1, total + 1):
@@ -45,7 +47,7 @@ pathlib.Path("test_parts.py").write_text(
     "            self.assertEqual(importlib.import_module(f'part{n}').value(), n * n)\n"
 )
 sys.exit(subprocess.run([sys.executable, "-m", "unittest", "-q", "test_parts"]).returncode)
-'''
+"""
 
 
 class Demo:
@@ -85,8 +87,9 @@ class Demo:
             text = " ".join(part.text for part in result.content if isinstance(part, TextContent))
             self.check(False, text)
             return {}
-        self.show(result.structured_content, took)
-        return result.structured_content
+        answer: dict[str, object] = result.structured_content
+        self.show(answer, took)
+        return answer
 
     def show(self, answer: dict[str, object], took: float) -> None:
         facts = ", ".join(
@@ -99,7 +102,7 @@ class Demo:
                 lines = [*lines[:2], f"… {len(lines) - SHOWN_LINES + 1} more lines", *lines[3 - SHOWN_LINES :]]
             for line in lines:
                 self.console.print(Text(f"    {stream}│ {line}", style="dim"))
-        for job in answer.get("jobs", []) if isinstance(answer.get("jobs"), list) else []:  # type: ignore[union-attr]
+        for job in listed(answer):
             self.console.print(Text("    " + "  ".join(f"{job.get(k, '')}" for k in LISTED), style="dim"))
 
     # -- the scenes -----------------------------------------------------------------------------------------
@@ -137,7 +140,8 @@ class Demo:
 
     async def waiting(self) -> str:
         self.say("A dev server: wait until it is ready, without polling.")
-        answer = await self.call("execute", command=f"{sys.executable} -u -m http.server 0 --bind 127.0.0.1", name="web")
+        command = f"{sys.executable} -u -m http.server 0 --bind 127.0.0.1"
+        answer = await self.call("execute", command=command, name="web")
         job_id = str(answer.get("job_id", ""))
         answer = await self.call("wait", job_ids=[job_id], pattern="Serving HTTP", since=0, timeout=20)
         self.check(answer.get("reason") == "match", "the server is seen to be ready")
@@ -146,8 +150,7 @@ class Demo:
     async def survive(self, repl: str, web: str) -> None:
         self.say("That server process is gone. A new one sees the same jobs; they never noticed.")
         answer = await self.call("list")
-        jobs = answer.get("jobs", [])
-        running = {job["job_id"] for job in jobs if job["status"] == "running"} if isinstance(jobs, list) else set()
+        running = {job["job_id"] for job in listed(answer) if job["status"] == "running"}
         self.check({repl, web} <= running, "both jobs outlive their server")
         answer = await self.call("interact", job_id=repl, input="print('still', 'here')")
         self.check("still here" in str(answer.get("stdout", "")), "the REPL goes on")
@@ -176,6 +179,11 @@ class Demo:
 LISTED = ("job_id", "status", "name", "command")
 
 
+def listed(answer: dict[str, object]) -> list[dict[str, str]]:
+    """The jobs of a `list` answer."""
+    return cast("list[dict[str, str]]", answer.get("jobs", []))
+
+
 def short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 90 else text[:89] + "…"
@@ -200,10 +208,8 @@ def run_demo() -> int:
     except Exception as error:  # whatever the SDK's client raises: the demo has failed, and says with what
         demo.check(False, f"{type(error).__name__}: {error}")
     finally:
-        try:
+        with suppress(JobError):
             close_session(folder)
-        except JobError:
-            pass
         shutil.rmtree(folder, ignore_errors=True)
     demo.console.print()
     if demo.failures:

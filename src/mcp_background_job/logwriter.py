@@ -15,7 +15,7 @@ import sys
 
 CHUNK = 1 << 17
 # A torn end mark is held back until the rest of it comes; anything else goes to disk at once.
-END_MARK = b"\x1b]7717;end;%s\x1b\\"
+END_MARK = b"\x1b[7717;7001;%sm"
 # Eight segments and the one in the making: what is dropped at a time is at most an eighth of the limit.
 SEGMENTS = 8
 MIN_SEGMENT = 512
@@ -87,13 +87,8 @@ class SegmentLog:
 
 def held_back(data: bytes, mark: bytes) -> int:
     """How many bytes at the end of `data` may be the beginning of `mark`."""
-    # The mark has two escapes: the first that fits is the longest beginning.
-    start = data.find(b"\x1b", max(0, len(data) - len(mark) + 1))
-    while start >= 0:
-        if mark.startswith(data[start:]):
-            return len(data) - start
-        start = data.find(b"\x1b", start + 1)
-    return 0
+    start = data.rfind(b"\x1b", max(0, len(data) - len(mark) + 1))
+    return len(data) - start if start >= 0 and mark.startswith(data[start:]) else 0
 
 
 def copy_until_mark(source: int, log: SegmentLog, mark: bytes) -> bool:

@@ -5,6 +5,7 @@ A running job has no end and an ended one has its cause, so that neither can be 
 
 from __future__ import annotations
 
+import secrets
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,6 +77,13 @@ class End(Record):
         return "signal" if self.cause == "exit" and self.signal is not None else self.cause
 
 
+class Hold(Record):
+    """A person has the keys of the job; there until they hand it back, or the job ends."""
+
+    since: float  # seconds since the epoch
+    message: str = ""  # what an agent asked for, where it was one who gave the keys
+
+
 @dataclass(frozen=True)
 class RunningJob:
     """A job whose runner lives, or is about to."""
@@ -103,6 +111,11 @@ def status_of(job: Job) -> Status:
 def timestamp(seconds: float) -> str:
     """UTC, ISO-8601, with Z, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_nonce() -> str:
+    """A number that tells our marks from anything that a job prints; terminals take it as a parameter."""
+    return str(10**9 + secrets.randbelow(10**9))
 
 
 def signal_name(number: int) -> str:

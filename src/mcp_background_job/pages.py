@@ -46,8 +46,8 @@ class Reader:
     def __init__(self, log: Log, nonce: str, separate_stderr: bool) -> None:
         self.log = log
         self.separate = separate_stderr
-        self.err_mark = f"\x1b]7717;err;{nonce}\x1b\\".encode()
-        self.out_mark = f"\x1b]7717;out;{nonce}\x1b\\".encode()
+        self.err_mark = f"\x1b[7717;7002;{nonce}m".encode()
+        self.out_mark = f"\x1b[7717;7003;{nonce}m".encode()
 
     # -- bytes to text --------------------------------------------------------------------------------------
 

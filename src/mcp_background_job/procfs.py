@@ -145,7 +145,8 @@ def wait(pid: int, tid: int) -> Wait | None:
             return None
         if call != "unseen":
             first, second, _, fourth = (int(word, 16) for word in words[1:5])
-            return Wait(call, _descriptors(pid, call, first, second), fourth in (0, 0xFFFFFFFF))
+            endless = call == "epoll" and fourth in (0, 0xFFFFFFFF)  # epoll_pwait2 takes a pointer
+            return Wait(call, _descriptors(pid, call, first, second), endless)
     wchan = _read(f"/proc/{pid}/task/{tid}/wchan").partition(b".")[0]  # do_poll.constprop.0
     call = _WCHANS.get(wchan)
     if call == "epoll":
@@ -219,9 +220,7 @@ def traces() -> bool:
 
 def _child_ids(member: Process) -> list[int]:
     folder = f"/proc/{member.pid}/task"
-    return [
-        int(word) for tid in threads(member) for word in _read(f"{folder}/{tid}/children", whole=True).split()
-    ]
+    return [int(word) for tid in threads(member) for word in _read(f"{folder}/{tid}/children", whole=True).split()]
 
 
 @cache

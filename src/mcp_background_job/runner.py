@@ -21,9 +21,10 @@ import sys
 import termios
 import time
 
-END_MARK = "\x1b]7717;end;%s\x1b\\"
-STDERR_MARK = "\x1b]7717;err;%s\x1b\\"
-STDOUT_MARK = "\x1b]7717;out;%s\x1b\\"
+# Our marks look like colours that no terminal has, with the job's nonce: tmux, cat and less -R show nothing of them.
+END_MARK = "\x1b[7717;7001;%sm"
+STDERR_MARK = "\x1b[7717;7002;%sm"
+STDOUT_MARK = "\x1b[7717;7003;%sm"
 LOG_WAIT = 5.0  # seconds that a started log writer may take to catch up without finishing anything
 LOG_CHECK = 1.0  # seconds between looks whether the log writer is still there
 KILL_PATIENCE = 5.0  # seconds after KILL before processes that can't be signalled (setuid) are given up

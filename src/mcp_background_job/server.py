@@ -161,7 +161,8 @@ class Tools:
 
     async def list(self, all: Annotated[bool, Field(description="also those cleaned up long ago")] = False) -> Fields:
         """The jobs, newest first: running ones and those that ended lately, of every agent in this session."""
-        return answers.listing(await anyio.to_thread.run_sync(self.manager.jobs, all))
+        found = await anyio.to_thread.run_sync(self.manager.jobs, all)
+        return answers.listing(self.manager, found)
 
     async def status(self, job_id: JobId) -> Fields:
         """One job in full: status, reason, exit_code, pid, duration, whether it awaits input, how to attach, where
@@ -240,6 +241,17 @@ class Tools:
         )
         return {"job_id": found.job.spec.job_id} | answers.outcome(found) | clamped(timeout)
 
+    async def handoff(
+        self, job_id: JobId, message: Annotated[str, Field(description="what the person should do")]
+    ) -> Fields:
+        """Ask a person to take over a job: to type a secret, decide, or look. They get the keys, the message and a
+        bell; interact and kill are refused until they hand it back (wait until=handback). If watching is 0, show the
+        user the attach line.
+        """
+        watching = await anyio.to_thread.run_sync(self.manager.handoff, job_id, message)
+        attach = self.manager.attach_command(self.manager.job(job_id))
+        return {"holder": "human", "attach": attach, "watching": watching}
+
     async def screen(self, job_id: JobId) -> Fields:
         """The job's window as a person sees it now: for full-screen programs such as vi, top, less. cursor counts
         from 0. For plain output use tail.
@@ -286,9 +298,9 @@ def make_server(manager: JobManager) -> MCPServer[None]:
     """The server with its tools and resources."""
     tools = Tools(manager)
     reads = (tools.list, tools.status, tools.output, tools.tail, tools.wait, tools.screen)
-    acts = (tools.execute, tools.interact)
-    made = [make_tool(tools.execute, ACTS), *(make_tool(function, READS) for function in reads)]
-    made += [make_tool(acts[1], ACTS), make_tool(tools.kill, ENDS)]
+    acts = (tools.execute, tools.interact, tools.handoff)
+    made = [make_tool(function, ACTS) for function in acts] + [make_tool(function, READS) for function in reads]
+    made.append(make_tool(tools.kill, ENDS))
     server: MCPServer[None] = MCPServer(
         "mcp-background-job",
         title="Background jobs in tmux",

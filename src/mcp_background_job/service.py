@@ -5,6 +5,7 @@ Reads touch files only. Every wait is bounded, and a cancelled caller leaves not
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -19,14 +20,16 @@ import anyio.to_thread
 
 from . import logwriter, runner
 from .config import JOB_VARIABLE, BackgroundJobConfig
-from .errors import InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, StoreError
+from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, StoreError
 from .keyboard import type_into
 from .models import (
     LISTED_COMMAND,
     EndedJob,
+    Hold,
     Job,
     RunningJob,
     Spec,
+    new_nonce,
     signal_name,
     status_of,
 )
@@ -34,12 +37,13 @@ from .pages import DEFAULT_CHARS, Page, Reader
 from .policy import check_command
 from .store import JobStore
 from .tmux import COLUMNS, ROWS, Screen, Tmux, pipe_command
-from .waiting import Outcome, Watch, wait_for
+from .waiting import Outcome, Watch, wait_for, write_mark
 
 GRACE = 5.0  # seconds between the signal and KILL
 KILL_LIMIT = GRACE + runner.KILL_PATIENCE + 10.0  # seconds until an unanswered kill is an error
 MAX_COMMAND = 1_000_000  # bytes
 MAX_WAIT = 50.0  # seconds: clients built on the TypeScript SDK give up a call after 60
+TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may type
 NOT_ENDING = {"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"}
 NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
 PLAIN = {"PAGER": "cat", "GIT_PAGER": "cat"}  # a pager would wait for a person
@@ -103,7 +107,7 @@ class JobManager:
             started_monotonic=time.monotonic(),
             timeout=timeout if timeout is not None else self.config.default_job_timeout,
             separate_stderr=separate_stderr,
-            nonce=os.urandom(4).hex(),
+            nonce=new_nonce(),
             socket="",
             client=client,
         )
@@ -246,7 +250,7 @@ class JobManager:
     async def kill(self, job_id: str, signal_text: str = "TERM") -> str:
         """End the job and everything it started; returns once nothing is left.
 
-        `killed`, `already_terminated` or `not_found`. Raises InvalidInput for a signal that ends nothing.
+        `killed`, `already_terminated` or `not_found`. Raises InvalidInput for a signal that ends nothing, HumanHolds.
         """
         signum = signal_number(signal_text)
         try:
@@ -255,6 +259,7 @@ class JobManager:
             return "not_found"
         if isinstance(job, EndedJob):
             return "already_terminated"
+        self.check_keys(job)
         self.store.request_kill(job_id, signum)
         deadline = time.monotonic() + KILL_LIMIT
         pause = 0.002
@@ -282,17 +287,22 @@ class JobManager:
     ) -> Outcome:
         """Type into the job and wait for its answer.
 
-        Raises JobNotFound, JobNotRunning, InvalidInput or TmuxError; then nothing was sent.
+        Raises JobNotFound, JobNotRunning, HumanHolds, InvalidInput or TmuxError; then nothing was sent.
         """
-        self.running(job_id)
+        self.check_keys(self.running(job_id))
         watch = Watch(self, [job_id], pattern=pattern)
         await watch.until_started(min(timeout, 5.0))
         job = self.running(job_id)
+        self.check_keys(job)
+        begun = time.monotonic()
+        if (text or keys) and not await self.pause_of_person(job_id, timeout):
+            return watch.outcome(watch.jobs[0], "human")
         watch.before_typing(text)
         folder = self.store.folder / job_id
         await anyio.to_thread.run_sync(type_into, self.tmux, folder, job, text, list(keys), enter, who)
         watch.after_typing()
-        return await wait_for(watch, "answer", min(timeout, MAX_WAIT), progress)
+        left = max(0.0, min(timeout, MAX_WAIT) - (time.monotonic() - begun))
+        return await wait_for(watch, "answer", left, progress)
 
     async def wait(
         self,
@@ -309,6 +319,82 @@ class JobManager:
         """
         watch = Watch(self, job_ids, pattern=pattern, since=since)
         return await wait_for(watch, until, min(timeout, MAX_WAIT), progress)
+
+    # -- people ---------------------------------------------------------------------------------------------
+
+    def hold(self, job: Job) -> Hold | None:
+        """The hold of a person on a running job."""
+        return self.store.hold(job.spec.job_id) if isinstance(job, RunningJob) else None
+
+    def take(self, job_id: str, message: str = "") -> None:
+        """Give the keys of a running job to a person.
+
+        Raises JobNotFound or JobNotRunning.
+        """
+        job = self.running(job_id)
+        self.store.set_hold(job_id, Hold(since=time.time(), message=message))
+        if job.run is not None:
+            self.tmux.mark(job.run.pane, {"@mcp_holder": "human", "@mcp_message": message}, job.run.socket)
+
+    def give(self, job_id: str) -> None:
+        """Hand the keys back to the agents.
+
+        Raises JobNotFound.
+        """
+        job = self.job(job_id)
+        self.store.set_hold(job_id, None)
+        if job.run is not None:
+            self.tmux.mark(job.run.pane, {"@mcp_holder": "", "@mcp_message": ""}, job.run.socket)
+
+    def handoff(self, job_id: str, message: str) -> int:
+        """Ask a person to go on with a job: they get the keys, a bell and the message; how many are attached.
+
+        Raises JobNotFound, JobNotRunning or InvalidInput.
+        """
+        if not message.strip():
+            raise InvalidInput("The message is empty", "Say in one sentence what the person should do")
+        text = clean_name(message, 500)
+        self.take(job_id, text)
+        job = self.running(job_id)
+        if job.run is None:
+            return 0
+        write_mark(job.run.tty, b"\a")
+        self.tmux.tell(f"{job.spec.name}: {text}", job.run.socket)
+        return self.watching(job)
+
+    def watching(self, job: Job) -> int:
+        """How many people are attached to the session of jobs."""
+        if job.run is None:
+            return 0
+        session = self.config.session_name
+        return sum(session in (person.session, person.group) for person in self.tmux.people(job.run.socket))
+
+    def typed_ago(self, job: RunningJob) -> float:
+        """Seconds since a person who looks at the job's window pressed a key."""
+        if job.run is None:
+            return math.inf
+        people = self.tmux.people(job.run.socket)
+        active = (p.active for p in people if p.may_type and p.pane == job.run.pane)
+        return max(0.0, time.time() - max(active, default=-math.inf))
+
+    def check_keys(self, job: Job) -> None:
+        """Raises HumanHolds while a person has the keys."""
+        if self.hold(job) is not None:
+            raise HumanHolds(job.spec.job_id)
+
+    async def pause_of_person(self, job_id: str, seconds: float) -> bool:
+        """Wait for a pause of somebody who types into the job's window; False where there is none in time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ago = await anyio.to_thread.run_sync(self.typed_ago, self.running(job_id))
+            if ago >= TYPING_PAUSE:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            await anyio.sleep(min(TYPING_PAUSE - ago + 0.05, left))
+
+    # -- the window -----------------------------------------------------------------------------------------
 
     def screen(self, job_id: str) -> Screen:
         """What a person sees in the job's window; an ended one's while it is open.
@@ -379,9 +465,9 @@ class JobManager:
         self.tmux.close(doomed, socket)
 
 
-def clean_name(text: str) -> str:
-    """One line without control characters, of at most 80 characters."""
-    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:80]
+def clean_name(text: str, longest: int = 80) -> str:
+    """One line without control characters, of at most `longest` characters."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:longest]
 
 
 def signal_number(text: str) -> int:

@@ -10,6 +10,7 @@
                                kill        a request to end the job: a signal number
                                run.json    processes and terminal
                                log/        what it printed
+                               holder      a person has the keys
                                exit.json   how it ended
 
 Promises: a folder appears whole or not at all; a record, once an end is in it, never changes; a job whose runner is
@@ -34,9 +35,9 @@ from pydantic import ValidationError
 
 from .errors import JobNotFound, StoreError, TooManyJobs
 from .log import Log
-from .models import Cause, End, EndedJob, Job, Run, RunningJob, Spec
+from .models import Cause, End, EndedJob, Hold, Job, Run, RunningJob, Spec
 
-RecordT = TypeVar("RecordT", Spec, Run, End)
+RecordT = TypeVar("RecordT", Spec, Run, End, Hold)
 
 JOB_ID = re.compile(r"[a-z][a-z0-9]{5}")
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is misread
@@ -270,6 +271,24 @@ class JobStore:
     def command(self, job_id: str) -> str:
         """The command, verbatim."""
         return (self.path(job_id) / "command").read_bytes().decode(errors="surrogateescape")
+
+    # -- who has the keys -----------------------------------------------------------------------------------
+
+    def hold(self, job_id: str) -> Hold | None:
+        """The person's hold of a running job."""
+        try:
+            return read_record(self.folder / job_id / "holder", Hold)
+        except (FileNotFoundError, StoreError):
+            return None
+
+    def set_hold(self, job_id: str, hold: Hold | None) -> None:
+        """Give the keys to a person, or back."""
+        path = self.path(job_id)
+        if hold is None:
+            (path / "holder").unlink(missing_ok=True)
+            return
+        write_private(path / "holder.new", hold.model_dump_json().encode())
+        (path / "holder.new").rename(path / "holder")
 
     # -- asking the runner ----------------------------------------------------------------------------------
 

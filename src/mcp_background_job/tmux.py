@@ -62,6 +62,17 @@ class Pane:
 
 
 @dataclass(frozen=True)
+class Person:
+    """Somebody attached to a session: what they look at, and when they last pressed a key."""
+
+    session: str
+    group: str
+    pane: str
+    active: int  # seconds since the epoch
+    may_type: bool
+
+
+@dataclass(frozen=True)
 class Screen:
     """What a person sees of a pane: `rows` lines of text, and the cursor from 0."""
 
@@ -265,6 +276,31 @@ class Tmux:
         """Close panes; a window goes with its last one."""
         if panes:
             self.run(*join_commands([["kill-pane", "-t", pane] for pane in panes]), socket=socket)
+
+    # -- people ---------------------------------------------------------------------------------------------
+
+    def people(self, socket: str = "") -> list[Person]:
+        """Everybody attached to this tmux server; programs in control mode are none."""
+        facts = (
+            "#{client_control_mode} #{client_readonly} #{client_activity} #{pane_id} #{session_group} #{session_name}"
+        )
+        rows = (line.split(" ", 5) for line in self.run("list-clients", "-F", facts, socket=socket).stdout)
+        return [Person(r[5], r[4], r[3], int(r[2]), r[1] == "0") for r in rows if len(r) == 6 and r[0] == "0"]
+
+    def tell(self, message: str, socket: str = "") -> None:
+        """Show a message on the status line of everybody attached to our session."""
+        shown = self.run("list-clients", "-F", "#{client_name}", "-t", f"={self.session}", socket=socket).stdout
+        commands = [["display-message", "-d", "15000", "-c", client, literal(message)] for client in shown]
+        if commands:
+            self.run(*join_commands(commands), socket=socket)
+
+    def mark(self, pane: str, options: dict[str, str], socket: str = "") -> None:
+        """Set user options of a pane, which the status line and the border show; an empty value takes one away."""
+        commands = [
+            ["set-option", "-p", "-t", pane, *((name, value) if value else ("-u", name))]
+            for name, value in options.items()
+        ]
+        self.run(*join_commands(commands), socket=socket)
 
     # -- a pane ---------------------------------------------------------------------------------------------
 

@@ -124,8 +124,7 @@ def _reads_blindly(call: procfs.Call, member: procfs.Process, terminal: int, pla
         return bool(inputs) and not plain
     # ssh asking about a host key has a connection open too; but who opens /dev/tty means to ask.
     return any(files[fd] == "/dev/tty" for fd in inputs) or not any(
-        name.startswith(_LIKE_TERMINALS) or procfs.is_network_socket(member.pid, fd)
-        for fd, name in files.items()
+        name.startswith(_LIKE_TERMINALS) or procfs.is_network_socket(member.pid, fd) for fd, name in files.items()
     )
 
 

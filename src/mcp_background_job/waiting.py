@@ -20,7 +20,7 @@ import regex
 from .errors import InvalidInput
 from .events import FolderEvents
 from .keyboard import sent_since
-from .models import EndedJob, Job, RunningJob
+from .models import EndedJob, Job, RunningJob, new_nonce
 from .pages import DEFAULT_CHARS, Page, Reader, compile_pattern
 
 if TYPE_CHECKING:
@@ -138,6 +138,11 @@ class Watch:
                 return watched, "match"
             if isinstance(job, EndedJob):
                 return watched, "exit"
+            held = self.manager.hold(job) is not None
+            if until == "handback" and not held:
+                return watched, "handback"
+            if held and until in ("input", "answer", "quiet"):
+                return watched, "human"
             if until in ("input", "answer") and self.rests(watched, job):
                 return watched, "input"
             if until == "quiet" and time.monotonic() - watched.changed >= QUIET:
@@ -281,7 +286,7 @@ async def confirm(watch: Watch, watched: Watched) -> tuple[Watched, WaitReason] 
     job = watch.manager.job(watched.job_id)
     if isinstance(job, EndedJob) or job.run is None:
         return None
-    mark = b"\x1b]7717;sync;" + os.urandom(4).hex().encode() + b"\x1b\\"
+    mark = f"\x1b[7717;7004;{new_nonce()}m".encode()
     start = watch.manager.store.log(watched.job_id).end
     if not write_mark(job.run.tty, mark):
         return watched, "input"

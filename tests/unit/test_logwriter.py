@@ -11,7 +11,7 @@ from mcp_background_job import logwriter
 from mcp_background_job.log import Log
 from mcp_background_job.logwriter import SegmentLog, copy_until_mark, held_back
 
-MARK = b"\x1b]7717;end;abcd1234\x1b\\"
+MARK = b"\x1b[7717;7001;1234567890m"
 
 
 def send(chunks: list[bytes], folder: Path, limit: int) -> bool:

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.log import Log
 from mcp_background_job.logwriter import SegmentLog
 from mcp_background_job.pages import Reader, last_lines
 
-NONCE = "abcd1234"
-ERR = f"\x1b]7717;err;{NONCE}\x1b\\".encode()
-OUT = f"\x1b]7717;out;{NONCE}\x1b\\".encode()
+NONCE = "1234567890"
+ERR = f"\x1b[7717;7002;{NONCE}m".encode()
+OUT = f"\x1b[7717;7003;{NONCE}m".encode()
 
 line = st.text(st.characters(blacklist_categories=["Cc", "Cs", "Mn", "Me", "Cf", "Zl", "Zp"]), max_size=60)
 coloured = line.map(lambda text: f"\x1b[31m{text}\x1b[0m")
@@ -143,7 +144,7 @@ def test_streams_are_told_apart_in_pages_of_any_size(pieces: list[tuple[bool, st
 
 
 def test_the_marks_of_another_job_are_only_output(tmp_path: Path) -> None:
-    reader = reader_of(tmp_path, b"a\x1b]7717;err;99999999\x1b\\b\r\n", separate=True)
+    reader = reader_of(tmp_path, b"a\x1b[7717;7002;1999999999mb\r\n", separate=True)
     assert (reader.page(0, 100).stdout, reader.page(0, 100).stderr) == ("ab\n", "")
 
 
