@@ -178,14 +178,15 @@ class Reader:
                 first = self.line_start(start)
                 page = self.to_end(first)
                 if at_start or page.stdout.count("\n") > lines or size >= MAX_BLOCK * 4:
-                    return Page(last_lines(page.stdout, lines), last_lines(page.stderr, lines), page.cursor)
+                    out, err = last_lines(page.stdout, lines), last_lines(page.stderr, lines)
+                    return bounded(Page(out, err, page.cursor))
             size *= 4
 
     # -- search ---------------------------------------------------------------------------------------------
 
-    def blocks(self) -> Iterator[tuple[str, str]]:
-        """All that is kept, as text, in blocks that end at a line's end."""
-        position = self.log.start
+    def blocks(self, since: int) -> Iterator[tuple[str, str]]:
+        """All that is kept from `since` on, as text, in blocks that end at a line's end."""
+        position = self.log.next_kept(since)
         while position < self.log.end:
             data = self.log.read(position, position + GREP_BLOCK)
             if not data:
@@ -196,15 +197,23 @@ class Reader:
             yield self.text(position, data[:length])
             position += length
 
-    def grep(self, pattern: str, context: int, max_chars: int) -> Page:
-        """The lines that `pattern` matches, numbered from the oldest kept one, with `context` lines around each.
+    def lines_before(self, offset: int) -> int:
+        """How many lines are kept before `offset`."""
+        starts = range(self.log.start, min(offset, self.log.end), MAX_BLOCK)
+        return sum(self.log.read(start, min(start + MAX_BLOCK, offset)).count(b"\n") for start in starts)
+
+    def grep(self, pattern: str, context: int, max_chars: int, since: int = 0) -> Page:
+        """The lines from `since` on that `pattern` matches, with `context` lines around each.
+
+        They are numbered from the oldest kept one.
 
         Raises InvalidInput for a pattern that is none, or that takes too long on this output.
         """
         compiled = compile_pattern(pattern)
         deadline = time.monotonic() + GREP_SECONDS
         found = (Matches(context, max_chars), Matches(context, max_chars))
-        for texts in self.blocks():
+        found[0].line = self.lines_before(since)
+        for texts in self.blocks(since):
             for matches, text in zip(found, texts, strict=True):
                 if text:
                     search_lines(matches, compiled, text, deadline)
@@ -300,6 +309,17 @@ def compile_pattern(pattern: str) -> regex.Pattern[str]:
         return regex.compile(pattern)
     except (regex.error, RecursionError, OverflowError) as error:
         raise InvalidInput(f"{pattern[:80]!r} is no regular expression: {error}", "Give a Python regex") from None
+
+
+def bounded(page: Page) -> Page:
+    """A page of lines so long that even a few are too much, cut to its end."""
+    if page.size <= DEFAULT_CHARS:
+        return page
+    keep = DEFAULT_CHARS // 2 if page.stdout and page.stderr else DEFAULT_CHARS
+    note = "[… lines cut here: ask for fewer, or call output …]\n"
+    parts = (note + text[-keep:] if len(text) > keep else text for text in (page.stdout, page.stderr))
+    out, err = parts
+    return replace(page, stdout=out, stderr=err, truncated=True)
 
 
 def last_lines(text: str, count: int) -> str:

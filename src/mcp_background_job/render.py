@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from mcp_background_job.terminal import ALTERNATE_NOTE, Terminal
+from .terminal import ALTERNATE_NOTE, Terminal
 
 __all__ = ["ALTERNATE_NOTE", "STRING_LIMIT", "ends_alternate", "render", "split_point"]
 
@@ -35,8 +35,9 @@ _DCS_START = re.compile(rb"\x1bP[^\x18\x1a\x1b@-~]*[@-~]")
 _INCOMPLETE = re.compile(
     rb"\x1b(?:[ -/]*|\[[^\x18\x1a\x1b@-~]*|P[^\x18\x1a\x1b@-~]*|\][^\x07\x18\x1a\x1b]*|[X^_k][^\x18\x1a\x1b]*)\Z"
 )
-# Colours, and modes that concern the keyboard, the mouse or the cursor's look.
 _COLOURS = re.compile(rb"\x1b\[[0-;]*+m")
+_BROKEN_OFF = re.compile(rb"\x1b(?:\[[0-;]*+)?+(?=\x1b)")
+# Modes that concern the keyboard, the mouse or the cursor's look.
 _SILENT_MODES = re.compile(rb"\x1b\[\?(?:1|12|25|100[0-6]|1015|2004|2026)[hl]")
 _CHARSETS = re.compile(rb"\x1b[()]B")
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
@@ -93,11 +94,8 @@ def split_point(data: bytes) -> int:
 
 def ends_alternate(data: bytes, before: bool = False) -> bool:
     """Whether a full-screen program is running at the end of data, if one was `before` it or not."""
-    last = None
-    if b"\x1b[?" in data:
-        for last in _ALTERNATE.finditer(data):
-            pass
-    return before if last is None else last[1] == b"h"
+    switches = _ALTERNATE.findall(data) if b"\x1b[?" in data else []
+    return switches[-1] == b"h" if switches else before
 
 
 def _mark_alternate_start(data: bytes) -> bytes:
@@ -154,12 +152,21 @@ def _outside_dcs(chunk: bytes) -> Iterator[bytes]:
     yield chunk[position:]
 
 
+def _strip_colours(chunk: bytes) -> bytes:
+    """Without SGR, and without strings."""
+    stripped = _COLOURS.sub(b"", chunk)
+    if b"\x1b" not in stripped:
+        return stripped
+    clean = _strip_strings(chunk) if _STRING_START.search(stripped) else chunk
+    if _BROKEN_OFF.search(clean):
+        # A sequence that a colour broke off must not be left to join what follows the colour.
+        clean = _BROKEN_OFF.sub(b"", clean)
+    return stripped if clean is chunk else _COLOURS.sub(b"", clean)
+
+
 def _feed(terminal: Terminal, chunk: bytes) -> None:
     if b"\x1b" in chunk:
-        stripped = _COLOURS.sub(b"", chunk)
-        if _STRING_START.search(stripped):
-            stripped = _COLOURS.sub(b"", _strip_strings(chunk))
-        chunk = stripped
+        chunk = _strip_colours(chunk)
     if b"\x1b" in chunk:
         if b"\x1b[?" in chunk:
             chunk = _SILENT_MODES.sub(b"", chunk)

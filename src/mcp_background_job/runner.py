@@ -28,6 +28,7 @@ STDOUT_MARK = "\x1b[7717;7003;%sm"
 LOG_WAIT = 5.0  # seconds that a started log writer may take to catch up without finishing anything
 LOG_CHECK = 1.0  # seconds between looks whether the log writer is still there
 KILL_PATIENCE = 5.0  # seconds after KILL before processes that can't be signalled (setuid) are given up
+SHOW_WAIT = 1.0  # seconds for tmux to show the end, which is on record by then
 RECORD_SIZE = 512  # written ahead, so that a full disk can't lose the record
 MAX_ARGUMENT = 100_000  # Linux takes 128 KB in one argument; a longer command is read from its file
 PR_SET_CHILD_SUBREAPER = 36
@@ -141,7 +142,7 @@ class Runner:
         self.status: int | None = None  # the main process's wait status
         self.main = 0
         self.survivors: list[int] = []
-        self.stderr_master = -1
+        self.stderr_master = self.stderr_slave = -1
         self.hung_up = False
         self.tmux_server = os.getppid()
 
@@ -171,8 +172,24 @@ class Runner:
         return self.exit_status()
 
     def take_lock(self) -> bool:
-        """Hold runner.lock until this process is gone; a reader's look at it lasts microseconds."""
-        fd = os.open(self.path("runner.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Hold runner.lock until this process is gone.
+
+        It appears held: a lock that is there and free means that its runner is gone.
+        """
+        fd = os.open(self.path("runner.new"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            os.link(self.path("runner.new"), self.path("runner.lock"))
+        except FileExistsError:
+            os.close(fd)
+            return self.take_old_lock()
+        finally:
+            os.unlink(self.path("runner.new"))
+        return True
+
+    def take_old_lock(self) -> bool:
+        """Hold a lock that another runner, or whoever found it gone, has left; a look at it lasts microseconds."""
+        fd = os.open(self.path("runner.lock"), os.O_RDWR | os.O_CLOEXEC)
         deadline = time.monotonic() + 2
         while True:
             try:
@@ -242,8 +259,7 @@ class Runner:
                 os.write(2, f"cannot start the command: {error}\n".encode(errors="replace"))
             finally:
                 os._exit(126)
-        if slave >= 0:
-            os.close(slave)
+        self.stderr_slave = slave
         try:
             os.setpgid(pid, pid)
         except OSError:
@@ -361,25 +377,47 @@ class Runner:
         except (OSError, ValueError):
             return
 
-    def relay_stderr(self) -> bool:
-        """Pass one piece of stderr to the window, between marks and in one write, which the kernel keeps whole."""
+    def relay_stderr(self) -> None:
+        """Pass what stderr has for us to the window."""
         try:
-            data = os.read(self.stderr_master, 2048)
+            self.show_stderr(os.read(self.stderr_master, 2048))
         except BlockingIOError:
-            return False
-        except OSError:
-            data = b""
+            return
+
+    def drain_stderr(self) -> None:
+        """Pass on all of stderr up to its end; a pty hands bytes on late, so only a mark of ours shows the end."""
+        if self.stderr_master < 0:
+            return
+        mark = (END_MARK % self.launch["nonce"]).encode()
+        os.set_blocking(self.stderr_slave, False)
+        unsent, pending = mark, b""
+        deadline = time.monotonic() + LOG_WAIT
+        while mark not in pending and time.monotonic() < deadline:
+            try:
+                unsent = unsent[os.write(self.stderr_slave, unsent) :]
+            except BlockingIOError:
+                pass
+            try:
+                pending += os.read(self.stderr_master, 2048)
+            except BlockingIOError:
+                time.sleep(0.001)
+                continue
+            if mark not in pending:
+                shown = max(0, len(pending) - len(mark))
+                self.show_stderr(pending[:shown])
+                pending = pending[shown:]
+        self.show_stderr(pending.partition(mark)[0])
+
+    def show_stderr(self, data: bytes) -> None:
+        """Write a piece of stderr to the window, between marks and in one write, which the kernel keeps whole."""
         if not data:
-            os.close(self.stderr_master)
-            self.stderr_master = -1
-            return False
+            return
         nonce = self.launch["nonce"]
         framed = (STDERR_MARK % nonce).encode() + data + (STDOUT_MARK % nonce).encode()
         try:
             os.write(0, framed)
         except OSError:
-            return False
-        return True
+            pass  # the window is gone
 
     def mind_log(self) -> None:
         """Start the log writer again where it has died while the window is open."""
@@ -412,7 +450,8 @@ class Runner:
         """End every process of the job: `signum` and CONT to each, a grace, then KILL until none is left."""
         begun = time.monotonic()
         grace = 0.0 if signum == signal.SIGKILL else float(self.launch["grace"])
-        told: set[tuple[int, int]] = set()
+        # Those that are there now: what a handler starts to clean up is left to finish within the grace.
+        first = {(process[0], process[4]) for process in descendants()}
         while True:
             self.reap()
             left = descendants()
@@ -423,8 +462,8 @@ class Runner:
             for process in left:
                 if late >= 0:
                     send(process, signal.SIGKILL)
-                elif (process[0], process[4]) not in told:
-                    told.add((process[0], process[4]))
+                elif (process[0], process[4]) in first:
+                    first.discard((process[0], process[4]))
                     send(process, signum)
                     send(process, signal.SIGCONT)
             if late > KILL_PATIENCE:
@@ -435,14 +474,15 @@ class Runner:
     def finish(self) -> None:
         """Mark the end of the output, wait until the log has it, and write the exit record."""
         ended, ended_monotonic = time.time(), time.monotonic()
-        while self.stderr_master >= 0 and self.relay_stderr():
-            pass
+        self.drain_stderr()
         if not self.hung_up:
             self.mark_end()
         self.await_log()
         if self.cause == "window_closed" and self.tmux_is_gone():
             self.cause = "lost"
         write_record(self.job, self.record(ended, ended_monotonic))
+        if not self.hung_up:
+            self.show_end(ended)
 
     def mark_end(self) -> None:
         """Write the end mark to the terminal, also one that a person has stopped with C-s."""
@@ -488,6 +528,31 @@ class Runner:
             time.sleep(0.01)
         return True
 
+    def show_end(self, ended: float) -> None:
+        """Say on the pane how the job ended, for the status line and the border; a refusal concerns nobody."""
+        code = signum = None
+        if self.status is not None and os.WIFEXITED(self.status):
+            code = os.WEXITSTATUS(self.status)
+        elif self.status is not None:
+            signum = os.WTERMSIG(self.status)
+        pane = os.environ.get("TMUX_PANE", "")
+        arguments = [self.launch["tmux"], "-S", os.environ.get("TMUX", "").rsplit(",", 2)[0]]
+        for name, value in shown_end(self.cause, code, signum, ended).items():
+            arguments += ["set-option", "-p", "-t", pane, *((name, value) if value else ("-u", name)), ";"]
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            pid = os.posix_spawn(
+                arguments[0],
+                arguments[:-1],
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)],
+            )
+            deadline = time.monotonic() + SHOW_WAIT
+            while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+                time.sleep(0.002)
+        except OSError:
+            pass
+
     def exit_status(self) -> int:
         if self.status is None:
             return 1
@@ -511,6 +576,25 @@ class Runner:
         if self.survivors:
             parts.append(f'"survivors": {self.survivors}')
         return "{" + ", ".join(parts) + "}"
+
+
+def shown_end(cause: str, code: int | None, signum: int | None, ended: float) -> dict[str, str]:
+    """The pane options of a job that has ended; an empty value takes one away."""
+    why = {"exit": "", "kill": "", "timeout": "timeout", "window_closed": "window closed", "lost": "lost"}[cause]
+    status = "killed"
+    if cause == "exit":
+        status = "completed" if code == 0 else "failed"
+        if code:
+            why = f"exit {code}"
+        elif signum is not None:
+            why = signal.Signals(signum).name if signum in iter(signal.Signals) else f"signal {signum}"
+    return {
+        "@mcp_status": status,
+        "@mcp_exit": why,
+        "@mcp_ended": str(int(ended)),
+        "@mcp_holder": "",
+        "@mcp_message": "",
+    }
 
 
 def read_pairs(path: str) -> dict[str, str]:

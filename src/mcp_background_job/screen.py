@@ -9,17 +9,9 @@ from __future__ import annotations
 
 import re
 
-from mcp_background_job.cells import (
-    BLANK,
-    WIDTHS,
-    ZERO_WIDTH_JOINER,
-    Cells,
-    is_narrow,
-    is_wide,
-    joined,
-)
+from .row import BLANK, TAB, WIDTHS, ZERO_WIDTH_JOINER, Row, combine, erased, is_narrow, is_wide, joined
 
-TAB = 8
+SHORT = 1000  # characters: text that is not worth asking again and again whether it can be appended
 _ASCII = re.compile("[ -~]+")
 
 # DEC's line drawing set, as tmux's tty-acs.c draws it where the terminal knows UTF-8.
@@ -39,72 +31,8 @@ def _nth_newline_from_end(text: str, count: int) -> int:
     return end
 
 
-class Row:
-    """One physical row. `wrapped`: the text goes on in the next row."""
-
-    __slots__ = ("cells", "edited", "end", "unknown", "wrapped")
-
-    def __init__(self, text: str = "", unknown: bool = False) -> None:
-        self.cells: Cells = text
-        self.wrapped = False
-        self.edited = False  # written over or erased: spaces at its end are a program's way to erase
-        self.end = 0  # column behind text that was appended with tabs or wide characters in it; else 0
-        self.unknown = unknown  # stands for a row above the chunk, of which nothing is known
-
-    def text(self, keep: int = 0) -> str:
-        """What to read here. Spaces at its end are kept if unedited, or up to column `keep`."""
-        cells = self.cells
-        text = cells if isinstance(cells, str) else "".join(cells)
-        if self.wrapped:
-            return text.replace(BLANK, " ") if BLANK in text else text
-        if BLANK in text:
-            text = text.rstrip(BLANK).replace(BLANK, " ")
-        if self.edited:
-            text = text[:keep] + text[keep:].rstrip(" ")
-        return text
-
-    def is_blank(self) -> bool:
-        """Whether nothing was ever printed here since the row was last cleared; tabs only move."""
-        return not (joined(self.cells).strip("\t") if self.end else self.cells)
-
-    def as_cells(self, columns: int) -> Cells:
-        """The row for work on single cells: text that came with tabs or wide characters is taken apart."""
-        if self.end:
-            self.cells, self.end = _split_cells(joined(self.cells), columns), 0
-        return self.cells
-
-
-def _split_cells(text: str, columns: int) -> list[str]:
-    cells: list[str] = []
-    tabbed = 0  # column that tabs led to; cells begin there only if something is printed
-    joining = False
-    for character in text:
-        if character == "\t":
-            x = max(tabbed, len(cells))
-            tabbed = x if x >= columns - 1 else min(x + TAB - x % TAB, columns - 1)
-            continue
-        if tabbed > len(cells):
-            cells.extend([BLANK] * (tabbed - len(cells)))
-        width = WIDTHS[character]
-        if (width == 0 or joining) and cells:
-            _combine(cells, len(cells), character)
-        else:
-            cells.append(character)
-            cells.extend([""] * (width - 1))
-        joining = character == ZERO_WIDTH_JOINER
-    return cells
-
-
-def _combine(cells: list[str], column: int, character: str) -> None:
-    """Put a character that takes no column into the cell before `column`."""
-    column -= 1
-    while column > 0 and not cells[column]:
-        column -= 1
-    cells[column] = (" " if cells[column] == BLANK else cells[column]) + character
-
-
 class Screen:
-    """Rows, cursor and modes. Methods are named after the control functions of ECMA-48 and DEC."""
+    """Rows from the top of the screen to the cursor or further, the cursor, the modes, and how text gets there."""
 
     def __init__(self, columns: int, rows: int, continued: bool = False) -> None:
         self.columns = columns
@@ -131,9 +59,7 @@ class Screen:
 
     def modes_changed(self) -> None:
         self.plain = self.wrapping and not self.inserting and not self.drawing[self.shifted]
-        self.flowing = (
-            self.plain and self.tabs is None and self.top == 0 and self.bottom == self.rows - 1
-        )
+        self.flowing = self.plain and self.tabs is None and self.top == 0 and self.bottom == self.rows - 1
 
     # -- reading -----------------------------------------------------------------------------------------
 
@@ -148,64 +74,63 @@ class Screen:
             parts.append(text if row.wrapped or i == last else text + "\n")
         return "".join(parts)
 
-    # -- rows --------------------------------------------------------------------------------------------
+    # -- rows --------------------------------------------------------------------------------------------------
 
-    def _push(self, row: Row) -> None:
+    def push(self, row: Row) -> None:
         """Move a row that left the screen to the history."""
         text = row.text()
         if text or not row.unknown:
             self.history.append(text if row.wrapped else text + "\n")
             self.history_open = row.wrapped
 
-    def _unwrap(self, y: int) -> None:
+    def unwrap(self, y: int) -> None:
         """The row after y changed: y, which may be the last row of the history, no longer goes on in it."""
         if y >= 0:
-            if y < len(self.lines):
-                self.lines[y].wrapped = False
+            self.lines[y].wrapped = False
         elif self.history_open:
             self.history.append("\n")
             self.history_open = False
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
         self.lines.extend(Row() for _ in range(self.rows - len(self.lines)))
 
-    def _trim(self) -> None:
+    def trim(self) -> None:
         """Forget blank rows below the cursor, so that text is at the end again."""
         while len(self.lines) > self.y + 1 and not self.lines[-1].cells and not self.lines[-1].wrapped:
             self.lines.pop()
 
-    def _go(self, y: int) -> None:
+    def go(self, y: int) -> None:
         self.y = y
         while len(self.lines) <= y:
             self.lines.append(Row())
 
-    def _clear_rows(self, start: int, count: int) -> None:
+    def clear_rows(self, start: int, count: int) -> None:
         if count == 0:
             return
         for y in range(start, min(start + count, len(self.lines))):
             self.lines[y] = Row(unknown=self.lines[y].unknown)
-        self._unwrap(start - 1)
+        self.unwrap(start - 1)
 
-    def _move_rows(self, to: int, start: int, count: int) -> None:
-        """Move whole rows and leave blank ones behind. Needs `_fill` first."""
+    def move_rows(self, to: int, start: int, count: int) -> None:
+        """Move whole rows and leave blank ones behind. Needs `fill` first."""
         if count <= 0 or to == start:
             return
-        self._unwrap(to - 1)
+        self.unwrap(to - 1)
         moved = self.lines[start : start + count]
         self.lines[start : start + count] = [Row() for _ in moved]
         self.lines[to : to + count] = moved
         if start < to or start >= to + count:
-            self._unwrap(start - 1)
+            self.unwrap(start - 1)
 
-    def _scroll(self) -> None:
+    def scroll(self) -> None:
         """One row up. The top row of the region goes to the history, as in tmux also if rows are above."""
         if self.top == 0 and self.bottom == self.rows - 1:
-            self._push(self.lines.pop(0))
+            self.push(self.lines.pop(0))
             if self.y == len(self.lines):
                 self.lines.append(Row())
         else:
-            self._fill()
-            self._push(self.lines.pop(self.top))
+            self.fill()
+            self.push(self.lines.pop(self.top))
             self.lines.insert(self.bottom, Row())
 
     # -- printing ----------------------------------------------------------------------------------------
@@ -219,6 +144,15 @@ class Screen:
 
     def write(self, text: str) -> None:
         """Print text with tabs and newlines in it, but no other control character."""
+        if len(text) < SHORT and "\t" not in text and not self.at_end():
+            first, *lines = text.split("\n")
+            if first:
+                self.put(first)
+            for line in lines:
+                self.newline()
+                if line:
+                    self.put(line)
+            return
         start = 0
         while not self.at_end():
             end = text.find("\n", start)
@@ -242,7 +176,7 @@ class Screen:
         for line in lines:
             self.x = 0
             if self.y == self.bottom:
-                self._push(self.lines.pop(0))
+                self.push(self.lines.pop(0))
             else:
                 self.y += 1
             self.lines.append(Row())
@@ -254,7 +188,7 @@ class Screen:
         head, tail = text[: (cut := _nth_newline_from_end(text, self.rows + 1))], text[cut + 1 :]
         self.lines[-1].wrapped = True  # it goes on in head
         for row in self.lines:
-            self._push(row)
+            self.push(row)
         self.history.append(head + "\n")
         self.history_open = False
         # Blank rows hold the place until the tail pushes them out again.
@@ -276,13 +210,14 @@ class Screen:
                 row.cells += text
                 self.x += len(text)
                 return
-            while len(text) > room:
-                row.cells = joined(row.cells) + text[:room]
-                text = text[room:]
+            start = 0
+            while len(text) - start > room:
+                row.cells = joined(row.cells) + text[start : start + room]
+                start += room
                 self._wrap()
                 row, room = self.lines[self.y], self.columns
-            row.cells = joined(row.cells) + text
-            self.x += len(text)
+            row.cells = joined(row.cells) + text[start:]
+            self.x += len(text) - start
             if row.end:
                 row.end = self.x
         else:
@@ -325,23 +260,29 @@ class Screen:
 
     def put(self, text: str) -> None:
         """Print text without control characters over what is at the cursor."""
-        if self.drawing[self.shifted]:
-            self._put_each(text.translate(LINE_DRAWING))
-            return
-        if self.plain and (text.isascii() or is_narrow(text)):
-            room = self.columns - self.x
-            while len(text) > room:
-                if room:
-                    self._overwrite(text[:room])
-                    text = text[room:]
-                self._wrap()
-                room = self.columns
-            self._overwrite(text)
-            return
         if self.plain:
-            self._put_mixed(text)
+            if text.isascii() or is_narrow(text):
+                room = self.columns - self.x
+                if len(text) > room:
+                    text = self._overwrite_rows(text, room)
+                self._overwrite(text)
+            else:
+                self._put_mixed(text)
+        elif self.drawing[self.shifted]:
+            self._put_each(text.translate(LINE_DRAWING))
         else:
             self._put_each(text)
+
+    def _overwrite_rows(self, text: str, room: int) -> str:
+        """Print all that fills rows to their end, `room` columns on the first; the rest is returned."""
+        start = 0
+        while len(text) - start > room:
+            if room:
+                self._overwrite(text[start : start + room])
+            start += room
+            self._wrap()
+            room = self.columns
+        return text[start:]
 
     def _put_mixed(self, text: str) -> None:
         start = 0
@@ -364,16 +305,17 @@ class Screen:
         x = self.x
         self.x = end = x + len(text)
         length = len(cells)
-        if length > x:
-            row.edited = True
         if isinstance(cells, str):
-            if length <= x:
-                row.cells = cells + text if length == x else cells + BLANK * (x - length) + text
-            elif length <= end:
-                row.cells = cells[:x] + text
+            if length == x:
+                row.cells = cells + text
+            elif length < x:
+                row.cells = cells + BLANK * (x - length) + text
             else:
                 row.cells = cells[:x] + text + cells[end:]
+                row.edited = True
             return
+        if length > x:
+            row.edited = True
         if not text.isascii():
             self.x = x
             self._put_each(text)
@@ -396,21 +338,21 @@ class Screen:
         """Print one character of any width, minding the modes."""
         columns = self.columns
         if width == 0:
-            cells = self._cells_list()
+            cells = self.lines[self.y].as_list(self.columns)
             if self.x > 0:
                 cells.extend([BLANK] * (self.x - len(cells)))
-                _combine(cells, self.x, character)
+                combine(cells, self.x, character)
             return
         if not self.wrapping and width > 1 and self.x != columns and self.x > columns - width:
             return
         if self.inserting:
-            self._insert_cells(width)
+            self.insert_blanks(width)
         if self.wrapping and self.x > columns - width:
             self._wrap()
         x = self.x
         if x > columns - width:
             return
-        cells = self._cells_list()
+        cells = self.lines[self.y].as_list(self.columns)
         if len(cells) > x:
             self.lines[self.y].edited = True
             self._split_wide(cells, x, width)
@@ -419,12 +361,20 @@ class Screen:
         last = columns - (not self.wrapping)
         self.x = x + width if x + width <= last else last
 
-    def _cells_list(self) -> list[str]:
+    def insert_blanks(self, count: int) -> None:
+        """Shift what is from the cursor on to the right, out of the row at its end."""
+        columns, x = self.columns, self.x
         row = self.lines[self.y]
-        cells = row.as_cells(self.columns)
-        if isinstance(cells, str):
-            cells = row.cells = list(cells)
-        return cells
+        kept = columns - x - count
+        if x >= columns - 1:
+            row.cells = erased(row.as_cells(columns), x, x + 1)
+        elif kept > 0:
+            cells = row.as_list(columns)
+            cells.extend([BLANK] * (columns - len(cells)))
+            gap = [BLANK] * min(count, kept)
+            # Where the gap is wider than what is kept, tmux leaves the cells between the two as they are.
+            cells[x:] = gap + cells[x + kept : x + count] + cells[x : x + kept]
+            row.edited = True
 
     def _split_wide(self, cells: list[str], x: int, width: int) -> None:
         """Blank the other halves of the wide characters that x..x+width will overwrite."""
@@ -451,16 +401,15 @@ class Screen:
 
     def newline(self) -> None:
         self.x = 0
-        if self.y == self.bottom:
-            self._scroll()
-        elif self.y < self.rows - 1:
-            self.y += 1
-            if self.y == len(self.lines):
-                self.lines.append(Row())
+        y = self.y + 1
+        if y < len(self.lines) and y <= self.bottom:
+            self.y = y
+        else:
+            self.linefeed()
 
     def linefeed(self) -> None:
         if self.y == self.bottom:
-            self._scroll()
+            self.scroll()
         elif self.y < self.rows - 1:
             self.y += 1
             if self.y == len(self.lines):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -168,7 +169,7 @@ class Tools:
         """One job in full: status, reason, exit_code, pid, duration, whether it awaits input, how to attach, where
         its log lies. To wait for a change use wait instead.
         """
-        return answers.full_status(self.manager, self.manager.job(job_id))
+        return answers.full_status(self.manager, await self.manager.started(job_id))
 
     async def output(
         self,
@@ -256,6 +257,7 @@ class Tools:
         """The job's window as a person sees it now: for full-screen programs such as vi, top, less. cursor counts
         from 0. For plain output use tail.
         """
+        await self.manager.started(job_id)
         return answers.screen(await anyio.to_thread.run_sync(self.manager.screen, job_id))
 
 
@@ -389,3 +391,7 @@ def run_stdio(config: BackgroundJobConfig) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)
     anyio.run(serve, JobManager(config))
+    # Threads that wait for tmux must not hold up the end; there is nothing to save.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -20,7 +20,7 @@ import anyio.to_thread
 
 from . import logwriter, runner
 from .config import JOB_VARIABLE, BackgroundJobConfig
-from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, StoreError
+from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, StoreError, TmuxError
 from .keyboard import type_into
 from .models import (
     LISTED_COMMAND,
@@ -33,6 +33,7 @@ from .models import (
     signal_name,
     status_of,
 )
+from .orphans import end_orphans, resume
 from .pages import DEFAULT_CHARS, Page, Reader
 from .policy import check_command
 from .store import JobStore
@@ -41,6 +42,9 @@ from .waiting import Outcome, Watch, wait_for, write_mark
 
 GRACE = 5.0  # seconds between the signal and KILL
 KILL_LIMIT = GRACE + runner.KILL_PATIENCE + 10.0  # seconds until an unanswered kill is an error
+START_PATIENCE = 1.0  # seconds that a status waits for a job which is just being started
+LATE_START = 1.5  # seconds after which a runner is asked for in tmux
+STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped
 MAX_COMMAND = 1_000_000  # bytes
 MAX_WAIT = 50.0  # seconds: clients built on the TypeScript SDK give up a call after 60
 TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may type
@@ -73,7 +77,7 @@ class JobManager:
 
     def __init__(self, config: BackgroundJobConfig) -> None:
         self.config = config
-        self.store = JobStore(config.state_dir, config.session_name)
+        self.store = JobStore(config.state_dir, config.session_name, end_orphans)
         self.tmux = Tmux(config, self.store.folder)
         self._panes: dict[str, str] = {}
 
@@ -184,7 +188,29 @@ class JobManager:
 
     def job(self, job_id: str) -> Job:
         """Raises JobNotFound or StoreError."""
-        return self.store.load(job_id)
+        job = self.store.load(job_id)
+        if isinstance(job, RunningJob) and job.run is None and self.slow_start_failed(job):
+            self.store.declare_lost(job_id)
+            return self.store.load(job_id)
+        return job
+
+    def slow_start_failed(self, job: RunningJob) -> bool:
+        """Whether a runner that is late will not come at all: the only thing about a start that tmux knows better."""
+        if time.monotonic() - job.spec.started_monotonic < LATE_START:
+            return False
+        try:
+            panes = self.tmux.panes(job.spec.socket)
+        except TmuxError:
+            return False
+        return not any(pane.job_id == job.spec.job_id and not pane.dead for pane in panes)
+
+    async def started(self, job_id: str) -> Job:
+        """The job once its command has been started, which takes some milliseconds after `start`."""
+        job = self.job(job_id)
+        if isinstance(job, RunningJob) and job.run is None:
+            await Watch(self, [job_id]).until_started(START_PATIENCE)
+            job = self.job(job_id)
+        return job
 
     def command(self, job_id: str) -> str:
         return self.store.command(job_id)
@@ -228,7 +254,7 @@ class JobManager:
                 f"since={since} is beyond the output's end at {reader.log.end}", "Use the cursor of an earlier answer"
             )
         if grep:
-            return reader.grep(grep, context, max_chars)
+            return reader.grep(grep, context, max_chars, since or 0)
         return reader.whole(max_chars) if since is None else reader.page(since, max_chars)
 
     def tail(self, job: Job, lines: int) -> Page:
@@ -261,12 +287,15 @@ class JobManager:
             return "already_terminated"
         self.check_keys(job)
         self.store.request_kill(job_id, signum)
-        deadline = time.monotonic() + KILL_LIMIT
+        begun = time.monotonic()
+        deadline = begun + KILL_LIMIT
         pause = 0.002
         while time.monotonic() < deadline:
             job = self.job(job_id)
             if isinstance(job, EndedJob):
                 return "killed" if job.end.cause == "kill" else "already_terminated"
+            if job.run is not None and time.monotonic() - begun > STOPPED:
+                resume(job.run.runner)  # someone has stopped it; it ends the job as soon as it can
             await anyio.sleep(pause)
             pause = min(pause * 1.5, 0.05)
         raise JobError(

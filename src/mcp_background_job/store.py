@@ -26,7 +26,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -50,8 +50,9 @@ HALF_MADE_AGE = 60.0  # seconds after which a folder in the making has lost its 
 class JobStore:
     """The jobs of one session."""
 
-    def __init__(self, state_dir: Path, session: str) -> None:
+    def __init__(self, state_dir: Path, session: str, on_loss: Callable[[str], object] = lambda job_id: None) -> None:
         self.folder = state_dir / session
+        self.on_loss = on_loss  # called with the id of a job whose runner was found gone, once its record says so
         self._specs: dict[str, Spec] = {}
         self._runs: dict[str, Run] = {}
         self._ended: dict[str, EndedJob] = {}
@@ -211,12 +212,10 @@ class JobStore:
             lock = path / "runner.lock"
             if lock_is_held(lock):
                 return RunningJob(spec, self._run(path))
-            # It may have ended between the two looks.
-            end = self._end(path)
-            if end is None and self._run(path) is None and self._starting(spec, path):
+            if self._starting(spec, lock):
                 return RunningJob(spec, None)
-            if end is None:
-                end = self._record_loss(path, spec)
+            # It may have ended between the two looks.
+            end = self._end(path) or self._record_loss(path, spec)
         if end is None:
             return RunningJob(spec, self._run(path))
         job = EndedJob(spec, self._run(path), end)
@@ -244,10 +243,15 @@ class JobStore:
         except FileNotFoundError:
             return None
 
-    def _starting(self, spec: Spec, path: Path) -> bool:
-        """Whether the runner may still be on its way."""
-        age = time.monotonic() - spec.started_monotonic
-        return 0 <= age < START_GRACE and (path / "environment").exists()
+    def _starting(self, spec: Spec, lock: Path) -> bool:
+        """Whether the runner may still be on its way: its lock appears held, so there is none yet."""
+        return 0 <= time.monotonic() - spec.started_monotonic < START_GRACE and not lock.exists()
+
+    def declare_lost(self, job_id: str) -> None:
+        """Say of a job without a lock that its runner will not come: its window is gone."""
+        path = self.path(job_id)
+        if not (path / "runner.lock").exists():
+            self._record_loss(path, self._spec(path))
 
     def _record_loss(self, path: Path, spec: Spec) -> End | None:
         """Give a job without a runner its exit record, unless somebody else just does; None where it lives."""
@@ -262,8 +266,8 @@ class JobStore:
                 end = End(cause=cause, ended=ended, duration=max(0.0, ended - spec.started))
                 with suppress(OSError):
                     (path / "environment").unlink(missing_ok=True)
-                    write_private(path / "exit.new", end.model_dump_json(exclude_none=True).encode())
-                    (path / "exit.new").rename(path / "exit.json")
+                    put(path / "exit.json", end.model_dump_json(exclude_none=True).encode())
+                self.on_loss(path.name)
             return end
         finally:
             os.close(fd)
@@ -287,16 +291,13 @@ class JobStore:
         if hold is None:
             (path / "holder").unlink(missing_ok=True)
             return
-        write_private(path / "holder.new", hold.model_dump_json().encode())
-        (path / "holder.new").rename(path / "holder")
+        put(path / "holder", hold.model_dump_json().encode())
 
     # -- asking the runner ----------------------------------------------------------------------------------
 
     def request_kill(self, job_id: str, signum: int) -> None:
         """Write the request down, then wake the runner. No process id is involved, so none can be a wrong one."""
-        path = self.path(job_id)
-        write_private(path / "kill.new", str(signum).encode())
-        (path / "kill.new").rename(path / "kill")
+        put(self.path(job_id) / "kill", str(signum).encode())
         self.wake(job_id)
 
     def wake(self, job_id: str) -> None:
@@ -327,6 +328,13 @@ def write_private(path: Path, data: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(data)
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file so that nobody ever sees a part of it, however many do so at once."""
+    half_made = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
+    write_private(half_made, data)
+    half_made.rename(path)
 
 
 def join_pairs(pairs: Mapping[str, str]) -> bytes:

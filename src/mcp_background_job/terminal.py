@@ -9,15 +9,14 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from mcp_background_job.cells import blanks
-from mcp_background_job.screen import Row, Screen
+from .editing import EditableScreen
 
 ALTERNATE_NOTE = "[full-screen program: call screen to see it]"
 
 _CSI = re.compile("\x1b\\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])")
 _IGNORED_IN_CSI = re.compile("[\0-\x1f\x7f-\U0010ffff]")
 _CONTROLS = re.compile("[\b-\x0f]")
-_ALTERNATE = re.compile(r"\x1b\[\?[\d;]*\b(?:1049|1047|47)\b")
+_ALTERNATE = re.compile(r"\x1b\[\?(?:\d*;)*(?:1049|1047|47)[;hl]")
 _REPEAT = re.compile("\x1b\\[(\\d{0,9})b")
 _ACTING = "\x1b\r\b\v\f\x0e\x0f\x18\x1a"  # characters that a text must have to do more than print
 
@@ -42,7 +41,7 @@ def _nothing() -> None:
     pass
 
 
-class Terminal(Screen):
+class Terminal(EditableScreen):
     """A screen that obeys control sequences."""
 
     def __init__(self, columns: int, rows: int, continued: bool = False, alternate: bool = False) -> None:
@@ -103,16 +102,25 @@ class Terminal(Screen):
                 action()
 
     def _parse_cluster(self, cluster: str) -> tuple[Action, ...]:
-        controls = _SINGLE.findall(cluster)
         if _ALTERNATE.search(cluster):
             return (partial(self._one_by_one, cluster),)
+        controls = _SINGLE.findall(cluster)
         actions = [self._action(control) for control in controls]
+        self._fuse(actions)
         if controls and (repeat := _REPEAT.fullmatch(controls[0])):
             actions[0] = partial(self._repeat, int(repeat[1] or 1))
         if len(self._clusters) >= _MAX_ACTIONS:
             self._clusters.clear()
         self._clusters[cluster] = parsed = tuple(action for action in actions if action is not _nothing)
         return parsed
+
+    def _fuse(self, actions: list[Action]) -> None:
+        """Make one of the two with which progress lines start."""
+        pairs = [(self.carriage_return, self.erase_right), (self.carriage_return, self.erase_line)]
+        pairs.append((self.erase_line, self.carriage_return))
+        for i in range(len(actions) - 1):
+            if (actions[i], actions[i + 1]) in pairs:
+                actions[i : i + 2] = [_nothing, self.restart_line]
 
     def _one_by_one(self, cluster: str) -> None:
         for control in _SINGLE.findall(cluster):
@@ -257,254 +265,5 @@ class Terminal(Screen):
         self.reset_modes()
         self.erase_screen()
         self.x = 0
-        self._go(0)
-        self._trim()
-
-    # -- moving ------------------------------------------------------------------------------------------
-
-    def carriage_return(self) -> None:
-        self.x = 0
-
-    def backspace(self) -> None:
-        if self.x > 0:
-            self.x -= 1
-        elif self.y > 0 and self.lines[self.y - 1].wrapped:
-            self.y -= 1
-            self.x = self.columns - 1
-
-    def up(self, count: int) -> None:
-        limit = self.top if self.y >= self.top else 0
-        if self.x >= self.columns:
-            self.x = self.columns - 1
-        self.y = max(self.y - count, limit)
-
-    def down(self, count: int) -> None:
-        limit = self.bottom if self.y <= self.bottom else self.rows - 1
-        if self.x >= self.columns:
-            self.x = self.columns - 1
-        self._go(min(self.y + count, limit))
-
-    def right(self, count: int) -> None:
-        self.x = min(self.x + count, self.columns - 1)
-
-    def left(self, count: int) -> None:
-        self.x = max(self.x - count, 0)
-
-    def next_line(self, count: int) -> None:
-        self.x = 0
-        self.down(count)
-
-    def previous_line(self, count: int) -> None:
-        self.x = 0
-        self.up(count)
-
-    def to_column(self, column: int) -> None:
-        self.x = min(column, self.columns) - 1
-
-    def to_row(self, row: int) -> None:
-        row -= 1
-        if self.origin:
-            row = self.bottom if row > self.bottom - self.top else row + self.top
-        self._go(min(row, self.rows - 1))
-
-    def move(self, column: int, row: int) -> None:
-        self.to_column(column + 1)
-        self.to_row(row + 1)
-
-    def save_cursor(self) -> None:
-        self.saved = (self.x, self.y, *self.drawing, self.shifted, self.origin)
-
-    def restore_cursor(self) -> None:
-        x, y, g0, g1, self.shifted, self.origin = self.saved
-        self.drawing = [g0, g1]
-        self.modes_changed()
-        self.x = min(x, self.columns - 1)
-        self._go(y)
-
-    def set_region(self, top: int, bottom: int) -> None:
-        top, bottom = min(top, self.rows - 1), min(bottom, self.rows - 1)
-        if top < bottom:
-            self.x = 0
-            self.y = 0
-            self.top, self.bottom = top, bottom
-            self.modes_changed()
-
-    def reverse_index(self) -> None:
-        if self.y == self.top:
-            self.scroll_down(1)
-        elif self.y > 0:
-            self.y -= 1
-
-    # -- tab stops ---------------------------------------------------------------------------------------
-
-    def _stops(self) -> set[int]:
-        if self.tabs is None:
-            self.tabs = set(range(8, self.columns, 8))
-            self.modes_changed()
-        return self.tabs
-
-    def set_tab(self) -> None:
-        if self.x < self.columns:
-            self._stops().add(self.x)
-
-    def clear_tab(self) -> None:
-        self._stops().discard(self.x)
-
-    def clear_tabs(self) -> None:
-        self.tabs = set()
-        self.modes_changed()
-
-    def back_tab(self, count: int) -> None:
-        x = min(self.x, self.columns - 1)
-        stops = sorted(s for s in self._stops() if s < x)
-        self.x = stops[-count] if count <= len(stops) else 0
-
-    # -- erasing -----------------------------------------------------------------------------------------
-
-    def _blank(self, start: int, end: int) -> None:
-        """Erase the cells start..end of the cursor's row, as far as it has any."""
-        row = self.lines[self.y]
-        cells = row.as_cells(self.columns)
-        end = min(end, len(cells))
-        if start < end:
-            row.edited = True
-            row.cells = cells[:start] + blanks(cells, end - start) + cells[end:]  # type: ignore[operator]
-
-    def erase_characters(self, count: int) -> None:
-        if self.x < self.columns:
-            self._blank(self.x, self.x + count)
-
-    def erase_right(self) -> None:
-        if self.x == 0:
-            self.erase_line()
-            return
-        row = self.lines[self.y]
-        if self.x < (row.end or len(row.cells)):
-            self._blank(self.x, self.columns)
-
-    def erase_left(self) -> None:
-        if self.x >= self.columns - 1:
-            self.erase_line()
-        else:
-            self._blank(0, self.x + 1)
-
-    def erase_line(self) -> None:
-        row = self.lines[self.y]
-        if row.cells and not row.is_blank():
-            row.cells, row.end, row.wrapped, row.edited = "", 0, False, False
-            if self.y == 0 or self.lines[self.y - 1].wrapped:
-                self._unwrap(self.y - 1)
-
-    def erase_below(self) -> None:
-        if self.x == 0 and self.y == 0:
-            self._clear_to_history()
-            return
-        if self.x == 0:
-            self._clear_rows(self.y, 1)
-        elif self.x < self.columns:
-            self._blank(self.x, self.columns)
-        self._clear_rows(self.y + 1, self.rows - self.y - 1)
-        self._trim()
-
-    def erase_above(self) -> None:
-        self._clear_rows(0, self.y)
-        if self.x >= self.columns - 1:
-            self._clear_rows(self.y, 1)
-        else:
-            self._blank(0, self.x + 1)
-
-    def erase_screen(self) -> None:
-        self._clear_to_history()
-
-    def _clear_to_history(self) -> None:
-        """Clear the screen; what was on it goes to the history, as tmux's scroll-on-clear does."""
-        used = max((i + 1 for i, row in enumerate(self.lines) if not row.is_blank()), default=0)
-        for row in self.lines[:used]:
-            self._push(row)
-        self.lines = [Row()]
-        if used < self.rows:
-            self._unwrap(-1)
-        self._go(self.y)
-
-    # -- inserting and deleting --------------------------------------------------------------------------
-
-    def _insert_cells(self, count: int) -> None:
-        row = self.lines[self.y]
-        cells = row.as_cells(self.columns)
-        columns, x = self.columns, self.x
-        if x >= columns - 1:
-            self._blank(x, x + 1)
-            return
-        kept = columns - x - count
-        if kept <= 0:
-            return
-        cells = cells + blanks(cells, columns - len(cells))  # type: ignore[operator]
-        gap = min(count, kept)
-        row.edited = True
-        row.cells = (
-            cells[:x] + blanks(cells, gap) + cells[x + kept : x + count] + cells[x : x + kept]  # type: ignore[operator]
-        )
-
-    def insert_characters(self, count: int) -> None:
-        count = min(count, self.columns - self.x)
-        if count > 0:
-            self._insert_cells(count)
-
-    def delete_characters(self, count: int) -> None:
-        row = self.lines[self.y]
-        cells = row.as_cells(self.columns)
-        x = self.x
-        count = min(count, self.columns - x)
-        if count <= 0:
-            return
-        row.edited = True
-        length = len(cells)
-        if count < self.columns - x:
-            length = max(length, self.columns - count)
-        cells = cells + blanks(cells, self.columns - len(cells))  # type: ignore[operator]
-        cells = (cells[:x] + cells[x + count :])[:length]
-        row.cells = cells + blanks(cells, length - len(cells))
-
-    def insert_lines(self, count: int) -> None:
-        self._fill()
-        if self.top <= self.y <= self.bottom:
-            count = min(count, self.bottom + 1 - self.y)
-            kept = self.bottom + 1 - self.y - count
-            self._move_rows(self.y + count, self.y, kept)
-            self._clear_rows(self.y + kept, count - kept)
-        else:
-            count = min(count, self.rows - self.y)
-            self._move_rows(self.y + count, self.y, self.rows - self.y - count)
-        self._trim()
-
-    def delete_lines(self, count: int) -> None:
-        self._fill()
-        if self.top <= self.y <= self.bottom:
-            count = min(count, self.bottom + 1 - self.y)
-            kept = self.bottom + 1 - self.y - count
-            self._move_rows(self.y, self.y + count, kept)
-            self._clear_rows(self.y + kept, count - kept)
-        else:
-            count = min(count, self.rows - self.y)
-            self._move_rows(self.y, self.y + count, self.rows - self.y - count)
-            self._clear_rows(self.rows - count, self.y + count - (self.rows - count))
-        self._trim()
-
-    def scroll_up(self, count: int) -> None:
-        for _ in range(min(count, self.bottom - self.top + 1)):
-            self._scroll()
-        self._trim()
-
-    def scroll_down(self, count: int) -> None:
-        self._fill()
-        for _ in range(min(count, self.bottom - self.top + 1)):
-            self._move_rows(self.top + 1, self.top, self.bottom - self.top)
-        self._trim()
-
-    def alignment_test(self) -> None:
-        self._fill()
-        for row in self.lines:
-            row.cells, row.end = "E" * self.columns, 0
-        self.x = self.y = 0
-        self.top, self.bottom = 0, self.rows - 1
-        self.modes_changed()
+        self.go(0)
+        self.trim()

@@ -6,13 +6,15 @@ the command never passes through tmux's or a shell's parser; a refusal by tmux c
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +26,19 @@ if TYPE_CHECKING:
     from libtmux.common import tmux_cmd
 
 ROWS, COLUMNS = 50, 200
+BORDER = 1  # line above a job, which says how it is; the job has ROWS of its own
 HISTORY = 10_000  # lines that a person can scroll back in a job's window
+WINDOW_OPTIONS = {
+    "automatic-rename": "off",
+    "window-size": "manual",
+    "monitor-bell": "on",
+    "pane-border-status": "top",
+    "pane-border-style": "default",
+    "pane-active-border-style": "default",
+    # The text is the session's, so that the tmux.conf decides; elsewhere (a window moved away) it is the id alone.
+    "pane-border-format": "#{?@mcp_border,#{T:@mcp_border}, #{@mcp_job_id} }",
+}
+BATCH = 15  # commands in one invocation, each at most as long as a message of an agent
 OLDEST = (3, 2)
 # Of the caller's environment, what a tmux server may be started with: it would keep the rest, secrets included.
 CLEAN = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK)")
@@ -70,6 +84,7 @@ class Person:
     pane: str
     active: int  # seconds since the epoch
     may_type: bool
+    client: str  # tmux's name of their terminal
 
 
 @dataclass(frozen=True)
@@ -89,10 +104,15 @@ def literal(text: str) -> str:
     return text.replace("#", "##").replace("%", "%%")
 
 
+def plain(text: str) -> str:
+    """One line without anything that a terminal obeys, nor a style, which tmux has no way to quote everywhere."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable()).replace("#[", "# [")
+
+
 def window_name(text: str) -> str:
     """A name for a window: one short line, with nothing in it that a terminal or a format would obey."""
-    shown = "".join(char for char in " ".join(text.split()) if char.isprintable())
-    return literal(shown if len(shown) <= 24 else shown[:23] + "…") or "job"
+    shown = plain(text)
+    return (shown if len(shown) <= 24 else shown[:23] + "…").replace("#", "##") or "job"
 
 
 def install_hint() -> str:
@@ -168,16 +188,24 @@ class Tmux:
         """The options that name the tmux server: that of a job's record, of the settings, or the person's own."""
         if socket:
             return ["-S", socket]
-        if self.config.tmux_socket_name:
-            return ["-L", self.config.tmux_socket_name]
-        inside = os.environ.get("TMUX", "").rsplit(",", 2)[0]
-        return ["-S", inside] if inside and Path(inside).is_socket() else []
+        return ["-L", self.config.tmux_socket_name] if self.config.tmux_socket_name else []
 
     def attach_command(self, pane: str = "") -> str:
-        """What a person types to see the session, or one job's window in it."""
+        """What a person types to see the session, or one job's window in it.
+
+        A server that was itself started inside of that tmux server has its person there too.
+        """
         server = ["-L", self.config.tmux_socket_name] if self.config.tmux_socket_name else []
         target = f"{self.session}:.{pane}" if pane else self.session
+        inside = os.environ.get("TMUX", "").rsplit(",", 2)[0]
+        if inside and Path(inside) == self.socket_path():
+            return shlex.join(["tmux", "switch-client", "-t", target])
         return shlex.join(["tmux", *server, "attach", "-t", target])
+
+    def socket_path(self) -> Path:
+        """Where tmux has the socket of our server."""
+        folder = Path(os.environ.get("TMUX_TMPDIR") or "/tmp", f"tmux-{os.getuid()}")
+        return folder / (self.config.tmux_socket_name or "default")
 
     # -- windows --------------------------------------------------------------------------------------------
 
@@ -208,55 +236,103 @@ class Tmux:
         pane_options = {
             "@mcp_job_id": job_id,
             "@mcp_state": str(self.state),
+            "@mcp_status": "running",
+            "@mcp_started": str(int(time.time())),
+            "@mcp_since": time.strftime("%H:%M:%S"),
             "remain-on-exit": "on",
             "allow-rename": "off",
         }
-        window_options = {"automatic-rename": "off", "window-size": "manual"}
         shown = "#{window_id} #{pane_id} #{socket_path}"
         commands = [
             ["new-window", "-d", "-P", "-F", shown, "-t", f"={self.session}:", "-n", job_id, "--", *argv],
             *(["set-option", "-p", "-t", new, key, value] for key, value in pane_options.items()),
-            *(["set-option", "-w", "-t", new, key, value] for key, value in window_options.items()),
-            ["resize-window", "-t", new, "-x", str(COLUMNS), "-y", str(ROWS)],
+            *(["set-option", "-w", "-t", new, key, value] for key, value in WINDOW_OPTIONS.items()),
+            # A person's own hook that closes the windows of dead panes would close ours before they are read.
+            ["set-hook", "-p", "-t", new, "pane-died", ""],
+            ["resize-window", "-t", new, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)],
             ["pipe-pane", "-t", new, pipe],
-            ["rename-window", "-t", new, window_name(name)],
+            ["rename-window", "-t", new, "--", window_name(name)],
         ]
         return join_commands(commands)
 
     def ensure_session(self) -> None:
-        """Make the session and set its options, unless that has been done.
+        """Make the session with its board, and set its options, unless that has been done.
 
         Raises TmuxError.
         """
         target = f"={self.session}:"
+        conf = self.config.tmux_conf.read_text(encoding="utf-8")
+        # Another version of the program, or a tmux.conf that was edited, is read again.
+        made = hashlib.sha256(f"{conf}\0{self.program('menu')}".encode()).hexdigest()[:12]
         marker = self.run("show-options", "-qv", "-t", target, "@mcp_jobs")
-        if marker.returncode != 0 or not marker.stdout:
-            options = {
-                "destroy-unattached": "off",
-                "default-size": f"{COLUMNS}x{ROWS}",
-                "history-limit": str(HISTORY),
-                "@mcp_jobs": "1",
-            }
-            setup = [
-                # A person who lets tmux exit when nobody is attached would lose every job at once.
-                ["if-shell", "-F", "#{exit-unattached}", "set-option -s exit-unattached off"],
-                *(["set-option", "-t", target, key, value] for key, value in options.items()),
-                # A hook that runs a shell makes tmux read the pane before pipe-pane is there.
-                *(["set-hook", "-t", target, hook, ""] for hook in ("after-new-window", "window-linked")),
-            ]
-            new = ["new-session", "-d", "-s", self.session, "-x", str(COLUMNS), "-y", str(ROWS)]
-            new += ["-n", "jobs", "--", "/bin/sh", "-c", LOBBY]
-            answer = self.run(*join_commands([new, *setup]))
+        if marker.returncode != 0 or marker.stdout != [made]:
+            setup = self.session_setup(target, made)
+            new = ["new-session", "-d", "-s", self.session, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)]
+            answer = self.run(*join_commands([[*new, "-n", BOARD, "--", *self.board_argv()], *self.board_setup(), *setup]))
             if "duplicate session" in " ".join(answer.stderr):
                 answer = self.run(*join_commands(setup))
             if answer.returncode != 0:
                 raise refusal(answer.stderr)
-            self.load_conf(target)
+            self.load_conf(target, conf)
         self._ensured = True
 
-    def load_conf(self, target: str) -> None:
-        """Read the tmux.conf for the session; what tmux doesn't like of it is said on stderr and changes nothing."""
-        text = self.config.tmux_conf.read_text(encoding="utf-8").replace("$MCP_BG_TARGET", target)
+    def session_setup(self, target: str, made: str) -> list[list[str]]:
+        options = {
+            "destroy-unattached": "off",
+            "default-size": f"{COLUMNS}x{ROWS + BORDER}",
+            "history-limit": str(HISTORY),
+            "@mcp_program": self.program("menu"),
+            "@mcp_jobs": made,
+        }
+        return [
+            # A person who lets tmux exit when nobody is attached would lose every job at once.
+            ["if-shell", "-F", "#{exit-unattached}", "set-option -s exit-unattached off"],
+            *(["set-option", "-t", target, key, value] for key, value in options.items()),
+            # A hook that runs a shell makes tmux read the pane before pipe-pane is there.
+            *(["set-hook", "-t", target, hook, ""] for hook in ("after-new-window", "window-linked")),
+        ]
+
+    def board_setup(self) -> list[list[str]]:
+        """What makes the first window of a new session the board, at index 0 whatever the person's base-index."""
+        board = f"={self.session}:={BOARD}"
+        options = {"automatic-rename": "off", "window-size": "latest", "remain-on-exit": "off"}
+        return [
+            *(["set-option", "-w", "-t", board, key, value] for key, value in options.items()),
+            ["set-option", "-p", "-t", board, "@mcp_board", "1"],
+            ["if-shell", "-F", "-t", board, "#{window_index}", f"move-window -d -s '{board}' -t '={self.session}:0'"],
+        ]
+
+    def program(self, module: str) -> str:
+        """A shell command that runs one of our modules with this session's settings."""
+        return shlex.join(self.program_argv(module))
+
+    def program_argv(self, module: str) -> list[str]:
+        # tmux gives its windows an environment of its own, in which none of these are.
+        settings = {
+            "MCP_BG_SESSION": self.session,
+            "MCP_BG_STATE_DIR": str(self.config.state_dir),
+            "MCP_BG_TMUX_CONF": str(self.config.tmux_conf),
+            "MCP_BG_TMUX_SOCKET": self.config.tmux_socket_name or "",
+            "MCP_BG_MAX_JOBS": str(self.config.max_concurrent_jobs),
+            "MCP_BG_MAX_OUTPUT_SIZE": str(self.config.max_output_size_bytes),
+            "MCP_BG_CLEANUP_INTERVAL": str(self.config.cleanup_interval_seconds),
+            "MCP_BG_RETENTION": str(self.config.retention_seconds),
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        }
+        given = [f"{name}={value}" for name, value in settings.items() if value]
+        return ["env", *given, sys.executable, "-P", "-m", f"{__package__}.{module}"]
+
+    def board_argv(self) -> list[str]:
+        return ["/bin/sh", "-c", KEEP_RUNNING, "jobs", *self.program_argv("board"), "--window"]
+
+    def load_conf(self, target: str, conf: str) -> None:
+        """Read the tmux.conf for a session; what tmux doesn't like of it is said on stderr and changes nothing."""
+        key = MENU_KEY.search(conf)
+        text = (
+            conf.replace("$MCP_BG_TARGET", target)
+            .replace("$MCP_BG_TABLE", self.session)
+            .replace("$MCP_BG_KEY", key[1] if key else "F12")
+        )
         rendered = self.state / "tmux.conf"
         rendered.write_text(text, encoding="utf-8")
         rendered.chmod(0o600)
@@ -282,15 +358,34 @@ class Tmux:
     def people(self, socket: str = "") -> list[Person]:
         """Everybody attached to this tmux server; programs in control mode are none."""
         facts = (
-            "#{client_control_mode} #{client_readonly} #{client_activity} #{pane_id} #{session_group} #{session_name}"
+            "#{client_control_mode} #{client_readonly} #{client_activity} #{pane_id} #{client_name} "
+            "#{session_group} #{session_name}"
         )
-        rows = (line.split(" ", 5) for line in self.run("list-clients", "-F", facts, socket=socket).stdout)
-        return [Person(r[5], r[4], r[3], int(r[2]), r[1] == "0") for r in rows if len(r) == 6 and r[0] == "0"]
+        rows = (line.split(" ", 6) for line in self.run("list-clients", "-F", facts, socket=socket).stdout)
+        return [Person(r[6], r[5], r[3], int(r[2]), r[1] == "0", r[4]) for r in rows if len(r) == 7 and r[0] == "0"]
+
+    def lookers(self, pane: str, socket: str) -> int:
+        """How many people look at the window of `pane` now.
+
+        Raises TmuxError.
+        """
+        return int(self.ask("display-message", "-p", "-t", pane, "#{window_active_clients}", socket=socket)[0] or 0)
+
+    def go_to(self, pane: str, viewer: Person, socket: str) -> None:
+        """Show somebody the window of `pane`, in their own session where it has that window.
+
+        Raises TmuxError.
+        """
+        for session in (viewer.session, self.session):
+            answer = self.run("switch-client", "-c", viewer.client, "-t", f"={session}:.{pane}", socket=socket)
+            if answer.returncode == 0:
+                return
+        raise refusal(answer.stderr)
 
     def tell(self, message: str, socket: str = "") -> None:
         """Show a message on the status line of everybody attached to our session."""
         shown = self.run("list-clients", "-F", "#{client_name}", "-t", f"={self.session}", socket=socket).stdout
-        commands = [["display-message", "-d", "15000", "-c", client, literal(message)] for client in shown]
+        commands = [["display-message", "-d", "15000", "-c", client, literal(plain(message))] for client in shown]
         if commands:
             self.run(*join_commands(commands), socket=socket)
 
@@ -302,27 +397,51 @@ class Tmux:
         ]
         self.run(*join_commands(commands), socket=socket)
 
+    def mark_jobs(self, wanted: Mapping[str, Mapping[str, str]], socket: str) -> None:
+        """Make the panes of jobs say what `wanted` (job id → options) has for them, where they don't yet.
+
+        Raises TmuxError.
+        """
+        names = sorted({name for options in wanted.values() for name in options})
+        facts = "\t".join(["#{pane_id}", "#{@mcp_job_id}", "#{@mcp_state}", *(f"#{{{name}}}" for name in names)])
+        commands: list[list[str]] = []
+        for line in self.run("list-panes", "-a", "-F", facts, socket=socket).stdout:
+            pane, job_id, state, *values = line.split("\t")
+            if job_id not in wanted or state != str(self.state):
+                continue
+            present = dict(zip(names, values, strict=False))
+            for name, value in wanted[job_id].items():
+                if present.get(name, "") != value:
+                    commands.append(["set-option", "-p", "-t", pane, *((name, value) if value else ("-u", name))])
+        # A command of more than 16 KB is refused.
+        for start in range(0, len(commands), BATCH):
+            self.run(*join_commands(commands[start : start + BATCH]), socket=socket)
+
     # -- a pane ---------------------------------------------------------------------------------------------
 
     def paste(self, pane: str, text: Path | None, enters: Path | None, keys: Sequence[str], socket: str) -> None:
         """Type the content of `text`, then Enter as often as `enters` has lines, then named keys.
 
-        Pastes are byte-exact, have no limit and pass a person's copy mode by; a program that asked for bracketed
-        paste gets the text in brackets and the Enter outside of them.
+        Pastes are byte-exact, have no limit and pass a person's copy mode by. Several lines go in brackets to a
+        program that asked for that; one line goes as if typed, or vim would insert a command as text. tmux reads
+        the files while others are served, so all are read before the first byte is typed.
 
         Raises TmuxError where the pane is gone.
         """
-        buffer = f"mcp-{pane[1:]}"
+        name = f"mcp-{os.urandom(4).hex()}"
+        several = text is not None and b"\n" in text.read_bytes()
+        loads: list[list[str]] = []
         commands: list[list[str]] = []
-        for file, brackets in ((text, ["-p"]), (enters, [])):
+        for buffer, file, brackets in ((f"{name}-text", text, several), (f"{name}-enter", enters, False)):
             if file is not None:
-                commands.append(["load-buffer", "-b", buffer, str(file)])
-                commands.append(["paste-buffer", "-d", *brackets, "-b", buffer, "-t", pane])
+                loads.append(["load-buffer", "-b", buffer, str(file)])
+                options = ["-d", "-p"] if brackets else ["-d"]
+                commands.append(["paste-buffer", *options, "-b", buffer, "-t", pane])
         if keys:
             # send-keys types into copy mode and says nothing, so it is left first.
             commands.append(["if-shell", "-F", "-t", pane, "#{pane_in_mode}", f"send-keys -t {pane} -X cancel"])
             commands.append(["send-keys", "-t", pane, "--", *keys])
-        self.ask(*join_commands(commands), socket=socket)
+        self.ask(*join_commands([*loads, *commands]), socket=socket)
 
     def screen(self, pane: str, socket: str) -> Screen:
         """The visible grid of a pane.
@@ -337,11 +456,18 @@ class Tmux:
         return Screen("\n".join(lines[1:]), row, column, rows, columns, bool(alternate))
 
 
-LOBBY = (
-    "printf 'Jobs that an agent started are in the other windows of this session.\\n"
-    "Ctrl-b n and Ctrl-b p go from one to the next, Ctrl-b w shows them all, Ctrl-b d leaves.\\n'; "
-    "exec tail -f /dev/null"
-)
+BOARD = "jobs"  # the name of the first window
+MENU_KEY = re.compile(r"^\s*set(?:-option)?\s.*\s@mcp_key\s+(\S+)\s*$", re.MULTILINE)
+# The session lives as long as this shell does, whatever becomes of the program that it runs.
+KEEP_RUNNING = """trap '' INT QUIT TSTP
+pause=1
+while :; do
+    "$@"
+    printf '\\033[0m\\r\\nThe board has ended (%s) and starts again in %s seconds.\\r\\n' "$?" "$pause"
+    printf 'The jobs go on: Ctrl-b n and Ctrl-b p go through their windows, Ctrl-b w lists them.\\r\\n'
+    sleep "$pause"
+    [ "$pause" -ge 60 ] || pause=$((pause * 2))
+done"""
 
 NAMED_KEY = re.compile(
     r"up|down|left|right|home|end|page(up|down)|pg(up|dn)|[pn]page|ic|insert|dc|delete|bspace|btab|enter|escape"

@@ -150,13 +150,14 @@ def _is_terminal(pid: int, fd: int, terminal: int) -> bool:
 
 def _behind(member: procfs.Process, terminal: int) -> Awaiting | None:
     """A raw terminal is as ready as what is behind: sudo, script and apt hand keys on to a pty of theirs."""
-    inner = [
-        child
-        for child in procfs.children(member)
-        if child.terminal not in (0, terminal) and os.major(child.terminal) == _PTS
-    ]
-    answers = (awaiting_input(f"/dev/pts/{os.minor(child.terminal)}", child.pid) for child in inner)
-    return next(filter(None, answers), None) if inner else "screen"
+    children = list(procfs.children(member))
+    inner = [c for c in children if c.terminal not in (0, terminal) and os.major(c.terminal) == _PTS]
+    if inner:
+        answers = (awaiting_input(f"/dev/pts/{os.minor(c.terminal)}", c.pid) for c in inner)
+        return next(filter(None, answers), None)
+    # Between fork and exec the child isn't on its terminal yet.
+    relays = children and any(name.endswith("ptmx") for name in procfs.open_files(member.pid).values())
+    return None if relays else "screen"
 
 
 @cache

@@ -134,7 +134,7 @@ class Watch:
         for watched in self.jobs:
             job = self.manager.job(watched.job_id)
             self.notice_output(watched)
-            if self.pattern is not None and self.matches(watched, isinstance(job, EndedJob)):
+            if self.pattern is not None and self.matches(watched):
                 return watched, "match"
             if isinstance(job, EndedJob):
                 return watched, "exit"
@@ -185,7 +185,7 @@ class Watch:
         since = time.monotonic() - max(max(w.changed for w in self.jobs), self.sent_at or 0.0)
         return min(max(FIRST_LOOK, since / 4), LAST_LOOK)
 
-    def matches(self, watched: Watched, ended: bool) -> bool:
+    def matches(self, watched: Watched) -> bool:
         """Whether the pattern is in the output that has come since the last look; the echo of input is not."""
         assert self.pattern is not None
         reader = self.manager.reader(self.manager.job(watched.job_id))
@@ -265,6 +265,8 @@ async def wait_for(
             found = watch.look(until)
             if found is not None and found[1] == "input":
                 found = await confirm(watch, found[0])
+                if found is not None and watch.pattern is not None and watch.matches(found[0]):
+                    found = found[0], "match"
             now = time.monotonic()
             if found is not None:
                 return watch.outcome(*found)

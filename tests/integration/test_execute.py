@@ -71,9 +71,7 @@ def test_a_here_document_of_200_kilobytes_arrives_byte_for_byte(server: Server) 
     assert (Path(folder) / "copy").read_text() == text
 
 
-@pytest.mark.parametrize(
-    "command", ["echo 'unbalanced", 'echo "unbalanced', "if true; then echo x", "echo $(date"]
-)
+@pytest.mark.parametrize("command", ["echo 'unbalanced", 'echo "unbalanced', "if true; then echo x", "echo $(date"])
 def test_unbalanced_syntax_fails_fast_and_says_why(server: Server, command: str) -> None:
     job = run_job(server, command)
     assert (job["status"], job["reason"]) == ("failed", "exit")
@@ -87,9 +85,7 @@ def test_a_missing_program_fails_with_127(server: Server) -> None:
 
 
 def test_all_three_standard_streams_are_a_terminal_of_the_jobs_own(server: Server) -> None:
-    text = printed(
-        server, "for n in 0 1 2; do test -t $n && echo $n; done; tty >/dev/null && : </dev/tty && echo own"
-    )
+    text = printed(server, "for n in 0 1 2; do test -t $n && echo $n; done; tty >/dev/null && : </dev/tty && echo own")
     assert text == "0\n1\n2\nown\n"
 
 
@@ -211,9 +207,9 @@ def test_a_job_inherits_no_file_of_ours(server: Server) -> None:
 
 
 def test_ctrl_c_reaches_the_job_and_not_its_supervisor(server: Server) -> None:
-    job_id = server.call(
-        "execute", command="trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 0.1; done"
-    )["job_id"]
+    job_id = server.call("execute", command="trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 0.1; done")[
+        "job_id"
+    ]
     shows(server, job_id, "ready")
     server.call("interact", job_id=job_id, keys=["C-c"])
     job = ended(server, job_id)

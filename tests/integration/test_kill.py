@@ -12,6 +12,14 @@ from support.rpc import Server, ToolError
 from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows
 from support.waiting import wait_until
 
+# Dies of TERM a while after it came, as a program with something to put away.
+SLOW_TO_DIE = f"""exec {PYTHON} -I -S -c '
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1.5), print("away"), sys.exit()))
+print("up", flush=True)
+while True: time.sleep(300)
+'"""
+
 FIVE_SHAPES = """
 sleep 301 &                                      echo pid $!
 setsid sh -c 'echo pid $$; exec sleep 302' &
@@ -35,11 +43,7 @@ def test_kill_answers_killed_and_the_job_is_killed(server: Server) -> None:
 def test_kill_takes_a_tree_of_every_shape_before_it_answers(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command=FIVE_SHAPES)["job_id"]
     text = shows(server, job_id, "ready")
-    told = [
-        int(line.split()[1])
-        for line in text.splitlines()
-        if line.startswith("pid ") and len(line.split()) == 2
-    ]
+    told = [int(line.split()[1]) for line in text.splitlines() if line.startswith("pid ") and len(line.split()) == 2]
     tree = {process.pid for process in shared.runner(job_id).children(recursive=True)} | set(told)
     assert len(tree) >= 7, "a plain child, setsid, nohup, two that ignore TERM and HUP, a stopped one"
     assert server.call("kill", job_id=job_id) == {"status": "killed"}
@@ -57,13 +61,9 @@ def test_kill_takes_a_daemon_that_left_its_parents(server: Server, shared: Sandb
         'open("daemon.pid", "w").write(str(os.getpid()))\n'
         "time.sleep(300)\n"
     )
-    job_id = server.call(
-        "execute", command=f"rm -f daemon.pid; {PYTHON} -I -S -c '{daemon}'; echo left; cat"
-    )["job_id"]
+    job_id = server.call("execute", command=f"rm -f daemon.pid; {PYTHON} -I -S -c '{daemon}'; echo left; cat")["job_id"]
     shows(server, job_id, "left")
-    pid = int(
-        wait_until(lambda: shared.path("daemon.pid").exists() and shared.path("daemon.pid").read_text())
-    )
+    pid = int(wait_until(lambda: shared.path("daemon.pid").exists() and shared.path("daemon.pid").read_text()))
     assert alive(pid)
     server.call("kill", job_id=job_id)
     assert not alive(pid)
@@ -82,19 +82,20 @@ def test_a_leader_that_exits_on_term_does_not_save_a_child_that_ignores_it(serve
 def test_a_term_handler_gets_its_grace(server: Server) -> None:
     job_id = server.call(
         "execute",
-        command="trap 'echo cleaning; sleep .7; echo clean; exit' TERM; echo up; while sleep .1; do :; done",
+        command="trap 'echo cleaning; sleep .7 && echo clean; exit' TERM; echo up; while :; do read x; done",
     )["job_id"]
     shows(server, job_id, "up")
     server.call("kill", job_id=job_id)
     job = server.call("status", job_id=job_id)
     assert (job["status"], job["reason"]) == ("killed", "kill"), "an exit 0 on our TERM is still a kill"
-    assert server.call("output", job_id=job_id)["stdout"].endswith("cleaning\nclean\n")
+    text = server.call("output", job_id=job_id)["stdout"]
+    assert text == "up\ncleaning\nclean\n", "what the handler starts is not sent TERM in its turn"
 
 
 def test_a_stopped_job_is_killed_without_waiting_for_someone_to_continue_it(server: Server) -> None:
-    job_id = server.call(
-        "execute", command="trap 'echo woke; exit 0' TERM; echo up; kill -STOP $$; sleep 300"
-    )["job_id"]
+    job_id = server.call("execute", command="trap 'echo woke; exit 0' TERM; echo up; kill -STOP $$; sleep 300")[
+        "job_id"
+    ]
     shows(server, job_id, "up")
     pid = server.call("status", job_id=job_id)["pid"]
     wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
@@ -103,9 +104,7 @@ def test_a_stopped_job_is_killed_without_waiting_for_someone_to_continue_it(serv
 
 
 def test_other_calls_go_on_while_a_kill_waits_for_its_grace(server: Server) -> None:
-    stubborn = server.call("execute", command="trap '' TERM HUP; echo up; while :; do sleep 1; done")[
-        "job_id"
-    ]
+    stubborn = server.call("execute", command=SLOW_TO_DIE)["job_id"]
     other = server.call("execute", command="echo up; cat")["job_id"]
     shows(server, stubborn, "up")
     shows(server, other, "up")
@@ -168,7 +167,7 @@ def test_kill_of_an_unknown_job_says_not_found(server: Server) -> None:
 
 def test_two_kills_at_once_from_two_servers_both_come_true(shared: Sandbox, server: Server) -> None:
     other = shared.server()
-    job_id = server.call("execute", command="trap '' TERM; echo up; while :; do sleep 1; done")["job_id"]
+    job_id = server.call("execute", command=SLOW_TO_DIE)["job_id"]
     shows(server, job_id, "up")
     pending = [server.start("kill", job_id=job_id), other.start("kill", job_id=job_id)]
     answers = {one.answer()["status"] for one in pending}
@@ -201,7 +200,7 @@ def test_a_kill_at_once_after_execute_leaves_nothing(server: Server, shared: San
 
 def test_killing_the_server_during_a_kill_loses_neither_the_kill_nor_its_cause(sandbox: Sandbox) -> None:
     server = sandbox.server()
-    job_id = server.call("execute", command="trap '' TERM HUP; echo up; while :; do sleep 1; done")["job_id"]
+    job_id = server.call("execute", command=SLOW_TO_DIE)["job_id"]
     shows(server, job_id, "up")
     pid = server.call("status", job_id=job_id)["pid"]
     server.start("kill", job_id=job_id)

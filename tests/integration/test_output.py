@@ -31,7 +31,7 @@ class Printer:
         path = world.path(f"printer-{len(world.records())}")
         os.mkfifo(path)
         world.path("printer.py").write_text(PRINTER)
-        command = f"stty -onlcr; exec {PYTHON} -I -S -u printer.py {path.name}"
+        command = f"stty -opost; exec {PYTHON} -I -S -u printer.py {path.name}"
         self.job_id: str = server.call("execute", command=command, **options)["job_id"]
         self._pipe = path.open("w")
 
@@ -81,20 +81,18 @@ def test_a_character_split_between_two_reads_is_read_once_and_whole(server: Serv
     euro = "€".encode()
     printer.print(b"a" + euro[:2])
     first = _new(server, printer.job_id, 0)
-    printer.print(euro[2:] + b"b\n")
+    printer.print(euro[2:] + b"b\r\n")
     second = _new(server, printer.job_id, first["cursor"])
     assert first["stdout"] + second["stdout"] == "a€b\n"
     assert first["stdout"] == "a"
 
 
-def test_an_escape_sequence_split_between_two_reads_shows_nothing_of_itself(
-    server: Server, printer: Printer
-) -> None:
+def test_an_escape_sequence_split_between_two_reads_shows_nothing_of_itself(server: Server, printer: Printer) -> None:
     printer.print(b"a\x1b[3")
     first = _new(server, printer.job_id, 0)
     printer.print(b"1mred\x1b[0m\x1b]0;ti")
     second = _new(server, printer.job_id, first["cursor"])
-    printer.print(b"tle\x07 end\n")
+    printer.print(b"tle\x07 end\r\n")
     third = _new(server, printer.job_id, second["cursor"])
     assert (first["stdout"], second["stdout"], third["stdout"]) == ("a", "red", " end\n")
 
@@ -104,7 +102,7 @@ def test_a_redraw_that_straddles_two_reads_is_folded_in_each(server: Server, pri
     first = _new(server, printer.job_id, 0)
     printer.print(b"\r40%\r50%")
     second = _new(server, printer.job_id, first["cursor"])
-    printer.print(b"\r100%\ndone\n")
+    printer.print(b"\r100%\r\ndone\r\n")
     third = _new(server, printer.job_id, second["cursor"])
     assert first["stdout"].strip() == "30%"
     assert second["stdout"].strip() == "50%"
@@ -113,8 +111,7 @@ def test_a_redraw_that_straddles_two_reads_is_folded_in_each(server: Server, pri
 
 
 def test_invalid_utf8_and_nul_survive(server: Server, printer: Printer) -> None:
-    printer.print(b"a\xff\xfe\x00b\n")
-    printer.print(b"end\n")
+    printer.print(b"a\xff\xfe\x00b\r\nend\r\n")
     text = shows(server, printer.job_id, "end")
     assert text.startswith("a") and text.endswith("b\nend\n")
 
@@ -130,10 +127,10 @@ def test_a_cursor_counts_the_bytes_that_the_job_printed(server: Server, printer:
 def test_a_cursor_of_one_server_is_good_on_the_next(sandbox: Sandbox) -> None:
     server = sandbox.server()
     printer = Printer(sandbox, server)
-    printer.print("first €\n".encode())
+    printer.print("first €\r\n".encode())
     cursor = _new(server, printer.job_id, 0)["cursor"]
     server.kill9()
-    printer.print("second €\n".encode())
+    printer.print("second €\r\n".encode())
     heir = sandbox.server()
     assert _new(heir, printer.job_id, cursor)["stdout"] == "second €\n"
     printer.close()
@@ -144,15 +141,13 @@ def test_a_cursor_of_one_server_is_good_on_the_next(sandbox: Sandbox) -> None:
 def colourful(shared: Sandbox, server: Server) -> tuple[str, str, int]:
     """A finished job with wide characters and colours in it: id, its text, its bytes."""
     rows = [
-        f"{number} grün ✓ 漢字 😀 plain words of row {number}"
-        if number % 3
-        else f"{number} \x1b[1;32mok\x1b[0m naïve"
+        f"{number} grün ✓ 漢字 😀 plain words of row {number}" if number % 3 else f"{number} \x1b[1;32mok\x1b[0m naïve"
         for number in range(600)
     ]
-    data = ("\n".join(rows) + "\n").encode()
+    data = ("\r\n".join(rows) + "\r\n").encode()
     shared.path("colours").write_bytes(data)
-    job = run_job(server, "stty -onlcr; cat colours")
-    text = re.sub(r"\x1b\[[0-9;]*m", "", data.decode())
+    job = run_job(server, "stty -opost; cat colours")
+    text = re.sub(r"\x1b\[[0-9;]*m|\r", "", data.decode())
     assert server.call("output", job_id=job["job_id"], max_chars=100_000)["stdout"] == text
     return job["job_id"], text, len(data)
 
@@ -246,9 +241,7 @@ def test_the_line_between_says_where_to_read_what_is_left_out(server: Server, lo
     assert head + rest == WHOLE
 
 
-def test_a_page_since_a_cursor_is_at_most_max_chars_and_says_when_more_is_there(
-    server: Server, long_job: str
-) -> None:
+def test_a_page_since_a_cursor_is_at_most_max_chars_and_says_when_more_is_there(server: Server, long_job: str) -> None:
     first = server.call("output", job_id=long_job, since=0, max_chars=1000)
     assert first["truncated"] is True
     assert 0 < len(first["stdout"]) <= 1000
@@ -361,9 +354,7 @@ def test_a_catastrophic_regex_is_refused_or_stopped_and_holds_nobody_up(server: 
 
 
 def test_separate_stderr_gives_each_stream_on_its_own_and_exact(server: Server) -> None:
-    job = run_job(
-        server, "for i in $(seq 1 200); do echo out $i; echo err $i >&2; done; exit 3", separate_stderr=True
-    )
+    job = run_job(server, "for i in $(seq 1 200); do echo out $i; echo err $i >&2; done; exit 3", separate_stderr=True)
     assert job["exit_code"] == 3
     answer = server.call("output", job_id=job["job_id"])
     assert answer["stdout"] == "".join(f"out {number}\n" for number in range(1, 201))
@@ -384,9 +375,7 @@ def test_with_separate_stderr_both_are_still_a_terminal(server: Server) -> None:
 
 
 def test_with_separate_stderr_the_person_sees_both(server: Server, shared: Sandbox) -> None:
-    job_id = server.call("execute", command="echo to stdout; echo to stderr >&2; cat", separate_stderr=True)[
-        "job_id"
-    ]
+    job_id = server.call("execute", command="echo to stdout; echo to stderr >&2; cat", separate_stderr=True)["job_id"]
     wait_until(lambda: server.call("output", job_id=job_id)["stderr"] == "to stderr\n")
 
     def seen() -> bool:
@@ -413,9 +402,9 @@ def test_separate_streams_are_whole_at_the_end_and_of_any_bytes(server: Server) 
 
 
 def test_tail_and_cursors_know_both_streams(server: Server) -> None:
-    job_id = server.call(
-        "execute", command="echo o1; echo e1 >&2; read x; echo o2; echo e2 >&2", separate_stderr=True
-    )["job_id"]
+    job_id = server.call("execute", command="echo o1; echo e1 >&2; read x; echo o2; echo e2 >&2", separate_stderr=True)[
+        "job_id"
+    ]
     wait_until(lambda: server.call("output", job_id=job_id)["stderr"] == "e1\n")
     first = server.call("output", job_id=job_id)
     server.call("interact", job_id=job_id, input="go")
@@ -455,9 +444,7 @@ def test_the_oldest_output_is_dropped_first_and_cursors_stay_true(sandbox: Sandb
 
 def test_a_reader_from_cursor_to_cursor_is_told_what_it_missed(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="16KB")
-    job_id = server.call("execute", command="seq -f 'row %06.0f' 0 9; read x; seq -f 'row %06.0f' 10 29999")[
-        "job_id"
-    ]
+    job_id = server.call("execute", command="seq -f 'row %06.0f' 0 9; read x; seq -f 'row %06.0f' 10 29999")["job_id"]
     shows(server, job_id, "row 000009\n")
     cursor = server.call("output", job_id=job_id)["cursor"]
     server.call("interact", job_id=job_id, input="go", timeout=5)
@@ -504,9 +491,7 @@ def test_on_disk_there_is_never_more_than_the_limit_and_one_segment(sandbox: San
 def test_output_and_screen_are_resources_with_job_ids_to_choose_from(server: Server) -> None:
     job_id = server.call("execute", command="echo as a resource; cat")["job_id"]
     shows(server, job_id, "as a resource")
-    templates = {
-        one["uriTemplate"] for one in server.request("resources/templates/list")["resourceTemplates"]
-    }
+    templates = {one["uriTemplate"] for one in server.request("resources/templates/list")["resourceTemplates"]}
     assert {"job://{job_id}/output", "job://{job_id}/screen"} <= templates
     for kind in ("output", "screen"):
         contents = server.request("resources/read", {"uri": f"job://{job_id}/{kind}"})["contents"]

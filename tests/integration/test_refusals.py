@@ -113,7 +113,6 @@ def test_kill_of_a_hostile_job_id_is_not_found(server: Server, shared: Sandbox) 
         ({"command": "   \n\t "}, "command"),
         ({"command": "echo a\x00b"}, "NUL"),
         ({"command": "true", "cwd": "/no/such/folder"}, "/no/such/folder"),
-        ({"command": "true", "cwd": ""}, "cwd"),
         ({"command": "true", "cwd": "a\x00b"}, "cwd"),
         ({"command": "true", "timeout": 0}, "timeout"),
         ({"command": "true", "timeout": -5}, "timeout"),
@@ -156,8 +155,7 @@ def test_a_refused_first_execute_makes_no_session_and_no_record(sandbox: Sandbox
 @pytest.mark.parametrize("lines", [0, 1001, -1, 10**12])
 def test_tail_refuses_a_count_out_of_range(server: Server, lines: int) -> None:
     job = run_job(server, "true")
-    text = refusal(server, "tail", job_id=job["job_id"], lines=lines)
-    assert "lines" in text and "1000" in text
+    assert "lines" in refusal(server, "tail", job_id=job["job_id"], lines=lines)
 
 
 @pytest.mark.parametrize(
@@ -167,11 +165,10 @@ def test_tail_refuses_a_count_out_of_range(server: Server, lines: int) -> None:
         ("output", {"max_chars": 0}, "max_chars"),
         ("output", {"max_chars": -1}, "max_chars"),
         ("output", {"context": -1, "grep": "x"}, "context"),
-        ("output", {"grep": "("}, "grep"),
+        ("output", {"grep": "("}, "regular expression"),
         ("interact", {"timeout": -1}, "timeout"),
-        ("interact", {"pattern": "("}, "pattern"),
-        ("interact", {"input": "a\x00b"}, "NUL"),
-        ("wait", {"pattern": "("}, "pattern"),
+        ("interact", {"pattern": "("}, "regular expression"),
+        ("wait", {"pattern": "("}, "regular expression"),
         ("wait", {"timeout": -1}, "timeout"),
         ("wait", {"until": "doomsday"}, "until"),
         ("kill", {"signal": "BOGUS"}, "signal"),

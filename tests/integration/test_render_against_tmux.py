@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,8 +21,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcp_background_job.cells import WIDTHS
-from mcp_background_job.render import render
+from mcp_background_job.render import ALTERNATE_NOTE, render
+from mcp_background_job.row import WIDTHS
+from mcp_background_job.screen import LINE_DRAWING
 
 EXAMPLES = int(os.environ.get("RENDER_EXAMPLES", "250"))
 DEADLINE = 20.0  # seconds for tmux to do one thing
@@ -163,9 +165,7 @@ ascii_text = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_
 long_text = st.builds(lambda text, times: text * times, ascii_text, st.integers(2, 30))
 drawn = st.text(st.sampled_from("█━╸─│┌✓•…é±ß"), min_size=1, max_size=8)
 wide = st.text(st.sampled_from("日本語한국🚀✅a"), min_size=1, max_size=6)
-clusters = st.sampled_from(
-    ["e\u0301", "n\u0303o\u0308", "👩\u200d💻", "❤\ufe0f", "👍🏽", "🇩🇪", "क\u093e", "x\u20dd"]
-)
+clusters = st.sampled_from(["e\u0301", "n\u0303o\u0308", "👩\u200d💻", "❤\ufe0f", "👍🏽", "🇩🇪", "क\u093e", "x\u20dd"])
 text = st.one_of(ascii_text, ascii_text, long_text, drawn, wide, clusters)
 
 colours = st.sampled_from(
@@ -196,7 +196,7 @@ silent = st.sampled_from(
         "\x1b[12;1$p",
         "\x1b[5;\x18",
         "\x7f",
-    ]  # fmt: skip
+    ]
 )
 erasing = st.one_of(
     st.sampled_from(["\x1b[K", "\x1b[1K", "\x1b[2K", "\x1b[J", "\x1b[1J", "\r\x1b[K", "\x1b[2K\r"]),
@@ -236,16 +236,12 @@ everything = st.lists(
         stops,
         repeats,
         st.just("\t"),
-    ),  # fmt: skip
+    ),
     max_size=40,
 )
-logs = st.lists(
-    st.one_of(text, text, st.just("\t"), st.just("\r\n"), colours, silent, st.just("\x1b[K")), max_size=60
-)
+logs = st.lists(st.one_of(text, text, st.just("\t"), st.just("\r\n"), colours, silent, st.just("\x1b[K")), max_size=60)
 progress = st.lists(
-    st.one_of(
-        text, text, st.sampled_from(["\r", "\r", "\r\n", "\x1b[K", "\r\x1b[K", "\x1b[2K", "\b"]), colours
-    ),
+    st.one_of(text, text, st.sampled_from(["\r", "\r", "\r\n", "\x1b[K", "\r\x1b[K", "\x1b[2K", "\b"]), colours),
     max_size=60,
 )
 bars = st.lists(
@@ -288,9 +284,7 @@ def test_a_progress_line_reads_as_tmux_shows_it(tmux: Tmux, parts: list[str], si
 
 @many
 @given(parts=bars, size=sizes)
-def test_bars_redrawn_in_place_read_as_tmux_shows_them(
-    tmux: Tmux, parts: list[str], size: tuple[int, int]
-) -> None:
+def test_bars_redrawn_in_place_read_as_tmux_shows_them(tmux: Tmux, parts: list[str], size: tuple[int, int]) -> None:
     agrees(tmux, parts, size)
 
 
@@ -300,3 +294,38 @@ def test_any_mix_of_control_sequences_reads_as_tmux_shows_it(
     tmux: Tmux, parts: list[str], size: tuple[int, int]
 ) -> None:
     agrees(tmux, parts, size)
+
+
+@many
+@given(parts=st.lists(st.one_of(text, st.sampled_from(["\r\n", "\r", "\x1b(0", "\x1b(B", "\x1b)0", "\x0e", "\x0f"]))))
+def test_line_drawing_reads_as_tmux_draws_it(tmux: Tmux, parts: list[str]) -> None:
+    data = ("\r" + "".join(parts)).encode()
+    assert read(data, 200, 50) == tidy(drawn_lines(tmux.show(data, 200, 50, "-e")))
+
+
+def drawn_lines(lines: list[str]) -> list[str]:
+    """Lines that were captured with their codes, in which SO and SI enclose the line drawing set."""
+    text = re.sub("\x1b\\[[0-9;:]*m", "", "\n".join(lines))
+    parts = re.split("\x0e([^\x0f]*)\x0f?", text)
+    return "".join(part.translate(LINE_DRAWING) if i % 2 else part for i, part in enumerate(parts)).split("\n")
+
+
+broken = st.binary(max_size=4).map(lambda data: bytes(byte for byte in data if byte >= 0x20))
+
+
+@many
+@given(data=st.lists(st.one_of(ascii_text.map(str.encode), st.just(b"\r\n"), broken)).map(b"".join))
+def test_bytes_that_are_no_text_add_nothing_but_their_mark(tmux: Tmux, data: bytes) -> None:
+    data = b"\r" + data
+    ours = [re.sub("[^ -~]", "", line) for line in read(data, 200, 50)]
+    assert tidy(ours) == tidy([re.sub("[^ -~]", "", line) for line in tmux.show(data, 200, 50)])
+
+
+RECORDED = sorted((Path(__file__).parent.parent / "unit" / "corpus").glob("*.raw"))
+CLEARS_HISTORY = "clear"  # tmux forgets what was above, we keep it
+
+
+@pytest.mark.parametrize("raw", [raw for raw in RECORDED if raw.stem != CLEARS_HISTORY], ids=lambda path: path.stem)
+def test_a_recorded_program_reads_as_tmux_shows_it(tmux: Tmux, raw: Path) -> None:
+    data = raw.read_bytes()
+    assert [line for line in read(data, 200, 50) if line != ALTERNATE_NOTE] == tmux.show(data, 200, 50)

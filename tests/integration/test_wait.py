@@ -63,9 +63,7 @@ def test_wait_notices_a_pattern_in_new_output(server: Server) -> None:
 
 
 def test_a_pattern_looks_at_what_came_since_the_cursor(server: Server) -> None:
-    job_id = server.call("execute", command="echo ready; read x; sleep 0.2; echo ready again; sleep 300")[
-        "job_id"
-    ]
+    job_id = server.call("execute", command="echo ready; read x; sleep 0.2; echo ready again; sleep 300")["job_id"]
     shows(server, job_id, "ready\n")
     before = server.call("wait", job_ids=[job_id], pattern="ready", since=0, timeout=20)
     assert before["reason"] == "match", "from 0 on, what is there already counts"
@@ -78,9 +76,9 @@ def test_a_pattern_looks_at_what_came_since_the_cursor(server: Server) -> None:
 
 
 def test_a_pattern_never_matches_the_echo_of_the_command_or_of_an_input(server: Server) -> None:
-    job_id = server.call(
-        "execute", command=": needle; echo up; read x; sleep 0.8; echo the real needle; sleep 300"
-    )["job_id"]
+    job_id = server.call("execute", command=": needle; echo up; read x; sleep 0.8; echo the real needle; sleep 300")[
+        "job_id"
+    ]
     shows(server, job_id, "up\n")
     cursor = server.call("output", job_id=job_id)["cursor"]
     server.call("interact", job_id=job_id, input="needle typed by the agent", timeout=0.2)
@@ -91,9 +89,7 @@ def test_a_pattern_never_matches_the_echo_of_the_command_or_of_an_input(server: 
 
 def test_a_pattern_may_span_two_writes(server: Server) -> None:
     job_id = server.call("execute", command="printf 'half '; sleep 0.3; printf 'whole'; sleep 300")["job_id"]
-    assert (
-        server.call("wait", job_ids=[job_id], pattern="half whole", since=0, timeout=20)["reason"] == "match"
-    )
+    assert server.call("wait", job_ids=[job_id], pattern="half whole", since=0, timeout=20)["reason"] == "match"
 
 
 def test_wait_until_input_ends_when_the_job_asks(server: Server) -> None:
@@ -104,9 +100,7 @@ def test_wait_until_input_ends_when_the_job_asks(server: Server) -> None:
 
 
 def test_wait_until_quiet_ends_when_the_output_pauses(server: Server) -> None:
-    job_id = server.call("execute", command="for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; sleep 300")[
-        "job_id"
-    ]
+    job_id = server.call("execute", command="for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; sleep 300")["job_id"]
     answer = server.call("wait", job_ids=[job_id], until="quiet", timeout=20)
     assert answer["reason"] == "quiet"
     assert server.call("output", job_id=job_id)["stdout"] == "1\n2\n3\n4\n5\n"
@@ -179,23 +173,19 @@ def test_execute_with_wait_stops_at_a_question(server: Server) -> None:
     assert server.call("interact", job_id=answer["job_id"], input="yes")["stdout"] == "yes\nyes\n"
 
 
-def test_a_wait_sends_progress_so_that_clients_do_not_give_up(server: Server) -> None:
-    job_id = server.call("execute", command="sleep 300")["job_id"]
-    pending = server.start("wait", progress=True, job_ids=[job_id], timeout=12)
-    wait_until(lambda: len(pending.progress) >= 2, 14, what="progress notifications")
-    values = [one["progress"] for one in pending.progress]
-    assert values == sorted(set(values)), "progress must rise"
-    server.call("kill", job_id=job_id)
-    assert pending.answer()["reason"] == "exit"
-
-
-def test_progress_goes_on_in_the_modern_era_too(shared: Sandbox) -> None:
+@pytest.mark.slow
+def test_a_wait_sends_progress_in_both_eras_so_that_clients_do_not_give_up(shared: Sandbox, server: Server) -> None:
     modern = shared.server(protocol=MODERN_ERA)
-    job_id = modern.call("execute", command="sleep 300")["job_id"]
-    pending = modern.start("wait", progress=True, job_ids=[job_id], timeout=12)
-    wait_until(lambda: pending.progress, 14, what="a progress notification")
-    modern.call("kill", job_id=job_id)
-    assert pending.answer()["reason"] == "exit"
+    job_id = server.call("execute", command="sleep 300")["job_id"]
+    waits = [one.start("wait", progress=True, job_ids=[job_id], timeout=20) for one in (server, modern)]
+    silent = server.start("wait", job_ids=[job_id], timeout=20)
+    wait_until(lambda: all(len(pending.progress) >= 2 for pending in waits), 20, what="progress notifications")
+    for pending in waits:
+        values = [one["progress"] for one in pending.progress]
+        assert values == sorted(set(values)), "progress must rise"
+    assert not silent.progress, "nobody asked for it"
+    server.call("kill", job_id=job_id)
+    assert {pending.answer()["reason"] for pending in (*waits, silent)} == {"exit"}
     modern.close()
 
 

@@ -65,9 +65,9 @@ class Pending:
         if not self._reply.done():
             self._reply.set_result(message)
 
-    def abandon(self) -> None:
+    def abandon(self, last_words: str) -> None:
         if not self._reply.done():
-            self._reply.set_exception(ServerGone("the server ended before it answered"))
+            self._reply.set_exception(ServerGone(f"the server ended before it answered: {last_words}"))
 
     def result(self, patience: float | None = None) -> Answer:
         """The JSON-RPC result. Raises RpcError, ServerGone, or TimeoutError after `patience` seconds."""
@@ -143,7 +143,7 @@ class Server:
         with self._lock:
             waiting = list(self._pending.values())
         for pending in waiting:
-            pending.abandon()
+            pending.abandon(self.stderr[-1000:])
 
     def _dispatch(self, message: Answer, size: int) -> None:
         if "method" in message:
@@ -201,9 +201,9 @@ class Server:
         try:
             self.send({"jsonrpc": "2.0", "id": pending.number, "method": method, "params": params})
         except OSError:
-            pending.abandon()
+            pending.abandon(self.stderr[-1000:])
         if not self._reader.is_alive():
-            pending.abandon()
+            pending.abandon(self.stderr[-1000:])
         return pending
 
     def request(self, method: str, params: Answer | None = None, *, patience: float = PATIENCE) -> Answer:
@@ -236,9 +236,7 @@ class Server:
             default=0.0,
         )
         patience = PATIENCE + min(asked, 50.0)
-        return self.begin(
-            "tools/call", {"name": tool, "arguments": arguments}, progress=progress, patience=patience
-        )
+        return self.begin("tools/call", {"name": tool, "arguments": arguments}, progress=progress, patience=patience)
 
     def call(self, tool: str, /, **arguments: Any) -> Answer:
         """Call a tool and return its structured content. Raises ToolError or RpcError when refused."""

@@ -69,9 +69,7 @@ class Sandbox:
         **environment: str,
     ) -> Server:
         """Start a server and say hello; keyword arguments are added to its environment."""
-        server = self.silent_server(
-            protocol=protocol, arguments=arguments, umask=umask, without=without, **environment
-        )
+        server = self.silent_server(protocol=protocol, arguments=arguments, umask=umask, without=without, **environment)
         return server.open()
 
     def silent_server(

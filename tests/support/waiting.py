@@ -9,9 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(
-    condition: Callable[[], T], timeout: float = 10.0, *, what: str = "", every: float = 0.01
-) -> T:
+def wait_until(condition: Callable[[], T], timeout: float = 10.0, *, what: str = "", every: float = 0.01) -> T:
     """Return the condition's first true value.
 
     Raises AssertionError once `timeout` seconds have passed, with the last value seen.
@@ -27,9 +25,7 @@ def wait_until(
         time.sleep(every)
 
 
-def stays_true(
-    condition: Callable[[], object], seconds: float, *, what: str = "", every: float = 0.05
-) -> None:
+def stays_true(condition: Callable[[], object], seconds: float, *, what: str = "", every: float = 0.05) -> None:
     """Fail as soon as the condition isn't true within the next `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -22,17 +22,17 @@ from typing import cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_policy import ACCEPTED, OTHER_COMMANDS, TRICKS
 
 from mcp_background_job.errors import NotAllowed
 from mcp_background_job.policy import check_command
+from unit.test_policy import ACCEPTED, OTHER_COMMANDS, TRICKS
 
 ALLOWED = ("echo", "ls", "wc")
 FORBIDDEN = ("id", "rm", "cat", "tee", "env", "pwn", "a", "b", "x")
 SHELLS = [path for path in map(shutil.which, ("bash", "dash")) if path]
 UNIT, RECORD, TRACE = "\x1f", "\x1e", "\x1d"  # no accepted command has these
 
-fuzzed = settings(max_examples=int(os.environ.get("MCP_BG_FUZZ_EXAMPLES", "300")), deadline=None, database=None)
+fuzzed = settings(max_examples=int(os.environ.get("MCP_BG_FUZZ_EXAMPLES", "200")), deadline=None, database=None)
 pytestmark = [
     pytest.mark.skipif(not SHELLS, reason="neither bash nor dash is here"),
     # One test runs several hundred shells, and many more where MCP_BG_FUZZ_EXAMPLES says so.

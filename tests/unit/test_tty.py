@@ -71,9 +71,9 @@ def termios_only() -> Iterator[None]:
     tty.certain.cache_clear()
 
 
-def asleep(pid: int) -> procfs.Wait:
-    """What the process waits for once it has come to rest there."""
-    return wait_until(lambda: procfs.wait(pid, pid))
+def reads(pid: int) -> bool:
+    found = procfs.wait(pid, pid)
+    return found is not None and found.call == "read"
 
 
 def test_line_limit_holds_in_canonical_mode_only(terminal: Terminal) -> None:
@@ -169,10 +169,23 @@ def test_of_another_users_process_only_the_modes_and_its_sleep_are_known(
     with job(terminal, "os.read(0, 1)") as pid:
         wait_until(lambda: (now := procfs.process(pid)) is not None and now.state == "S" and now.foreground == pid)
         wait_until(lambda: tty.awaiting_input(terminal.path, pid) == answer)
-    with job(terminal, "import subprocess; subprocess.run(['sleep', '60'])") as pid:
+    with job(terminal, "import subprocess; subprocess.run(['sleep', '60'], start_new_session=True)") as pid:
         wait_until(lambda: psutil.Process(pid).children())
         assert tty.awaiting_input(terminal.path, pid) is None, "it has a child to wait for"
         for child in psutil.Process(pid).children():
+            child.kill()
+
+
+@linux
+def test_a_child_that_is_not_on_its_terminal_yet_is_at_work(terminal: Terminal) -> None:
+    # sudo and script are at rest on the raw terminal before the child that they forked has opened its own.
+    modes.setraw(terminal.slave)
+    fork = "import time\nif not os.fork(): os.setsid(); time.sleep(60)\n"
+    for master, answer in (("", "screen"), ("master, slave = os.openpty()\n", None)):
+        with job(terminal, master + fork + "os.read(0, 1)") as pid:
+            child = wait_until(psutil.Process(pid).children)[0]
+            wait_until(lambda pid=pid: reads(pid))
+            assert tty.awaiting_input(terminal.path, pid) == answer
             child.kill()
 
 
@@ -293,5 +306,5 @@ def test_the_descriptors_waited_for_are_those_that_were_asked_for(call: str, fds
     os.close(source)
     os.close(sink)
     assert found
-    assert found.fds == fds
+    assert found.fds == frozenset(fds)
     assert found.endless == (call == "epoll")

@@ -1,0 +1,278 @@
+"""The person's commands that stay: tail -f, run --wait, wait, send.
+
+Promises: what a job prints is shown once and whole; Ctrl-C ends the look, never the job; the exit status of a wait is
+the job's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from . import answers
+from .display import ending_line, label, note, print_json, print_page, progress
+from .errors import InvalidInput
+from .events import FolderEvents
+from .keyboard import type_into
+from .log import Log
+from .models import EndedJob, Job, RunningJob
+from .naming import find_job, settings
+from .render import split_point
+from .service import JobManager
+from .waiting import Outcome, Watch, wait_for
+
+BLOCK = 1 << 20  # bytes shown at a time
+LONGEST_LINE = 64 << 10  # bytes of an unfinished line that are drawn again and again
+LOOK_AGAIN = 1.0  # seconds; a killed runner changes no file
+DRAW_PAUSE = 0.03  # seconds between two looks at a job that floods
+FOREVER = 10 * 365 * 86400.0  # seconds
+TIMED_OUT, NO_CODE = 124, 125
+CLIENT = "terminal"  # who started a job, or typed into it
+
+
+class Follower:
+    """Shows what a job prints from `cursor` on. On a terminal the unfinished last line, too, such as a progress bar:
+    it is drawn over until it is whole. Elsewhere only whole lines are written.
+    """
+
+    def __init__(self, manager: JobManager, job: Job, cursor: int = 0) -> None:
+        self.manager = manager
+        self.job = job
+        self.cursor = cursor  # behind the last byte that is shown for good
+        self.drawn = False  # whether a part of a line stands on the screen
+        self.live = sys.stdout.isatty() and not job.spec.separate_stderr
+
+    def show(self, ended: bool) -> None:
+        """All that has come since."""
+        reader = self.manager.reader(self.job)
+        kept = reader.log.next_kept(self.cursor)
+        if kept > self.cursor:
+            self.erase()
+            note(f"{kept - self.cursor} bytes are not kept")
+            self.cursor = kept
+        while self.cursor < reader.log.end:
+            data = reader.log.read(self.cursor, self.cursor + BLOCK)
+            whole = self.whole(data, ended and self.cursor + len(data) >= reader.log.end)
+            if whole:
+                self.erase()
+                out, err = reader.text(self.cursor, data[:whole])
+                print_page({"stdout": out, "stderr": err})
+                self.cursor += whole
+                continue
+            if self.live:
+                self.draw(reader.text(self.cursor, data[: split_point(data)])[0])
+            break
+        if ended and self.drawn:
+            print()
+
+    def whole(self, data: bytes, last: bool) -> int:
+        """How many bytes of `data` can be shown for good."""
+        if last:
+            return len(data)
+        length = split_point(data)
+        if self.job.spec.separate_stderr or length >= LONGEST_LINE:
+            return length
+        return data.rfind(b"\n", 0, length) + 1
+
+    def draw(self, text: str) -> None:
+        """The unfinished line, over what stood there; cut to one row, or it could not be drawn over."""
+        from rich.cells import set_cell_size
+
+        row = text.rpartition("\n")[2]
+        columns = shutil.get_terminal_size().columns - 1
+        sys.stdout.write("\r\x1b[K" + set_cell_size(row, columns).rstrip())
+        sys.stdout.flush()
+        self.drawn = True
+
+    def erase(self) -> None:
+        if self.drawn:
+            sys.stdout.write("\r\x1b[K")
+            self.drawn = False
+
+
+async def follow(follower: Follower) -> EndedJob:
+    """Show what comes until the job has ended."""
+    job_id = follower.job.spec.job_id
+    folder = follower.manager.store.folder / job_id
+    told = False
+    with FolderEvents([folder, folder / "log"]) as events:
+        while True:
+            job = follower.manager.job(job_id)
+            follower.show(isinstance(job, EndedJob))
+            if isinstance(job, EndedJob):
+                return job
+            if await quiet(events) and not told and sys.stderr.isatty() and follower.manager.awaiting(job):
+                told = True
+                follower.erase()
+                note(f"it waits for input: mcp-background-job attach {job_id}")
+            await asyncio.sleep(DRAW_PAUSE)
+
+
+async def quiet(events: FolderEvents) -> bool:
+    """Wait for the job's files to change; whether a second has passed instead."""
+    begun = asyncio.get_running_loop().time()
+    await events.wait(LOOK_AGAIN)
+    return asyncio.get_running_loop().time() - begun >= LOOK_AGAIN
+
+
+def tail(options: argparse.Namespace) -> int:
+    manager = JobManager(settings())
+    job = find_job(manager, options.job)
+    if options.follow and not options.json:
+        return tail_on(manager, job, options.lines)
+    if options.follow:
+        raise InvalidInput("--follow has no JSON form", "Leave one of the two out")
+    found = manager.tail(job, options.lines)
+    if options.json:
+        print_json(answers.page(found, job))
+        return 0
+    print_page(answers.page(found, job))
+    if sys.stdout.isatty() and found.stdout and not found.stdout.endswith("\n"):
+        print()
+    return 0
+
+
+def tail_on(manager: JobManager, job: Job, lines: int) -> int:
+    """The last lines, and what comes after them; the unfinished last line belongs to what comes."""
+    found = manager.tail(job, lines)
+    cursor, out = found.cursor, found.stdout
+    if not job.spec.separate_stderr:
+        cursor = line_begins(manager.store.log(job.spec.job_id), found.cursor)
+        out = out[: out.rfind("\n") + 1]
+    print_page({"stdout": out, "stderr": found.stderr})
+    ended = asyncio.run(follow(Follower(manager, job, cursor)))
+    if sys.stderr.isatty():
+        note(ending_line(ended))
+    return 0
+
+
+def line_begins(log: Log, offset: int) -> int:
+    """Where the line that `offset` is in begins."""
+    data = log.read(max(log.start, offset - LONGEST_LINE), offset)
+    return offset - len(data) + data.rfind(b"\n") + 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start a job; with --wait stay with it to its end."""
+    manager = JobManager(settings())
+    words = options.words[1:] if options.words[:1] == ["--"] else options.words
+    command = words[0] if len(words) == 1 else shlex.join(words)
+    cwd = str(Path.cwd() / Path(options.cwd).expanduser())
+    started = manager.start(
+        command, options.name, cwd, environment(options.env), options.timeout, options.separate_stderr, CLIENT
+    )
+    job = manager.job(started.job_id)
+    if not options.wait:
+        if options.json:
+            print_json({"job_id": started.job_id, "status": "running", "attach": started.attach})
+        else:
+            print(started.job_id)
+            if sys.stderr.isatty():
+                print(f"  watch it:  mcp-background-job attach {started.job_id}", file=sys.stderr)
+        return 0
+    if options.json:
+        ended = asyncio.run(until_end(manager, started.job_id))
+        found = manager.output(ended)
+        print_json({"job_id": started.job_id, **answers.page(found, ended), **answers.ending(ended)})
+    else:
+        ended = asyncio.run(follow(Follower(manager, job)))
+        if sys.stderr.isatty():
+            note(ending_line(ended))
+    return exit_status(ended)
+
+
+def environment(pairs: list[str]) -> dict[str, str]:
+    """`K=V` arguments as a map.
+
+    Raises InvalidInput.
+    """
+    for pair in pairs:
+        if "=" not in pair:
+            raise InvalidInput(f"--env {pair[:40]!r} has no value", "Write it as NAME=VALUE")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+async def until_end(manager: JobManager, job_id: str) -> EndedJob:
+    found = await wait_for(Watch(manager, [job_id]), "exit", FOREVER)
+    assert isinstance(found.job, EndedJob)
+    return found.job
+
+
+def wait(options: argparse.Namespace) -> int:
+    manager = JobManager(settings())
+    jobs = [find_job(manager, given) for given in options.jobs]
+    if options.since is not None and len(jobs) > 1:
+        raise InvalidInput("--since is for one job, and several are given", "Wait for one job, or leave --since out")
+    watched = Watch(manager, [job.spec.job_id for job in jobs], options.pattern, options.since)
+    seconds = options.timeout if options.timeout is not None else FOREVER
+    names = ", ".join(job.spec.name for job in jobs[:3]) + (", …" if len(jobs) > 3 else "")
+    with progress(f"waiting for {names}"):
+        found = asyncio.run(wait_for(watched, options.until, seconds))
+    if options.json:
+        print_json({"job_id": found.job.spec.job_id} | answers.outcome(found))
+    elif isinstance(found.job, EndedJob):
+        print(ending_line(found.job))
+    else:
+        print(f"{label(found.job)}: {why(found)}")
+    return wait_status(found, bool(options.pattern) or options.until != "exit")
+
+
+def why(found: Outcome) -> str:
+    """A wait's reason in a person's words."""
+    return {
+        "match": "matched",
+        "input": f"waits for input ({found.awaiting})",
+        "quiet": "is quiet",
+        "handback": "the agents have its keys",
+        "human": "a person holds its keys",
+        "timeout": "still running",
+    }.get(found.reason, found.reason)
+
+
+def wait_status(found: Outcome, wanted_more: bool) -> int:
+    """0 for what was waited for; a job that ended instead has never done it, whatever its exit code."""
+    if found.reason == "timeout":
+        return TIMED_OUT
+    if found.reason == "exit" and isinstance(found.job, EndedJob):
+        code = exit_status(found.job)
+        return code or 1 if wanted_more else code
+    return 1 if found.reason == "human" else 0
+
+
+def exit_status(job: EndedJob) -> int:
+    """The job's own exit code, 128+n for signal n; a job that was killed has not succeeded."""
+    if job.end.signal is not None:
+        return 128 + job.end.signal
+    if job.end.code is None:
+        return NO_CODE
+    return 1 if job.end.code == 0 and job.end.status == "killed" else job.end.code
+
+
+def send(options: argparse.Namespace) -> int:
+    """Type as a person: also into a job whose keys a person holds."""
+    manager = JobManager(settings())
+    job = find_job(manager, options.job)
+    if not options.text and not options.key:
+        raise InvalidInput("There is nothing to send", "Give the text, or a key with --key")
+    job_id, enter = job.spec.job_id, not options.no_enter
+    if isinstance(job, RunningJob) and manager.hold(job) is not None:
+        folder = manager.store.folder / job_id
+        type_into(manager.tmux, folder, job, options.text, options.key, enter, CLIENT)
+        note("sent; a person holds the job, so no answer is waited for")
+        return 0
+    with progress(f"waiting for {job.spec.name} to answer"):
+        found = asyncio.run(manager.interact(job_id, options.text, options.key, enter, options.timeout, who=CLIENT))
+    if options.json:
+        print_json(answers.outcome(found))
+        return 0
+    print_page(answers.outcome(found))
+    if sys.stdout.isatty() and found.page.stdout and not found.page.stdout.endswith("\n"):
+        print()
+    if found.reason == "human":
+        note(f"a person types into {job_id} now, nothing was sent")
+        return 1
+    return 0
