@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
@@ -19,7 +20,7 @@ from .models import EndedJob, signal_name
 from .observer import Seen
 from .usage import Usage
 
-SIGNS = {"running": "●", "screen": "›", "prompt": "?", "password": "?", "completed": "✓", "failed": "✗", "killed": "■"}
+SIGNS = {"running": "●", "screen": "»", "prompt": "?", "password": "?", "completed": "✓", "failed": "✗", "killed": "■"}
 STYLES = {
     "running": "green",
     "screen": "cyan",
@@ -68,7 +69,7 @@ def row_of(seen: Seen, last: str, usage: Usage | None, now: float) -> Row:
         return Row(seen.job_id, "unreadable", "broken", "", "", "", "", "its record can't be read", "")
     if isinstance(job, EndedJob):
         took = job.end.duration if job.end.duration is not None else job.end.ended - job.spec.started
-        state = job.end.status
+        state: str = job.end.status
         word = {"completed": "done", "killed": KILLED.get(job.end.cause, "killed")}.get(state, "failed")
         if state == "failed":
             word = signal_name(job.end.signal) if job.end.signal is not None else f"exit {job.end.code}"
@@ -116,16 +117,24 @@ def order(seen: Seen) -> tuple[int, float]:
     return 0 if seen.hold or seen.awaiting in ("prompt", "password") else 1, -job.spec.started
 
 
+@dataclass(frozen=True)
 class Widths:
-    """Columns of a table that is `columns` wide; the name and the last line share what is left."""
+    """Columns of a table: those of the name and of the last line, and whether there is room for CPU and memory."""
 
-    def __init__(self, columns: int) -> None:
-        self.usage = columns >= 60
-        left = columns - (35 if self.usage else 24)
-        self.name = max(6, min(30, left * 2 // 5))
-        self.last = max(0, left - self.name - 1)
+    name: int
+    last: int
+    usage: bool
 
 
+def widths_in(columns: int) -> Widths:
+    """The name and the last line share what the others leave."""
+    usage = columns >= 60
+    left = columns - (36 if usage else 26)
+    name = max(6, min(30, left * 2 // 5))
+    return Widths(name, max(0, left - name - 1), usage)
+
+
+@lru_cache(maxsize=1000)
 def table_line(row: Row, widths: Widths, selected: bool) -> Text:
     line = Text(no_wrap=True, overflow="crop")
     sign = "@" if row.state == "held" else SIGNS.get(row.state, "!")
@@ -189,7 +198,7 @@ def frame(
     rows: Sequence[Row], chosen: str, panel: Sequence[Text], note: Text | None, session: str, columns: int, height: int
 ) -> list[Text]:
     """The whole screen, `height` lines; the chosen job is always among those shown."""
-    widths = Widths(columns)
+    widths = widths_in(columns)
     top = [summary(rows, session, columns), *asked(rows, columns), heading(widths)]
     bottom = [*panel, *([note] if note is not None else [])]
     room = max(1, height - len(top) - len(bottom))

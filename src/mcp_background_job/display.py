@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SIGNS = {"running": "●", "completed": "✓", "failed": "✗", "killed": "■"}
 STYLES = {"running": "cyan", "completed": "green", "failed": "bold red", "killed": "magenta"}
 WAITS = {"prompt": "prompt", "password": "password", "screen": "at rest"}
-NAME_WIDTH = 16  # cells of a job's name in a list
+NAME_WIDTH = 32  # cells of a job's name in a sentence
 PIPE_WIDTH = 10_000  # columns where nobody looks, so that nothing is cut for grep
 
 
@@ -114,7 +114,7 @@ def ending_line(job: EndedJob) -> str:
 
 def label(job: Job) -> str:
     """A job in a sentence: its id and its name."""
-    return f"{job.spec.job_id} {cut(job.spec.name, NAME_WIDTH * 2).rstrip()}"
+    return f"{job.spec.job_id} {cut(job.spec.name, NAME_WIDTH).rstrip()}"
 
 
 def given_name(job: Job) -> str:
@@ -140,8 +140,8 @@ def job_table(manager: JobManager, jobs: Sequence[Job]) -> None:
     ]
     out = console()
     longest = max(4, *(cell_len(row[5]) for row in rows))
-    name_width = min(longest, NAME_WIDTH) if out.is_terminal else longest
-    room = max(10, out.width - 6 - 12 - 6 - 8 - 2 - name_width - 2)
+    name_width = min(longest, max(8, out.width // 5)) if out.is_terminal else longest
+    room = max(8, out.width - 8 - 12 - 6 - 8 - name_width - 2)
     out.print(Text(f"JOB     {'STATE':<12}EXIT    TIME  {'NAME':<{name_width}}  COMMAND", "bold"), overflow="ignore")
     for job_id, words, style, code, time_taken, name, command in rows:
         line = Text(f"{job_id}  ")

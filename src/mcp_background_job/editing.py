@@ -6,11 +6,11 @@ columns and rows of the screen itself at 0.
 
 from __future__ import annotations
 
+from .printing import PrintingScreen
 from .row import BLANK, TAB, Row, erased
-from .screen import Screen
 
 
-class EditableScreen(Screen):
+class EditableScreen(PrintingScreen):
     """A screen with the functions that full-screen programs and progress bars use."""
 
     # -- moving ------------------------------------------------------------------------------------------

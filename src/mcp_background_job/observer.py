@@ -7,6 +7,7 @@ that can't be read, a state folder that is gone or a tmux that refuses is a fact
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from .service import JobManager
 
 FIRST_LOOK, LAST_LOOK = 0.1, 10.0  # seconds between looks at a job, from its last sign of life on
 WAITING_LOOK = 1.0  # the same for one that waits for input: a password that is typed prints nothing
+GRID = 0.25  # seconds; looks that are due at about the same time are made in one go
 STEADY = 0.25  # seconds that a job must wait for input before people are told
 RESCAN = 5.0  # seconds between looks for jobs that no event has told of
 RUNNER_FIRST = 0.5  # seconds that a runner has to show its job's end itself
@@ -94,8 +96,8 @@ class Observer:
 
     # -- noticing -------------------------------------------------------------------------------------------
 
-    def look(self) -> float:
-        """See what has changed, and tell tmux; the seconds after which another look is due."""
+    def look(self) -> tuple[bool, float]:
+        """See what has changed, and tell tmux; whether a state has, and seconds until another look is due."""
         now = time.monotonic()
         rung = set(self.rung)
         self.rung.clear()
@@ -104,11 +106,11 @@ class Observer:
         for seen in list(self.seen.values()):
             if now >= seen.next_look or seen.job_id in rung:
                 self.look_at(seen, now)
-        self.show(now)
+        changed = self.show(now)
         dues = [self.next_scan]
         dues += [seen.next_look for seen in self.seen.values()]
         dues += [seen.show_at for seen in self.seen.values() if not seen.shown]
-        return max(0.05, min(dues) - time.monotonic())
+        return changed, max(0.02, min(dues) - time.monotonic())
 
     def scan(self, now: float) -> None:
         """Take up new jobs, drop those that are gone."""
@@ -169,7 +171,7 @@ class Observer:
             pause = max(min(pause, WAITING_LOOK), len(self.seen) * 0.02)
             if seen.awaiting is None:
                 pause = STEADY
-        seen.next_look = now + pause
+        seen.next_look = math.ceil((now + pause) / GRID) * GRID
 
     def watch(self, seen: Seen) -> None:
         """Be woken by the job's files."""
@@ -199,8 +201,8 @@ class Observer:
 
     # -- telling tmux ---------------------------------------------------------------------------------------
 
-    def show(self, now: float) -> None:
-        """Set the options of the panes whose jobs have changed."""
+    def show(self, now: float) -> bool:
+        """Set the options of the panes whose jobs have changed; whether there were any."""
         due: dict[str, list[Seen]] = {}
         for seen in self.seen.values():
             if not seen.shown and now >= seen.show_at and seen.job is not None:
@@ -212,3 +214,4 @@ class Observer:
                 self.manager.tmux.mark_jobs({seen.job_id: seen.marks() for seen in changed}, socket)
             except (TmuxError, OSError):
                 continue  # its server is gone; what was shown there is, too
+        return bool(due)

@@ -9,20 +9,29 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-
-import regex
+from typing import TYPE_CHECKING
 
 from .errors import InvalidInput
 from .log import Log
-from .render import render, split_point
+
+if TYPE_CHECKING:
+    import regex
 
 DEFAULT_CHARS = 40_000
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
+ALTERNATE_LOOKBACK = 1 << 20  # bytes; a search for one sequence, 0.3 ms
 GREP_BLOCK = 1 << 20
 GREP_SECONDS = 10.0  # for all of one search
 MATCH_SECONDS = 2.0  # for one block of it: what takes longer is a pattern that runs away
+
+
+def split_point(data: bytes) -> int:
+    """Where a page of `data` can end; the renderer is imported by the first output, not by every start."""
+    from .render import split_point as find
+
+    return find(data)
 
 
 @dataclass(frozen=True)
@@ -53,10 +62,20 @@ class Reader:
 
     def text(self, start: int, data: bytes) -> tuple[str, str]:
         """`data`, which begins at offset `start`, as stdout and stderr."""
+        from .render import render
+
+        inside = start > self.log.start  # a page's redraw may go above its first line
+        alternate = inside and self.begins_alternate(start)
         if not self.separate:
-            return render(data), ""
+            return render(data, continued=inside, alternate=alternate), ""
         out, err = self.split_streams(data, self.begins_in_stderr(start))
-        return render(out), render(err)
+        return render(out, continued=inside, alternate=alternate), render(err, continued=inside)
+
+    def begins_alternate(self, start: int) -> bool:
+        """Whether a full-screen program has the screen at `start`, as far as it can be seen from near there."""
+        from .render import ends_alternate
+
+        return ends_alternate(self.log.read(max(self.log.start, start - ALTERNATE_LOOKBACK), start))
 
     def begins_in_stderr(self, start: int) -> bool:
         before = self.log.read(max(self.log.start, start - FRAME_LOOKBACK), start)
@@ -305,6 +324,8 @@ def compile_pattern(pattern: str) -> regex.Pattern[str]:
 
     Raises InvalidInput.
     """
+    import regex
+
     try:
         return regex.compile(pattern)
     except (regex.error, RecursionError, OverflowError) as error:

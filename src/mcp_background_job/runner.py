@@ -587,7 +587,8 @@ def shown_end(cause: str, code: int | None, signum: int | None, ended: float) ->
         if code:
             why = f"exit {code}"
         elif signum is not None:
-            why = signal.Signals(signum).name if signum in iter(signal.Signals) else f"signal {signum}"
+            names = {int(known): known.name for known in signal.Signals}
+            why = names.get(signum, f"signal {signum}")
     return {
         "@mcp_status": status,
         "@mcp_exit": why,

@@ -7,6 +7,7 @@ structured content say the same; the server can be killed at any moment and noth
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp_types import (
     CallToolResult,
     Completion,
@@ -31,7 +33,7 @@ from mcp_types import (
     TextContent,
     ToolAnnotations,
 )
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from . import __version__, answers
 from .answers import Fields
@@ -63,6 +65,12 @@ MaxChars = Annotated[int, Field(ge=1, le=MAX_CHARS)]
 
 def as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+class Arguments(ArgModelBase):
+    """Base of every tool's arguments: unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class JobTool(Tool):
@@ -288,12 +296,25 @@ def reporter(ctx: Context[Any, Any], total: float) -> Callable[[float], Awaitabl
 def make_tool(function: Callable[..., Awaitable[Fields]], annotations: ToolAnnotations) -> JobTool:
     """A tool that refuses unknown arguments, with a schema of few bytes."""
     description = " ".join((function.__doc__ or "").split())
-    tool = JobTool.from_function(function, description=description, annotations=annotations, structured_output=False)
-    base = tool.fn_metadata.arg_model
-    tool.fn_metadata.arg_model = type(base.__name__, (base,), {"model_config": ConfigDict(extra="forbid")})
-    tool.parameters = cast(dict[str, Any], strip_titles(tool.parameters))
-    tool.parameters["additionalProperties"] = False
-    return cast(JobTool, tool)
+    # The SDK's own Tool.from_function would build each model twice, and 40 ms of every start.
+    kinds = inspect.get_annotations(function, eval_str=True)
+    fields: dict[str, Any] = {
+        name: (kinds[name], ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != "ctx"
+    }
+    arguments = create_model(function.__name__, __base__=Arguments, **fields)
+    schema = arguments.model_json_schema()
+    return JobTool(
+        fn=function,
+        name=function.__name__,
+        description=description,
+        parameters=cast(dict[str, Any], strip_titles(schema)) | {"additionalProperties": False},
+        fn_metadata=FuncMetadata(arg_model=arguments),
+        is_async=True,
+        context_kwarg="ctx" if "ctx" in kinds else None,
+        annotations=annotations,
+    )
 
 
 def make_server(manager: JobManager) -> MCPServer[None]:

@@ -268,13 +268,21 @@ class Tmux:
         if marker.returncode != 0 or marker.stdout != [made]:
             setup = self.session_setup(target, made)
             new = ["new-session", "-d", "-s", self.session, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)]
-            answer = self.run(*join_commands([[*new, "-n", BOARD, "--", *self.board_argv()], *self.board_setup(), *setup]))
+            new += ["-n", BOARD, "--", *self.board_argv()]
+            answer = self.run(*join_commands([new, *self.board_setup(), *setup]))
             if "duplicate session" in " ".join(answer.stderr):
                 answer = self.run(*join_commands(setup))
+                self.ensure_board(target)
             if answer.returncode != 0:
                 raise refusal(answer.stderr)
             self.load_conf(target, conf)
         self._ensured = True
+
+    def ensure_board(self, target: str) -> None:
+        """Open the board in a session that has none: a person has made the session, or closed the board."""
+        if "1" not in self.run("list-panes", "-s", "-t", target, "-F", "#{@mcp_board}").stdout:
+            new = ["new-window", "-d", "-t", target, "-n", BOARD, "--", *self.board_argv()]
+            self.run(*join_commands([new, *self.board_setup()]))
 
     def session_setup(self, target: str, made: str) -> list[list[str]]:
         options = {

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import anyio
-import regex
 
 from .errors import InvalidInput
 from .events import FolderEvents
@@ -24,6 +23,8 @@ from .models import EndedJob, Job, RunningJob, new_nonce
 from .pages import DEFAULT_CHARS, Page, Reader, compile_pattern
 
 if TYPE_CHECKING:
+    import regex
+
     from .service import JobManager
 
 WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "timeout"]

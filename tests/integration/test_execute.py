@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.person import Person
 from support.rpc import Server, ToolError
 from support.sandbox import PYTHON, Sandbox, ended, printed, run_job, run_jobs, shows
 from support.waiting import wait_until
@@ -276,11 +277,9 @@ def test_ten_jobs_started_at_once_are_ten_jobs(server: Server) -> None:
 
 
 def test_the_line_to_attach_with_shows_the_job_to_a_person(shared: Sandbox, server: Server) -> None:
-    from support.person import Person
-
-    answer = server.call("execute", command="echo for your eyes; cat")
+    answer = server.call("execute", command="echo for $((6 * 7)) eyes; cat")
     person = Person(shared, answer["attach"])
-    person.sees("for your eyes")
+    person.sees("for 42 eyes")
     person.type("typed by hand")
     person.press("Enter")
     shows(server, answer["job_id"], "typed by hand\ntyped by hand\n")

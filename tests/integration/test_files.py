@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from support.rpc import Server
 from support.sandbox import Sandbox, run_job, shows
 
 
@@ -41,19 +42,17 @@ def test_a_job_keeps_the_callers_umask(sandbox: Sandbox) -> None:
     assert stat.S_IMODE(sandbox.path("made").stat().st_mode) == 0o640
 
 
-def test_each_job_has_a_directory_named_by_its_id_under_the_session(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_each_job_has_a_directory_named_by_its_id_under_the_session(server: Server, shared: Sandbox) -> None:
     jobs = {run_job(server, "echo one")["job_id"], run_job(server, "echo two")["job_id"]}
-    assert jobs <= sandbox.records()
+    assert jobs <= shared.records()
     for job_id in jobs:
-        assert any((sandbox.state / "mcp-jobs" / job_id).iterdir())
+        assert any((shared.state / "mcp-jobs" / job_id).iterdir())
 
 
-def test_the_log_is_a_plain_file_that_a_person_can_read(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_the_log_is_a_plain_file_that_a_person_can_read(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "echo for the person; printf '\\033[31mred\\033[0m\\n'; seq 1 500")
     log = Path(job["log"])
-    assert log.is_relative_to(sandbox.state / "mcp-jobs" / job["job_id"])
+    assert log.is_relative_to(shared.state / "mcp-jobs" / job["job_id"])
     files = sorted(log.iterdir()) if log.is_dir() else sorted(log.parent.glob(log.name))
     text = b"".join(path.read_bytes() for path in files if path.is_file()).decode()
     assert "for the person" in text
@@ -61,10 +60,9 @@ def test_the_log_is_a_plain_file_that_a_person_can_read(sandbox: Sandbox) -> Non
     assert "\r\n499\r\n500\r\n" in text
 
 
-def test_a_foreign_file_in_the_state_folder_does_not_hide_the_jobs(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_foreign_file_in_the_state_folder_does_not_hide_the_jobs(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "exit 3")
-    session = sandbox.state / "mcp-jobs"
+    session = shared.state / "mcp-jobs"
     (session / "a-file-of-someone").write_text("hello")
     (session / "emptydir").mkdir()
     broken = session / "broken1"
@@ -72,6 +70,6 @@ def test_a_foreign_file_in_the_state_folder_does_not_hide_the_jobs(sandbox: Sand
     for path in (session / job["job_id"]).iterdir():
         if path.is_file():
             (broken / path.name).write_bytes(b"\x00not what it was")
-    listed = {one["job_id"]: one for one in sandbox.server().call("list", all=True)["jobs"]}
+    listed = {one["job_id"]: one for one in shared.server().call("list", all=True)["jobs"]}
     assert listed[job["job_id"]]["exit_code"] == 3
     assert run_job(server, "exit 4")["exit_code"] == 4

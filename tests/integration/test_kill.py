@@ -30,6 +30,7 @@ sleep 306 & kill -STOP $!;                       echo pid $!
 echo ready
 wait
 """
+LEADER_EXITS = "sh -c 'trap \"\" TERM HUP; echo child $$; while :; do sleep 1; done' & wait"
 
 
 def test_kill_answers_killed_and_the_job_is_killed(server: Server) -> None:
@@ -46,7 +47,11 @@ def test_kill_takes_a_tree_of_every_shape_before_it_answers(server: Server, shar
     told = [int(line.split()[1]) for line in text.splitlines() if line.startswith("pid ") and len(line.split()) == 2]
     tree = {process.pid for process in shared.runner(job_id).children(recursive=True)} | set(told)
     assert len(tree) >= 7, "a plain child, setsid, nohup, two that ignore TERM and HUP, a stopped one"
-    assert server.call("kill", job_id=job_id) == {"status": "killed"}
+    # A leader that exits on TERM doesn't save a child that ignores it.
+    orphaning = server.call("execute", command=LEADER_EXITS)["job_id"]
+    tree.add(int(shows(server, orphaning, "child ").split()[1]))
+    kills = [server.start("kill", job_id=one) for one in (job_id, orphaning)]
+    assert [kill.answer() for kill in kills] == [{"status": "killed"}] * 2
     left = {pid for pid in tree if alive(pid)}
     assert not left
     assert server.call("status", job_id=job_id)["status"] == "killed"
@@ -67,16 +72,6 @@ def test_kill_takes_a_daemon_that_left_its_parents(server: Server, shared: Sandb
     assert alive(pid)
     server.call("kill", job_id=job_id)
     assert not alive(pid)
-
-
-def test_a_leader_that_exits_on_term_does_not_save_a_child_that_ignores_it(server: Server) -> None:
-    job_id = server.call(
-        "execute", command="sh -c 'trap \"\" TERM HUP; echo child $$; while :; do sleep 1; done' & wait"
-    )["job_id"]
-    text = shows(server, job_id, "child ")
-    child = int(text.split()[1])
-    assert server.call("kill", job_id=job_id) == {"status": "killed"}
-    assert not alive(child)
 
 
 def test_a_term_handler_gets_its_grace(server: Server) -> None:

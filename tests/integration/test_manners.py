@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
@@ -60,8 +61,8 @@ def _stop(server: Server, how: str) -> float:
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "EOF"])
-def test_the_server_stops_at_once_and_leaves_its_jobs_running(sandbox: Sandbox, how: str) -> None:
-    server = sandbox.server()
+def test_the_server_stops_at_once_and_leaves_its_jobs_running(server: Server, shared: Sandbox, how: str) -> None:
+    watcher, server = server, shared.server()
     job_id = server.call("execute", command="echo $$; exec sleep 300")["job_id"]
     pid = int(shows(server, job_id, "\n"))
     # In the middle of work as well: a call that waits must not hold the end up.
@@ -70,12 +71,12 @@ def test_the_server_stops_at_once_and_leaves_its_jobs_running(sandbox: Sandbox, 
     assert _stop(server, how) < AT_ONCE
     assert alive(pid)
     assert "Traceback" not in server.stderr
-    assert sandbox.server().call("status", job_id=job_id)["status"] == "running"
+    assert watcher.call("status", job_id=job_id)["status"] == "running"
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "EOF"])
-def test_a_server_that_nobody_spoke_to_stops_at_once_too(sandbox: Sandbox, how: str) -> None:
-    server = sandbox.silent_server()
+def test_a_server_that_nobody_spoke_to_stops_at_once_too(shared: Sandbox, how: str) -> None:
+    server = shared.silent_server()
     # Nothing tells from outside that it is up: it has worked for a while, and now it rests.
     wait_until(lambda: sum(server_cpu(server)) > 0.2)
     wait_until(lambda: _rests(server), what="a server at rest")
@@ -84,8 +85,6 @@ def test_a_server_that_nobody_spoke_to_stops_at_once_too(sandbox: Sandbox, how: 
 
 
 def server_cpu(server: Server) -> tuple[float, float]:
-    import psutil
-
     times = psutil.Process(server.process.pid).cpu_times()
     return (times.user, times.system)
 
@@ -98,12 +97,11 @@ def _rests(server: Server) -> bool:
     return server_cpu(server) == before
 
 
-def test_the_end_of_input_right_after_a_call_still_answers_it(sandbox: Sandbox) -> None:
-    server = sandbox.server()
-    pending = server.start("execute", command="exit 3")
-    job_id = pending.answer()["job_id"]
-    assert server.hang_up() == 0
-    assert ended(sandbox.server(), job_id)["exit_code"] == 3
+def test_a_server_whose_input_ends_exits_with_0_and_its_job_ends_as_it_will(server: Server, shared: Sandbox) -> None:
+    leaving = shared.server()
+    job_id = leaving.call("execute", command="sleep 0.3; exit 3")["job_id"]
+    assert leaving.hang_up() == 0
+    assert ended(server, job_id)["exit_code"] == 3
 
 
 GARBAGE = [
@@ -135,8 +133,8 @@ GARBAGE = [
 ]
 
 
-def test_garbage_on_standard_input_is_survived(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_garbage_on_standard_input_is_survived(shared: Sandbox) -> None:
+    server = shared.server()
     for garbage in GARBAGE:
         server.write(garbage)
         assert server.process.poll() is None, garbage[:80]
@@ -144,15 +142,15 @@ def test_garbage_on_standard_input_is_survived(sandbox: Sandbox) -> None:
     assert not server.noise
 
 
-def test_garbage_before_the_first_word_is_survived(sandbox: Sandbox) -> None:
-    server = sandbox.silent_server()
+def test_garbage_before_the_first_word_is_survived(shared: Sandbox) -> None:
+    server = shared.silent_server()
     for garbage in (b"not json\n", b"\xff\xfe\n", b"{}\n", b"\n"):
         server.write(garbage)
     assert run_job(server.open(), "exit 3")["exit_code"] == 3
 
 
-def test_only_protocol_is_printed_whatever_happens(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_only_protocol_is_printed_whatever_happens(shared: Sandbox) -> None:
+    server = shared.server()
     run_job(server, "echo to stdout; echo to stderr >&2; exit 1")
     for tool, arguments in (("status", {"job_id": "nosuch"}), ("execute", {"command": ""}), ("nosuch", {})):
         with pytest.raises(Refused):

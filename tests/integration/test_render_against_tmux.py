@@ -21,9 +21,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mcp_background_job.printing import LINE_DRAWING
 from mcp_background_job.render import ALTERNATE_NOTE, render
 from mcp_background_job.row import WIDTHS
-from mcp_background_job.screen import LINE_DRAWING
 
 EXAMPLES = int(os.environ.get("RENDER_EXAMPLES", "250"))
 DEADLINE = 20.0  # seconds for tmux to do one thing

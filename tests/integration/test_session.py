@@ -245,10 +245,10 @@ def test_a_small_terminal_that_attaches_does_not_shrink_a_jobs_window(sandbox: S
 
 def test_a_person_who_attaches_to_the_session_sees_what_runs(sandbox: Sandbox) -> None:
     server = sandbox.server()
-    job_id = server.call("execute", command="echo watch me; cat", name="watched")["job_id"]
+    job_id = server.call("execute", command="echo watch me $((6 * 7)); cat", name="watched")["job_id"]
     person = Person(sandbox, "tmux attach -t mcp-jobs", columns=160)
     sandbox.tmux("select-window", "-t", sandbox.window(job_id))
-    person.sees("watch me")
+    person.sees("watch me 42")
     server.call("interact", job_id=job_id, input="typed by the agent")
     person.sees("typed by the agent")
     person.type("typed by the person")

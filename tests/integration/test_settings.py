@@ -74,15 +74,16 @@ def test_a_bad_value_stops_the_server_with_one_line_that_says_it_all(shared: San
 
 
 def test_good_values_start_and_the_end_of_input_ends_with_0(shared: Sandbox) -> None:
-    for environment in (GOOD, {"MCP_BG_MAX_OUTPUT_SIZE": "1024"}, {"MCP_BG_MAX_OUTPUT_SIZE": "64KB"}):
-        process = _start(shared, environment)
+    settings = (GOOD, {"MCP_BG_MAX_OUTPUT_SIZE": "1024"}, {"MCP_BG_MAX_OUTPUT_SIZE": "64KB"})
+    for process in [_start(shared, environment) for environment in settings]:
         stdout, stderr = process.communicate(timeout=30)
         assert (process.returncode, stdout) == (0, ""), stderr
 
 
 def test_a_secret_value_is_not_repeated_on_stderr(shared: Sandbox) -> None:
-    for token in ("secret-token-that-is-long-enough", "secret"):
-        process = _start(shared, {"MCP_BG_HTTP_TOKEN": token, "MCP_BG_MAX_JOBS": "0"})
+    tokens = ("secret-token-that-is-long-enough", "secret")
+    started = [_start(shared, {"MCP_BG_HTTP_TOKEN": token, "MCP_BG_MAX_JOBS": "0"}) for token in tokens]
+    for token, process in zip(tokens, started, strict=True):
         _, stderr = process.communicate(timeout=30)
         assert process.returncode != 0
         assert token not in stderr

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ class Sandbox:
 
     def __init__(self) -> None:
         # Short: a unix socket's path has to fit into 104 bytes.
+        self._began = time.time()
         self.root = Path(tempfile.mkdtemp(prefix=f"bg{uuid.uuid4().hex[:8]}-")).resolve()
         self.mark = self.root.name
         self.home = self.root / "home"
@@ -163,9 +165,14 @@ class Sandbox:
         if process.pid == os.getpid():
             return False
         try:
-            return _lives(process) and (
-                any(self.mark in value for value in process.environ().values())
-                or any(self.mark in word for word in process.cmdline())
+            # A second for the coarse clock of start times; whatever is older can't be ours.
+            return (
+                process.create_time() > self._began - 1
+                and _lives(process)
+                and (
+                    any(self.mark in value for value in process.environ().values())
+                    or any(self.mark in word for word in process.cmdline())
+                )
             )
         except (psutil.Error, OSError):
             return False

@@ -48,7 +48,9 @@ def cli(
 
 def answer(sandbox: Sandbox, *arguments: str, status: int | None = 0, **environment: str) -> dict[str, Any]:
     """The JSON answer of a command."""
-    found: dict[str, Any] = json.loads(cli(sandbox, *arguments, "--json", status=status, **environment).stdout)
+    found: dict[str, Any] = json.loads(
+        cli(sandbox, arguments[0], "--json", *arguments[1:], status=status, **environment).stdout
+    )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 10.0, *, what: str = "", every: float = 0.01) -> T:
+def wait_until(condition: Callable[[], T], timeout: float = 10.0, *, what: str = "", every: float = 0.02) -> T:
     """Return the condition's first true value.
 
     Raises AssertionError once `timeout` seconds have passed, with the last value seen.

@@ -71,11 +71,6 @@ def termios_only() -> Iterator[None]:
     tty.certain.cache_clear()
 
 
-def reads(pid: int) -> bool:
-    found = procfs.wait(pid, pid)
-    return found is not None and found.call == "read"
-
-
 def test_line_limit_holds_in_canonical_mode_only(terminal: Terminal) -> None:
     assert tty.line_limit(terminal.path) == (4095 if sys.platform == "linux" else 1023)
     modes.setraw(terminal.slave)
@@ -177,16 +172,18 @@ def test_of_another_users_process_only_the_modes_and_its_sleep_are_known(
 
 
 @linux
-def test_a_child_that_is_not_on_its_terminal_yet_is_at_work(terminal: Terminal) -> None:
+@pytest.mark.parametrize(("master", "answer"), [("", "screen"), ("os.openpty()\n", None)])
+def test_a_child_that_is_not_on_its_terminal_yet_is_at_work(
+    terminal: Terminal, master: str, answer: str | None
+) -> None:
     # sudo and script are at rest on the raw terminal before the child that they forked has opened its own.
     modes.setraw(terminal.slave)
     fork = "import time\nif not os.fork(): os.setsid(); time.sleep(60)\n"
-    for master, answer in (("", "screen"), ("master, slave = os.openpty()\n", None)):
-        with job(terminal, master + fork + "os.read(0, 1)") as pid:
-            child = wait_until(psutil.Process(pid).children)[0]
-            wait_until(lambda pid=pid: reads(pid))
-            assert tty.awaiting_input(terminal.path, pid) == answer
-            child.kill()
+    with job(terminal, f"{master}{fork}os.read(0, 1)") as pid:
+        child = wait_until(psutil.Process(pid).children)[0]
+        wait_until(lambda: (found := procfs.wait(pid, pid)) is not None and found.call == "read")
+        assert tty.awaiting_input(terminal.path, pid) == answer
+        child.kill()
 
 
 @linux

@@ -1,0 +1,320 @@
+"""The person's commands beside a server that an agent uses: both see the same jobs."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.rpc import Server, ToolError
+from support.sandbox import PYTHON, Sandbox, ended, run_job, shows
+from support.terminal import COMMAND, answer, cli, on_a_terminal, start
+from support.waiting import stays_true, wait_until
+
+CSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-7]|9[0-7])(?:;[0-9]+)*m")
+
+
+def run(sandbox: Sandbox, *arguments: str) -> str:
+    """Start a job from the terminal; its id."""
+    return cli(sandbox, "run", *arguments).stdout.strip()
+
+
+def test_terminal_and_agent_see_the_same_jobs_in_the_same_fields(shared: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="echo up; exit 3", name="agents")["job_id"]
+    mine = run(shared, "--name", "mine", "echo up; cat")
+    ended(server, job_id)
+    shows(server, mine, "up")
+    assert answer(shared, "list") == server.call("list")
+    assert answer(shared, "status", job_id) == server.call("status", job_id=job_id)
+    assert server.call("status", job_id=mine)["cwd"] == str(shared.work)
+    assert answer(shared, "output", mine) == server.call("output", job_id=mine)
+    assert answer(shared, "tail", "-n", "1", mine) == server.call("tail", job_id=mine, lines=1)
+    [listed] = [job for job in server.call("list")["jobs"] if job["job_id"] == mine]
+    assert listed["client"] == "terminal"
+    assert cli(shared, "kill", mine).stdout == f"{mine} mine: killed\n"
+    assert server.call("status", job_id=mine)["reason"] == "kill"
+
+
+def test_the_list_is_a_line_a_job_and_nothing_of_it_is_cut_in_a_pipe(shared: Sandbox, server: Server) -> None:
+    long = "true " + "x" * 150
+    run_job(server, long, name="a name of some length for a job")
+    shown = cli(shared, "list", "--all").stdout.splitlines()
+    assert shown[0].split() == ["JOB", "STATE", "EXIT", "TIME", "NAME", "COMMAND"]
+    assert any(line.endswith(long) and "a name of some length for a job" in line for line in shown)
+    assert "\x1b" not in "".join(shown)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_list_fits_the_terminal(shared: Sandbox, server: Server, columns: int) -> None:
+    run_job(server, "false || exit 5 # " + "日本" * 60, name="日本語" * 10)
+    lines = CSI.sub("", on_a_terminal(shared, "list", columns=columns)).replace("\r", "").splitlines()
+    from wcwidth import wcswidth
+
+    assert all(wcswidth(line) <= columns for line in lines), lines
+    assert any("✗ failed" in line and " 5 " in line for line in lines)
+
+
+def test_colours_are_for_terminals_and_no_color_is_honoured(shared: Sandbox, server: Server) -> None:
+    run_job(server, "exit 1", name="red")
+    assert COLOUR.search(on_a_terminal(shared, "list", "--all"))
+    assert not COLOUR.search(on_a_terminal(shared, "list", "--all", NO_COLOR="1"))
+    assert not COLOUR.search(on_a_terminal(shared, "doctor", NO_COLOR="1"))
+
+
+def test_a_name_or_command_can_neither_colour_nor_move_the_list(shared: Sandbox, server: Server) -> None:
+    evil = "true '\x1b[2J\x1b]0;title\x07' [red]x[/red]\n#\n"
+    job = run_job(server, evil, name="n\x1b[31m")
+    for command in (("list", "--all"), ("status", job["job_id"])):
+        shown = cli(shared, *command).stdout
+        assert "\x1b" not in shown and "\x07" not in shown
+        assert "[red]x[/red]" in shown
+
+
+def test_one_word_is_a_shell_line_and_several_are_a_program_with_arguments(shared: Sandbox) -> None:
+    assert cli(shared, "run", "-w", "echo $((40+2)); echo 'a  b' | tr a c").stdout == "42\nc  b\n"
+    assert cli(shared, "run", "-w", "printf", "%s|", "a  b", "$HOME", "*", "-n").stdout == "a  b|$HOME|*|-n|"
+    assert cli(shared, "run", "-w", "--", "echo", "--wait").stdout == "--wait\n"
+
+
+def test_run_takes_folder_environment_and_timeout(shared: Sandbox) -> None:
+    (shared.work / "sub").mkdir(exist_ok=True)
+    done = cli(shared, "run", "-w", "--cwd", "sub", "-e", "A=1=2", "-e", "B=", 'pwd; echo "$A,$B,"')
+    assert done.stdout == f"{shared.work}/sub\n1=2,,\n"
+    assert "NAME=VALUE" in cli(shared, "run", "-e", "A", "true", status=1).stderr
+    begun = time.monotonic()
+    cli(shared, "run", "-w", "--timeout", "1", "sleep 100", status=143)
+    assert time.monotonic() - begun < 15
+
+
+def test_run_wait_shows_both_streams_and_exits_as_the_job(shared: Sandbox) -> None:
+    done = cli(shared, "run", "-w", "--separate-stderr", "echo out; echo err >&2; exit 9", status=9)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+    cli(shared, "run", "-w", "kill -KILL $$", status=137)
+    found = answer(shared, "run", "-w", "echo hi; exit 4", status=4)
+    assert (found["stdout"], found["exit_code"], found["status"]) == ("hi\n", 4, "failed")
+
+
+def test_a_refused_run_leaves_nothing(shared: Sandbox) -> None:
+    before = shared.records()
+    for arguments in ((), ("",), ("--cwd", "/no/such", "true")):
+        done = cli(shared, "run", *arguments, status=1)
+        assert done.stdout == "" and re.fullmatch(r"mcp-background-job: .+\. .+\.\n", done.stderr)
+    assert shared.records() == before
+
+
+def test_a_job_is_found_by_id_beginning_of_id_and_name(sandbox: Sandbox) -> None:
+    job_id = run(sandbox, "--name", "only", "cat")
+    for given in (job_id, job_id[:5], "only"):
+        assert answer(sandbox, "status", given)["job_id"] == job_id
+    ids = [answer(sandbox, "run", "--name", "twice", "-w", "true")["job_id"] for _ in range(2)]
+    refused = cli(sandbox, "status", "twice", status=1).stderr
+    assert all(job_id in refused for job_id in ids) and "Give the id" in refused
+    running = run(sandbox, "--name", "twice", "cat")
+    assert answer(sandbox, "status", "twice")["job_id"] == running
+    for unknown in ("nosuch", "", "../x", "x" * 5000, "%0"):
+        assert "not found" in cli(sandbox, "status", unknown, status=1).stderr
+    cli(sandbox, "kill", job_id, "twice")
+
+
+def test_wait_exits_as_the_job_that_ended_first(shared: Sandbox) -> None:
+    slow, quick = run(shared, "cat"), run(shared, "--name", "quick", "sleep 0.3; exit 6")
+    done = cli(shared, "wait", slow, quick, status=6)
+    assert done.stdout.startswith(f"{quick} quick: failed, exit 6 after ")
+    cli(shared, "wait", quick, status=6)
+    cli(shared, "wait", slow, "-t", "0.2", status=124)
+    assert answer(shared, "wait", slow, "-t", "0.2", status=124)["reason"] == "timeout"
+    cli(shared, "kill", slow)
+    cli(shared, "wait", slow, status=143)
+
+
+def test_wait_for_a_pattern_or_input_succeeds_only_if_it_comes(shared: Sandbox) -> None:
+    job_id = run(shared, "printf 'name? '; read -r name; echo hello $name")
+    assert answer(shared, "wait", "-u", "input", job_id)["awaiting_input"] == "prompt"
+    assert cli(shared, "wait", "-p", "na..", "--since", "0", job_id).stdout.endswith("matched\n")
+    waiting = start(shared, "wait", "-p", "good.bye", job_id)
+    wait_until(partial(waits, waiting), what="the command is in its wait")
+    cli(shared, "send", job_id, "Ann")
+    out, _ = waiting.communicate(timeout=20)
+    assert waiting.returncode == 1, f"the job ended with 0, but without the pattern: {out}"
+    assert "--since" in cli(shared, "wait", "--since", "0", job_id, job_id, job_id, status=None).stderr
+
+
+def test_send_types_and_shows_the_answer(shared: Sandbox) -> None:
+    job_id = run(shared, "--name", "repl", PYTHON, "-q", "-i")
+    cli(shared, "wait", "-u", "input", job_id)
+    assert "\n42\n" in cli(shared, "send", job_id, "6 * 7").stdout
+    assert answer(shared, "interact", job_id, "'a' + 'b'")["reason"] == "input"
+    cli(shared, "send", job_id, "x = 7", "--no-enter", "-t", "0.2")
+    assert "\n7\n" in cli(shared, "send", job_id, "; x").stdout
+    assert "nothing to send" in cli(shared, "send", job_id, status=1).stderr
+    assert "no key" in cli(shared, "send", job_id, "-k", "Foo", status=1).stderr
+    cli(shared, "send", job_id, "-k", "C-d")
+    cli(shared, "wait", job_id)
+    assert "not running" in cli(shared, "send", job_id, "x", status=1).stderr
+
+
+def test_a_person_takes_a_job_and_only_they_type_and_kill(shared: Sandbox, server: Server) -> None:
+    job_id = run(shared, "--name", "held", "cat")
+    assert job_id in cli(shared, "take", job_id).stdout
+    assert answer(shared, "status", job_id)["holder"] == "human"
+    assert "⚑ human" in cli(shared, "list").stdout
+    for refused in (("interact", {"input": "x"}), ("kill", {})):
+        with pytest.raises(ToolError, match="person"):
+            server.call(refused[0], job_id=job_id, **refused[1])
+    cli(shared, "send", job_id, "from the person")
+    shows(server, job_id, "from the person\nfrom the person")
+    cli(shared, "give", job_id)
+    assert answer(shared, "status", job_id)["holder"] == "agent"
+    cli(shared, "take", job_id)
+    assert "no signal" in cli(shared, "kill", "-s", "NOPE", job_id, status=1).stderr
+    assert answer(shared, "status", job_id)["holder"] == "human"
+    cli(shared, "kill", job_id)
+    assert "already terminated" in cli(shared, "kill", job_id).stdout
+
+
+def test_tail_follows_to_the_end_with_whole_lines(shared: Sandbox) -> None:
+    script = "seq 1 5; for i in 1 2 3; do printf '%s%%\\r' $i; sleep .1; done; echo done; printf half; sleep .3; echo"
+    job_id = run(shared, f"{script}; seq 6 2000; printf end")
+    done = cli(shared, "tail", "-f", "-n", "1000", job_id)
+    whole = "".join(f"{n}\n" for n in range(1, 6)) + "done\nhalf\n" + "".join(f"{n}\n" for n in range(6, 2001))
+    assert done.stdout == whole + "end"
+    assert cli(shared, "tail", "-f", "-n", "3", job_id).stdout == "1999\n2000\nend"
+    assert cli(shared, "tail", "-n", "2", job_id).stdout == "2000\nend"
+
+
+def test_ctrl_c_ends_the_look_and_not_the_job(shared: Sandbox, server: Server) -> None:
+    job_id = run(shared, "while sleep .1; do echo tick; done")
+    shows(server, job_id, "tick")
+    for command in (("tail", "-f", job_id), ("wait", job_id), ("run", "-w", "sleep 100")):
+        process = start(shared, *command)
+        if command[0] == "tail":
+            assert process.stdout is not None
+            assert process.stdout.readline() == "tick\n"
+        else:
+            wait_until(partial(waits, process), what="the command is in its wait")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        assert (process.returncode, err) == (130, "")
+    assert server.call("status", job_id=job_id)["status"] == "running"
+    [other] = [job for job in server.call("list")["jobs"] if job["command"] == "sleep 100"]
+    assert other["status"] == "running"
+    cli(shared, "kill", job_id, other["job_id"])
+
+
+def waits(process: subprocess.Popen[str]) -> bool:
+    """Whether a command watches files: it does so last before it waits."""
+    try:
+        links = [path.readlink().name for path in Path(f"/proc/{process.pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return any("inotify" in link for link in links)
+
+
+def test_a_progress_bar_is_drawn_over_on_a_terminal(shared: Sandbox) -> None:
+    shown = on_a_terminal(
+        shared, "run", "-w", "for i in 1 2 3; do printf '\\rat %s of 3' $i; sleep .3; done; echo; echo fin"
+    )
+    assert "\r\x1b[Kat 2 of 3" in shown
+    assert shown.count("at 3 of 3\r\n") == 1
+    assert "fin\r\n" in shown and "completed, exit 0" in shown
+
+
+def test_output_is_whole_however_long(shared: Sandbox) -> None:
+    json_answer = answer(shared, "run", "-w", "seq 1 400000", MCP_BG_MAX_OUTPUT_SIZE="100MB")
+    job_id = json_answer["job_id"]
+    assert json_answer["truncated"]
+    assert cli(shared, "output", job_id).stdout == "".join(f"{n}\n" for n in range(1, 400001))
+    assert len(answer(shared, "output", job_id)["stdout"]) <= 41_000
+    assert cli(shared, "output", "--grep", "^39999[89]$", "-C", "1", job_id).stdout.splitlines() == [
+        "399997-399997",
+        "399998:399998",
+        "399999:399999",
+        "400000-400000",
+    ]
+    assert cli(shared, "output", "-g", "nothing", job_id, status=1).stdout == ""
+
+
+def test_a_reader_that_goes_away_is_no_error(shared: Sandbox) -> None:
+    job_id = answer(shared, "run", "-w", "seq 1 300000", MCP_BG_MAX_OUTPUT_SIZE="100MB")["job_id"]
+    line = f"{COMMAND} output {job_id} | head -n 2; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", line], env=shared.environment, cwd=shared.work, capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout, done.stderr) == ("1\n2\n141\n", "")
+
+
+def test_clean_removes_what_has_ended_and_nothing_that_runs(sandbox: Sandbox) -> None:
+    running = run(sandbox, "cat")
+    done = [answer(sandbox, "run", "-w", "true")["job_id"] for _ in range(2)]
+    assert answer(sandbox, "clean")["removed"] == [], "list still shows them"
+    found = answer(sandbox, "clean", "--all")
+    assert found["removed"] == sorted(done) and found["freed_bytes"] > 0
+    assert [job["job_id"] for job in answer(sandbox, "list", "--all")["jobs"]] == [running]
+    assert set(sandbox.windows()) == {running}
+    assert cli(sandbox, "clean", "--all").stdout.startswith("Removed 0 ")
+    cli(sandbox, "kill", running)
+
+
+def test_an_empty_world_is_no_error(sandbox: Sandbox) -> None:
+    assert answer(sandbox, "list") == {"jobs": []}
+    assert "run COMMAND" in cli(sandbox, "list").stderr
+    cli(sandbox, "clean")
+    assert "not found" in cli(sandbox, "tail", "-f", "x", status=1).stderr
+    assert not sandbox.state.exists()
+
+
+def test_config_says_where_each_value_comes_from_and_hides_the_token(shared: Sandbox) -> None:
+    environment: dict[str, Any] = {"MCP_BG_MAX_JOBS": "7", "MCP_BG_HTTP_TOKEN": "a-long-secret-of-mine"}
+    rows = {row["variable"]: row for row in answer(shared, "config", **environment)["settings"]}
+    assert rows["MCP_BG_MAX_JOBS"] == {"variable": "MCP_BG_MAX_JOBS", "value": 7, "from": "environment"}
+    assert rows["MCP_BG_RETENTION"]["from"] == "default" and rows["MCP_BG_RETENTION"]["value"] == 604800
+    assert rows["MCP_BG_HTTP_TOKEN"]["value"] == "(hidden)"
+    shown = cli(shared, "config", **environment).stdout
+    assert re.search(r"MCP_BG_MAX_JOBS +7  ← environment", shown)
+    assert "a-long-secret" not in shown
+    bad = cli(shared, "config", MCP_BG_MAX_JOBS="0", status=2).stderr
+    assert bad.count("\n") == 1 and "MCP_BG_MAX_JOBS" in bad
+    assert "MCP_BG_MAXJOBS is no setting" in cli(shared, "list", MCP_BG_MAXJOBS="1").stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"), [("sta", {"status"}), ("status comp", {"completeme"}), ("wait --un", {"--until"})]
+)
+def test_a_shell_completes_commands_options_and_jobs(shared: Sandbox, typed: str, expected: set[str]) -> None:
+    if not any(job.get("name") == "completeme" for job in answer(shared, "list", "--all")["jobs"]):
+        run(shared, "-w", "--name", "completeme", "true")
+    script = shared.work / "complete.sh"
+    script.write_text(cli(shared, "completion", "bash").stdout)
+    for shell in ("zsh", "fish"):
+        assert "mcp-background-job" in cli(shared, "completion", shell).stdout
+    folder = shared.work / "bin"
+    folder.mkdir(exist_ok=True)
+    program = folder / "mcp-background-job"
+    program.write_text(f'#!/bin/sh\nexec {COMMAND} "$@"\n')
+    program.chmod(0o755)
+    words = f"mcp-background-job {typed}"
+    test = (
+        f'. {script}; COMP_LINE="{words}"; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({words}); COMP_CWORD=$(({len(words.split())}-1)); COMP_TYPE=9; '
+        f'_python_argcomplete mcp-background-job; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    )
+    path = f"{folder}:{shared.environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", test], env={**shared.environment, "PATH": path}, capture_output=True, text=True, timeout=30
+    )
+    assert {word.strip() for word in done.stdout.split()} == expected, done.stderr
+
+
+def test_nothing_runs_on_after_a_person_has_looked(sandbox: Sandbox) -> None:
+    job_id = run(sandbox, "cat")
+    before = len(sandbox.processes())
+    for command in (("list",), ("status", job_id), ("tail", job_id)):
+        cli(sandbox, *command)
+    stays_true(lambda: len(sandbox.processes()) <= before, 0.3)
+    cli(sandbox, "kill", job_id)

@@ -1,0 +1,133 @@
+"""`doctor` finds what is wrong, says what to do, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+import pytest
+
+from support.sandbox import SESSION, Sandbox, shows
+from support.terminal import answer, cli
+
+
+def findings(sandbox: Sandbox, *, healthy: bool, **environment: str) -> list[dict[str, Any]]:
+    found = answer(sandbox, "doctor", status=0 if healthy else 1, **environment)
+    assert found["healthy"] is healthy
+    assert all(finding["remedy"] for finding in found["findings"] if finding["level"] == "wrong")
+    listed: list[dict[str, Any]] = found["findings"]
+    return listed
+
+
+def wrong(found: list[dict[str, Any]]) -> dict[str, Any]:
+    [one] = [finding for finding in found if finding["level"] == "wrong"]
+    return one
+
+
+def test_a_healthy_machine_is_healthy_and_nothing_is_left(sandbox: Sandbox) -> None:
+    shown = cli(sandbox, "doctor").stdout
+    assert "✓ round trip" in shown and "Nothing is wrong." in shown
+    assert not sandbox.state.exists()
+    assert sandbox.tmux("list-sessions", check=False) == ""
+    assert [process for process in sandbox.processes() if "python" in process.name()] == []
+
+
+def test_running_jobs_are_left_alone(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command="echo up; cat")["job_id"]
+    shows(server, job_id, "up")
+    before = sorted(path.name for path in sandbox.state.iterdir())
+    found = findings(sandbox, healthy=True)
+    assert any("1 running" in finding["text"] for finding in found)
+    assert server.call("status", job_id=job_id)["status"] == "running"
+    assert sorted(path.name for path in sandbox.state.iterdir()) == before
+    assert sandbox.tmux("list-sessions", "-F", "#{session_name}") == SESSION
+    assert sandbox.records() == {job_id}
+
+
+def test_the_round_trip_works_under_any_setting(sandbox: Sandbox) -> None:
+    findings(
+        sandbox,
+        healthy=True,
+        MCP_BG_ALLOWED_COMMANDS="^npm ",
+        MCP_BG_JOB_TIMEOUT="1",
+        MCP_BG_MAX_JOBS="1",
+        MCP_BG_SESSION="x" * 64,
+        MCP_BG_TMUX_SOCKET="apart",
+        MCP_BG_MAX_OUTPUT_SIZE="1024",
+    )
+
+
+def test_missing_tmux_comes_with_what_to_install(sandbox: Sandbox) -> None:
+    folder = sandbox.root / "bin"
+    folder.mkdir()
+    for program in ("sh", "bash", "env", "uname"):
+        found = shutil.which(program)
+        assert found is not None
+        (folder / program).symlink_to(found)
+    bad = [finding for finding in findings(sandbox, healthy=False, PATH=str(folder)) if finding["level"] == "wrong"]
+    assert bad[0]["text"] == "tmux is not installed" and "install" in bad[0]["remedy"].lower()
+    assert "Traceback" not in cli(sandbox, "doctor", status=1, PATH=str(folder)).stdout
+
+
+def test_a_bad_setting_and_a_misspelt_one_are_named(sandbox: Sandbox) -> None:
+    bad = wrong(findings(sandbox, healthy=False, MCP_BG_MAX_JOBS="none"))
+    assert "MCP_BG_MAX_JOBS='none'" in bad["text"] and "1 to 1000" in bad["remedy"]
+    [note] = [f for f in findings(sandbox, healthy=True, MCP_BG_MAXJOBS="3") if "MAXJOBS" in f["text"]]
+    assert note["remedy"] == "Did you mean MCP_BG_MAX_JOBS?"
+    secret = cli(sandbox, "doctor", status=1, MCP_BG_HTTP_TOKEN="short")
+    assert "short" not in secret.stdout + secret.stderr
+
+
+@pytest.mark.parametrize("fault", ["mode", "link", "file", "readonly"])
+def test_a_state_folder_that_can_not_be_used_is_wrong(sandbox: Sandbox, fault: str) -> None:
+    folder = sandbox.state / SESSION
+    folder.mkdir(parents=True, mode=0o700)
+    if fault == "mode":
+        folder.chmod(0o755)
+    elif fault == "link":
+        folder.rmdir()
+        (sandbox.root / "elsewhere").mkdir()
+        folder.symlink_to(sandbox.root / "elsewhere")
+    elif fault == "file":
+        folder.rmdir()
+        sandbox.state.rmdir()
+        sandbox.state.write_text("")
+    else:
+        if os.getuid() == 0:
+            pytest.skip("root writes everywhere")
+        sandbox.state.chmod(0o500)
+    bad = [finding for finding in findings(sandbox, healthy=False) if finding["level"] == "wrong"]
+    assert any("state" in finding["check"] or str(sandbox.state) in finding["text"] for finding in bad)
+    if fault == "readonly":
+        sandbox.state.chmod(0o700)
+
+
+def test_a_job_without_its_log_writer_is_found(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command="echo up; cat", name="mute")["job_id"]
+    shows(server, job_id, "up")
+    sandbox.tmux("pipe-pane", "-t", sandbox.window(job_id))
+    assert f"{job_id} mute has lost its log writer" in wrong(findings(sandbox, healthy=False))["text"]
+
+
+def test_options_that_would_end_the_session_are_found(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    shows(server, server.call("execute", command="echo up; cat")["job_id"], "up")
+    sandbox.tmux("set-option", "-t", f"={SESSION}:", "destroy-unattached", "keep-last", check=False)
+    sandbox.tmux("set-option", "-u", "-t", f"={SESSION}:", "destroy-unattached")
+    bad = wrong(findings(sandbox, healthy=False))
+    assert bad["remedy"].startswith("tmux set-option") and "destroy-unattached off" in bad["remedy"]
+    sandbox.tmux(*bad["remedy"].split()[1:])
+    findings(sandbox, healthy=True)
+
+
+def test_an_environment_that_has_changed_is_noted(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    shows(server, server.call("execute", command="echo up; cat")["job_id"], "up")
+    sandbox.tmux("set-environment", "-g", "SSH_AUTH_SOCK", str(sandbox.root / "gone"))
+    sandbox.tmux("set-environment", "-g", "MY_API_KEY", "x")
+    notes = [finding for finding in findings(sandbox, healthy=True) if finding["check"] == "environment"]
+    assert "SSH_AUTH_SOCK" in notes[0]["text"] and "MY_API_KEY" in notes[1]["text"]
+    assert all(note["level"] == "note" and "tmux set-environment" in note["remedy"] for note in notes)
