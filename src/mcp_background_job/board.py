@@ -32,6 +32,7 @@ from .service import GRACE, JobManager
 from .usage import Meter, Usage
 
 TICK = 1.0  # seconds between two drawings, for the clocks
+DRAW_SHARE = 0.004  # of a core, for drawing those: a long list ticks more slowly
 CALM = 0.2  # seconds between two looks at what a flood of events tells
 LOOKERS = 2.0  # seconds between two questions whether anybody looks
 USAGE_EVERY = 2.0  # seconds between two looks at the process table, at least
@@ -176,9 +177,10 @@ class Board:
                 self.measure()
                 left = self.next_draw - time.monotonic()
                 if changed or fresh or left <= 0:
-                    self.next_draw = time.monotonic() + TICK
+                    begun = time.thread_time()
                     self.draw()
-                    left = TICK
+                    left = max(TICK, (time.thread_time() - begun) / DRAW_SHARE)
+                    self.next_draw = time.monotonic() + left
                 pause = min(pause, left)
             else:
                 pause = min(pause, LOOKERS)

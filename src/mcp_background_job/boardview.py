@@ -108,13 +108,15 @@ def size(number: int) -> str:
 
 
 def order(seen: Seen) -> tuple[int, float]:
-    """Whoever needs a person first, then what runs, then what has ended; the newest first."""
+    """Whoever an agent asks for first, then what waits for input, what runs, what has ended; the newest first."""
     job = seen.job
     if job is None:
-        return 3, 0.0
+        return 4, 0.0
     if isinstance(job, EndedJob):
-        return 2, -job.end.ended
-    return 0 if seen.hold or seen.awaiting in ("prompt", "password") else 1, -job.spec.started
+        return 3, -job.end.ended
+    if seen.hold is not None and seen.hold.message:
+        return 0, -job.spec.started
+    return 1 if seen.hold or seen.awaiting in ("prompt", "password") else 2, -job.spec.started
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def summary(rows: Sequence[Row], session: str, columns: int) -> Text:
     states = [row.state for row in rows]
     counts = [
         (sum(state in ("running", "screen") for state in states), "running", "green"),
-        (sum(state in ("prompt", "password") for state in states), "waiting for input", STYLES["prompt"]),
+        (sum(state in ("prompt", "password") for state in states), "waiting", STYLES["prompt"]),
         (states.count("held"), "held by you", STYLES["held"]),
         (states.count("failed"), "failed", STYLES["failed"]),
     ]
@@ -174,8 +176,9 @@ def summary(rows: Sequence[Row], session: str, columns: int) -> Text:
             line.append(f"{count} {word}", style)
             line.append("  ")
     right = time.strftime("%H:%M") + "  ? help "
-    line.append(" " * max(1, columns - line.cell_len - cell_len(right)))
-    line.append(right, "dim")
+    line.append(" " * max(0, columns - line.cell_len - cell_len(right)))
+    if line.cell_len + cell_len(right) <= columns:
+        line.append(right, "dim")
     return line
 
 

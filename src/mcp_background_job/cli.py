@@ -18,6 +18,7 @@ from . import __version__
 from .errors import JobError
 
 PROGRAM = "mcp-background-job"
+HOW_NAMED = "its id, the beginning of its id, or its name"
 EPILOG = """\
 A JOB is named by its id, by the beginning of its id, or by its name.
 
@@ -95,7 +96,7 @@ def complete_job(prefix: str, **_: object) -> Iterable[str]:
 
 def add_job(parser: argparse.ArgumentParser, nargs: str | None = None, many: bool = False) -> None:
     """The argument that names a job, or several."""
-    action = parser.add_argument("jobs" if many else "job", metavar="JOB", nargs="+" if many else nargs)
+    action = parser.add_argument("jobs" if many else "job", metavar="JOB", nargs="+" if many else nargs, help=HOW_NAMED)
     action.completer = complete_job  # type: ignore[attr-defined]  # argcomplete's own convention
 
 
@@ -152,7 +153,9 @@ def add_reading(add: Adder) -> None:
     made = add("wait", "wait until a job ends; of several, the first that does", json=True)
     made.add_argument("-p", "--pattern", default="", metavar="REGEX", help="or until its output matches")
     made.add_argument("--since", type=count, metavar="CURSOR", help="match from here on, default: from now on")
-    made.add_argument("-u", "--until", choices=["exit", "input", "quiet", "handback"], default="exit")
+    made.add_argument(
+        "-u", "--until", choices=["exit", "input", "quiet", "handback"], default="exit", help="or until that"
+    )
     made.add_argument("-t", "--timeout", type=positive, metavar="SECONDS", help="then exit with 124")
     add_job(made, many=True)
 

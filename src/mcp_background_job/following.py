@@ -9,114 +9,38 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shlex
-import shutil
+import signal
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import TypeVar
 
 from . import answers
 from .display import ending_line, label, note, print_json, print_page, progress
 from .errors import InvalidInput
-from .events import FolderEvents
+from .follower import Follower, follow, line_begins
 from .keyboard import type_into
-from .log import Log
 from .models import EndedJob, Job, RunningJob
 from .naming import find_job, settings
-from .render import split_point
 from .service import JobManager
 from .waiting import Outcome, Watch, wait_for
 
-BLOCK = 1 << 20  # bytes shown at a time
-LONGEST_LINE = 64 << 10  # bytes of an unfinished line that are drawn again and again
-LOOK_AGAIN = 1.0  # seconds; a killed runner changes no file
-DRAW_PAUSE = 0.03  # seconds between two looks at a job that floods
+T = TypeVar("T")
+
 FOREVER = 10 * 365 * 86400.0  # seconds
 TIMED_OUT, NO_CODE = 124, 125
 CLIENT = "terminal"  # who started a job, or typed into it
 
 
-class Follower:
-    """Shows what a job prints from `cursor` on. On a terminal the unfinished last line, too, such as a progress bar:
-    it is drawn over until it is whole. Elsewhere only whole lines are written.
-    """
+def run_to_end(work: Callable[[], Coroutine[object, object, T]]) -> T:
+    """As asyncio.run, but quiet when Ctrl-C comes while the event loop is being made."""
 
-    def __init__(self, manager: JobManager, job: Job, cursor: int = 0) -> None:
-        self.manager = manager
-        self.job = job
-        self.cursor = cursor  # behind the last byte that is shown for good
-        self.drawn = False  # whether a part of a line stands on the screen
-        self.live = sys.stdout.isatty() and not job.spec.separate_stderr
+    async def inside() -> T:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        return await work()
 
-    def show(self, ended: bool) -> None:
-        """All that has come since."""
-        reader = self.manager.reader(self.job)
-        kept = reader.log.next_kept(self.cursor)
-        if kept > self.cursor:
-            self.erase()
-            note(f"{kept - self.cursor} bytes are not kept")
-            self.cursor = kept
-        while self.cursor < reader.log.end:
-            data = reader.log.read(self.cursor, self.cursor + BLOCK)
-            whole = self.whole(data, ended and self.cursor + len(data) >= reader.log.end)
-            if whole:
-                self.erase()
-                out, err = reader.text(self.cursor, data[:whole])
-                print_page({"stdout": out, "stderr": err})
-                self.cursor += whole
-                continue
-            if self.live:
-                self.draw(reader.text(self.cursor, data[: split_point(data)])[0])
-            break
-        if ended and self.drawn:
-            print()
-
-    def whole(self, data: bytes, last: bool) -> int:
-        """How many bytes of `data` can be shown for good."""
-        if last:
-            return len(data)
-        length = split_point(data)
-        if self.job.spec.separate_stderr or length >= LONGEST_LINE:
-            return length
-        return data.rfind(b"\n", 0, length) + 1
-
-    def draw(self, text: str) -> None:
-        """The unfinished line, over what stood there; cut to one row, or it could not be drawn over."""
-        from rich.cells import set_cell_size
-
-        row = text.rpartition("\n")[2]
-        columns = shutil.get_terminal_size().columns - 1
-        sys.stdout.write("\r\x1b[K" + set_cell_size(row, columns).rstrip())
-        sys.stdout.flush()
-        self.drawn = True
-
-    def erase(self) -> None:
-        if self.drawn:
-            sys.stdout.write("\r\x1b[K")
-            self.drawn = False
-
-
-async def follow(follower: Follower) -> EndedJob:
-    """Show what comes until the job has ended."""
-    job_id = follower.job.spec.job_id
-    folder = follower.manager.store.folder / job_id
-    told = False
-    with FolderEvents([folder, folder / "log"]) as events:
-        while True:
-            job = follower.manager.job(job_id)
-            follower.show(isinstance(job, EndedJob))
-            if isinstance(job, EndedJob):
-                return job
-            if await quiet(events) and not told and sys.stderr.isatty() and follower.manager.awaiting(job):
-                told = True
-                follower.erase()
-                note(f"it waits for input: mcp-background-job attach {job_id}")
-            await asyncio.sleep(DRAW_PAUSE)
-
-
-async def quiet(events: FolderEvents) -> bool:
-    """Wait for the job's files to change; whether a second has passed instead."""
-    begun = asyncio.get_running_loop().time()
-    await events.wait(LOOK_AGAIN)
-    return asyncio.get_running_loop().time() - begun >= LOOK_AGAIN
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    return asyncio.run(inside())
 
 
 def tail(options: argparse.Namespace) -> int:
@@ -144,16 +68,10 @@ def tail_on(manager: JobManager, job: Job, lines: int) -> int:
         cursor = line_begins(manager.store.log(job.spec.job_id), found.cursor)
         out = out[: out.rfind("\n") + 1]
     print_page({"stdout": out, "stderr": found.stderr})
-    ended = asyncio.run(follow(Follower(manager, job, cursor)))
+    ended = run_to_end(lambda: follow(Follower(manager, job, cursor)))
     if sys.stderr.isatty():
         note(ending_line(ended))
     return 0
-
-
-def line_begins(log: Log, offset: int) -> int:
-    """Where the line that `offset` is in begins."""
-    data = log.read(max(log.start, offset - LONGEST_LINE), offset)
-    return offset - len(data) + data.rfind(b"\n") + 1
 
 
 def run(options: argparse.Namespace) -> int:
@@ -175,11 +93,11 @@ def run(options: argparse.Namespace) -> int:
                 print(f"  watch it:  mcp-background-job attach {started.job_id}", file=sys.stderr)
         return 0
     if options.json:
-        ended = asyncio.run(until_end(manager, started.job_id))
+        ended = run_to_end(lambda: until_end(manager, started.job_id))
         found = manager.output(ended)
         print_json({"job_id": started.job_id, **answers.page(found, ended), **answers.ending(ended)})
     else:
-        ended = asyncio.run(follow(Follower(manager, job)))
+        ended = run_to_end(lambda: follow(Follower(manager, job)))
         if sys.stderr.isatty():
             note(ending_line(ended))
     return exit_status(ended)
@@ -211,7 +129,7 @@ def wait(options: argparse.Namespace) -> int:
     seconds = options.timeout if options.timeout is not None else FOREVER
     names = ", ".join(job.spec.name for job in jobs[:3]) + (", …" if len(jobs) > 3 else "")
     with progress(f"waiting for {names}"):
-        found = asyncio.run(wait_for(watched, options.until, seconds))
+        found = run_to_end(lambda: wait_for(watched, options.until, seconds))
     if options.json:
         print_json({"job_id": found.job.spec.job_id} | answers.outcome(found))
     elif isinstance(found.job, EndedJob):
@@ -265,7 +183,9 @@ def send(options: argparse.Namespace) -> int:
         note("sent; a person holds the job, so no answer is waited for")
         return 0
     with progress(f"waiting for {job.spec.name} to answer"):
-        found = asyncio.run(manager.interact(job_id, options.text, options.key, enter, options.timeout, who=CLIENT))
+        found = run_to_end(
+            lambda: manager.interact(job_id, options.text, options.key, enter, options.timeout, who=CLIENT)
+        )
     if options.json:
         print_json(answers.outcome(found))
         return 0

@@ -29,7 +29,8 @@ In the menu
   d   detach: the jobs go on
 
 You can type into a job without taking it over: an agent that wants to type waits for a pause of yours.
-Ctrl-b 0 shows all jobs, Ctrl-b n and Ctrl-b p the next and the one before, Ctrl-b [ scrolls, Ctrl-b d detaches.
+tmux's own keys work as ever; with the usual prefix: Ctrl-b 0 shows all jobs, Ctrl-b n and Ctrl-b p the next and the
+one before, Ctrl-b [ scrolls, Ctrl-b d detaches.
 """
 
 
@@ -134,7 +135,7 @@ def again(options: Namespace) -> None:
 
 
 def show_help(options: Namespace) -> None:
-    page(HELP)
+    page(HELP, at_end=False)
 
 
 def help_(options: Namespace) -> None:
@@ -179,8 +180,8 @@ def popup(options: Namespace, verb: str) -> None:
     tmux("display-popup", *client, "-E", "-w", "90%", "-h", "80%", "--", *argv)
 
 
-def page(text: str) -> None:
-    """Show text in the terminal until a key is pressed, its end first; the arrows scroll."""
+def page(text: str, at_end: bool = True) -> None:
+    """Show text in the terminal until a key is pressed; the arrows scroll."""
     import termios
     import textwrap
     import tty
@@ -191,7 +192,7 @@ def page(text: str) -> None:
         clean = "".join(char if char.isprintable() else "�" for char in line.expandtabs())
         lines += textwrap.wrap(clean, columns - 1, drop_whitespace=False) or [""]
     room = height - 1
-    top = max(0, len(lines) - room)
+    top = max(0, len(lines) - room) if at_end else 0
     before = termios.tcgetattr(0)
     tty.setraw(0)
     try:

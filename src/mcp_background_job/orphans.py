@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import termios
+from contextlib import suppress
 
 from .config import JOB_VARIABLE
 
@@ -26,9 +28,15 @@ def end_orphans(job_id: str) -> int:
     return ended
 
 
-def resume(pid: int) -> None:
-    """Let a stopped runner go on; only to be called while its lock is held, which proves whose pid it is."""
-    try:
+def resume(pid: int, tty: str) -> None:
+    """Let a stopped runner go on, and a terminal that a person has stopped with C-s.
+
+    Only to be called while the runner's lock is held, which proves whose pid it is.
+    """
+    with suppress(OSError, termios.error):
         os.kill(pid, signal.SIGCONT)
-    except OSError:
-        return
+        fd = os.open(tty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            termios.tcflow(fd, termios.TCOON)
+        finally:
+            os.close(fd)

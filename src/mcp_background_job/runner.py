@@ -297,7 +297,7 @@ class Runner:
         if len(command) > MAX_ARGUMENT:
             quoted = os.fsencode(os.path.abspath(self.path("command"))).replace(b"'", b"'\\''")
             command = b". '" + quoted + b"'"
-        os.execve(shell, [shell, b"-c", command], self.environment)
+        os.execve(shell, [shell, b"-c", b"--", command], self.environment)
 
     def write_run(self) -> None:
         """Say which processes and which terminal this is."""
@@ -414,10 +414,16 @@ class Runner:
             return
         nonce = self.launch["nonce"]
         framed = (STDERR_MARK % nonce).encode() + data + (STDOUT_MARK % nonce).encode()
+        # A signal would end the write early, and the job's own output could come in between.
+        signals = {signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         try:
-            os.write(0, framed)
+            while framed:
+                framed = framed[os.write(0, framed) :]
         except OSError:
             pass  # the window is gone
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
     def mind_log(self) -> None:
         """Start the log writer again where it has died while the window is open."""

@@ -295,7 +295,7 @@ class JobManager:
             if isinstance(job, EndedJob):
                 return "killed" if job.end.cause == "kill" else "already_terminated"
             if job.run is not None and time.monotonic() - begun > STOPPED:
-                resume(job.run.runner)  # someone has stopped it; it ends the job as soon as it can
+                resume(job.run.runner, job.run.tty)  # someone has stopped it; it ends the job as soon as it can
             await anyio.sleep(pause)
             pause = min(pause * 1.5, 0.05)
         raise JobError(

@@ -341,12 +341,30 @@ class Tmux:
             .replace("$MCP_BG_TABLE", self.session)
             .replace("$MCP_BG_KEY", key[1] if key else "F12")
         )
-        rendered = self.state / "tmux.conf"
-        rendered.write_text(text, encoding="utf-8")
-        rendered.chmod(0o600)
-        answer = self.run("source-file", str(rendered))
-        if answer.stderr:
-            print(f"tmux.conf: {'; '.join(answer.stderr)}", file=sys.stderr)
+        self.copy_root_keys()
+        complaints = self.source("tmux.conf", text)
+        if complaints:
+            print(f"tmux.conf: {'; '.join(complaints)}", file=sys.stderr)
+
+    def copy_root_keys(self) -> None:
+        """Give our key table the person's own root keys, mouse included: a session's key table replaces the root one.
+
+        (tmux tries the root table after other tables, but not after the one that a session's option names.)
+        """
+        listed = self.run("list-keys", "-T", "root").stdout
+        ours = [re.sub(r"^(bind-key\s+(?:-\S+\s+)*?)-T\s+root\s", rf"\1-T {self.session} ", line) for line in listed]
+        ours = [line for line in ours if f"-T {self.session} " in line]
+        if self.source("keys.conf", "\n".join(ours) + "\n"):
+            # One that tmux can't read back spoils the others of its file.
+            for line in ours:
+                self.source("keys.conf", line + "\n")
+
+    def source(self, name: str, text: str) -> list[str]:
+        """Have tmux read `text`; its complaints."""
+        file = self.state / name
+        file.write_text(text, encoding="utf-8")
+        file.chmod(0o600)
+        return list(self.run("source-file", str(file)).stderr)
 
     def panes(self, socket: str = "") -> list[Pane]:
         """Every pane that carries a job id, in whatever session a person has moved it to."""
@@ -393,7 +411,7 @@ class Tmux:
     def tell(self, message: str, socket: str = "") -> None:
         """Show a message on the status line of everybody attached to our session."""
         shown = self.run("list-clients", "-F", "#{client_name}", "-t", f"={self.session}", socket=socket).stdout
-        commands = [["display-message", "-d", "15000", "-c", client, literal(plain(message))] for client in shown]
+        commands = [["display-message", "-d", "4000", "-c", client, literal(plain(message))] for client in shown]
         if commands:
             self.run(*join_commands(commands), socket=socket)
 

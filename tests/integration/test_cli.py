@@ -192,7 +192,8 @@ def test_tail_follows_to_the_end_with_whole_lines(shared: Sandbox) -> None:
 def test_ctrl_c_ends_the_look_and_not_the_job(shared: Sandbox, server: Server) -> None:
     job_id = run(shared, "while sleep .1; do echo tick; done")
     shows(server, job_id, "tick")
-    for command in (("tail", "-f", job_id), ("wait", job_id), ("run", "-w", "sleep 100")):
+    # The first is interrupted while it begins.
+    for command in (("tail", "-f", job_id), ("wait", job_id), ("run", "-w", "sleep 99")):
         process = start(shared, *command)
         if command[0] == "tail":
             assert process.stdout is not None
@@ -203,7 +204,7 @@ def test_ctrl_c_ends_the_look_and_not_the_job(shared: Sandbox, server: Server) -
         _, err = process.communicate(timeout=20)
         assert (process.returncode, err) == (130, "")
     assert server.call("status", job_id=job_id)["status"] == "running"
-    [other] = [job for job in server.call("list")["jobs"] if job["command"] == "sleep 100"]
+    [other] = [job for job in server.call("list")["jobs"] if job["command"] == "sleep 99"]
     assert other["status"] == "running"
     cli(shared, "kill", job_id, other["job_id"])
 
@@ -301,8 +302,8 @@ def test_a_shell_completes_commands_options_and_jobs(shared: Sandbox, typed: str
     program.chmod(0o755)
     words = f"mcp-background-job {typed}"
     test = (
-        f'. {script}; COMP_LINE="{words}"; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({words}); COMP_CWORD=$(({len(words.split())}-1)); COMP_TYPE=9; '
-        f'_python_argcomplete mcp-background-job; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        f'. {script}; COMP_LINE="{words}"; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({words}); COMP_TYPE=9; '
+        f'COMP_CWORD={len(words.split()) - 1}; _python_argcomplete mcp-background-job; echo "${{COMPREPLY[@]}}"'
     )
     path = f"{folder}:{shared.environment['PATH']}"
     done = subprocess.run(

@@ -115,7 +115,7 @@ def test_a_watcher_can_not_type(sandbox: Sandbox, attach: Attach) -> None:
 def test_inside_the_same_tmux_a_person_is_switched_and_comes_back(sandbox: Sandbox) -> None:
     _, first, second = jobs(sandbox)
     inside = f"env MCP_BG_STATE_DIR={sandbox.state} {COMMAND} attach"
-    mine = Person(sandbox, f"tmux new-session -s mine \"sh -c '{inside} {second}; echo status $?; exec cat'\"")
+    mine = Person(sandbox, f"tmux new-session -s mine \"sh -c '{inside} {second}; echo status \\$?; exec cat'\"")
     mine.sees("THE-SECOND")
     assert sandbox.tmux("list-clients", "-F", "#{session_name}") == SESSION
     mine.press("C-b", "L")
@@ -123,14 +123,14 @@ def test_inside_the_same_tmux_a_person_is_switched_and_comes_back(sandbox: Sandb
     # Somebody else is there now: a session of one's own, gone when one switches back.
     other = Person(sandbox, f"{COMMAND} attach {first}")
     other.sees("THE-FIRST")
-    third = Person(sandbox, f"tmux new-session -s third \"sh -c '{inside} {second}; echo status $?; exec cat'\"")
+    third = Person(sandbox, f"tmux new-session -s third \"sh -c '{inside} {second}; echo status \\$?; exec cat'\"")
     third.sees("THE-SECOND")
     assert len(sessions(sandbox)) == 4
     assert "THE-SECOND" not in other.screen()
     third.press("C-b", "L")
     third.sees("status 0")
     wait_until(lambda: sorted(sessions(sandbox)) == sorted([SESSION, "mine", "third"]))
-    locked = Person(sandbox, f"tmux new-session -s locked \"sh -c '{inside} -r {second}; echo status $?; exec cat'\"")
+    locked = Person(sandbox, f"tmux new-session -s locked \"sh -c '{inside} -r {second}; echo status \\$?; exec cat'\"")
     locked.sees("status 1")
     assert "whole terminal" in locked.screen()
     for person in (mine, other, third, locked):
@@ -141,7 +141,7 @@ def test_from_within_another_tmux_server_it_is_nested(sandbox: Sandbox) -> None:
     _, first, _ = jobs(sandbox)
     inside = f"env MCP_BG_STATE_DIR={sandbox.state} {COMMAND} attach {first}"
     socket = sandbox.sockets / "another"
-    person = Person(sandbox, f"tmux -S {socket} new-session \"sh -c '{inside}; echo status $?; exec cat'\"")
+    person = Person(sandbox, f"tmux -S {socket} new-session \"sh -c '{inside}; echo status \\$?; exec cat'\"")
     person.sees("THE-FIRST")
     person.press("C-b", "C-b", "d")
     person.sees("status 0")

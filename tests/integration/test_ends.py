@@ -152,8 +152,8 @@ def test_a_killed_runner_is_a_lost_job_and_never_a_running_one(server: Server, s
 
 
 def test_a_runner_killed_within_a_jobs_last_moment_is_never_a_false_success(server: Server, shared: Sandbox) -> None:
-    for _ in range(5):
-        job_id = server.call("execute", command="true")["job_id"]
+    for command in ("true", "sleep 300"):
+        job_id = server.call("execute", command=command)["job_id"]
         try:
             shared.runner(job_id).send_signal(signal.SIGKILL)
         except (KeyError, psutil.Error, ValueError):

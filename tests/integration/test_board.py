@@ -1,0 +1,275 @@
+"""The board: window 0 of the session and `watch`, as a person at a terminal sees and uses it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+
+import psutil
+import pytest
+
+from support.person import Person
+from support.rpc import Server
+from support.sandbox import Sandbox, ended, run_job, shows
+from support.waiting import stays_true, wait_until
+
+WATCH = f"{shlex.quote(sys.executable)} -m mcp_background_job.board"
+
+
+@pytest.fixture
+def server(sandbox: Sandbox) -> Server:
+    return sandbox.server()
+
+
+def _line(person: Person, job_id: str) -> str:
+    return next((line for line in person.screen().splitlines() if job_id in line), "")
+
+
+def _shows_line(person: Person, job_id: str, *texts: str) -> str:
+    return wait_until(
+        lambda: line if all(text in (line := _line(person, job_id)) for text in texts) else "",
+        15,
+        what=f"{texts} in the line of {job_id}",
+    )
+
+
+def _choose(person: Person, job_id: str) -> None:
+    person.press("g")
+    wait_until(lambda: job_id in person.screen())
+    for _ in range(20):
+        if _line(person, job_id).startswith(">"):
+            return
+        before = person.screen()
+        person.press("Down")
+        wait_until(lambda before=before: person.screen() != before)  # type: ignore[misc]
+    raise AssertionError(f"{job_id} could not be chosen")
+
+
+def _board(sandbox: Sandbox) -> psutil.Process:
+    """The program in window 0."""
+
+    def found() -> psutil.Process | None:
+        pid = int(sandbox.tmux("display-message", "-p", "-t", "=mcp-jobs:0", "#{pane_pid}"))
+        running = [one for one in psutil.Process(pid).children() if "mcp_background_job.board" in one.cmdline()]
+        return running[0] if running else None
+
+    process = wait_until(found, what="the board's process")
+    assert process is not None
+    return process
+
+
+def test_window_0_shows_every_job_with_its_state_time_and_last_line(sandbox: Sandbox, server: Server) -> None:
+    runs = server.call("execute", command="echo first; echo the last line; exec sleep 1000", name="runs")["job_id"]
+    asks = server.call("execute", command="read -s -p 'Password: ' x", name="asks")["job_id"]
+    broken = run_job(server, "echo bad; exit 3", name="broken")["job_id"]
+    person = Person(sandbox, columns=80, rows=24)
+    _shows_line(person, runs, "● ", "running", "runs", "s ", "the last line")
+    _shows_line(person, asks, "? ", "password", "asks", "Password:")
+    _shows_line(person, broken, "✗ ", "exit 3", "broken", "bad")
+    _shows_line(person, runs, "%", "M ")  # CPU and memory come with the second look
+    screen = person.sees("1 failed")
+    assert "1 running" in screen and "1 waiting" in screen
+    assert all(len(line) <= 80 for line in screen.splitlines())
+
+
+def test_enter_goes_to_the_jobs_window_and_prefix_0_comes_back(sandbox: Sandbox, server: Server) -> None:
+    first = server.call("execute", command="echo in the first; cat", name="first")["job_id"]
+    server.call("execute", command="echo in the second; cat", name="second")
+    person = Person(sandbox, columns=120, rows=30)
+    _choose(person, first)
+    person.press("Enter")
+    person.sees("in the first\n")
+    assert first in person.screen().splitlines()[0]
+    person.press("C-b", "0")
+    person.sees("LAST LINE")
+
+
+def test_a_board_moves_only_the_one_who_pressed_enter(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="echo in the job; cat", name="job")["job_id"]
+    one = Person(sandbox, "tmux new-session -t mcp-jobs", columns=120, rows=30)
+    other = Person(sandbox, columns=120, rows=30)
+    for person in (one, other):
+        person.press("C-b", "0")
+        person.sees("LAST LINE")
+    _choose(one, job_id)
+    one.press("Enter")
+    one.sees("in the job\n")
+    assert "LAST LINE" in other.screen()
+
+
+def test_t_takes_over_and_hands_back(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="echo up; cat", name="talk")["job_id"]
+    shows(server, job_id, "up")
+    person = Person(sandbox, columns=100, rows=24)
+    _choose(person, job_id)
+    person.press("t")
+    _shows_line(person, job_id, "@ ", "held")
+    assert server.call("status", job_id=job_id)["holder"] == "human"
+    assert sandbox.ask(job_id, "#{@mcp_holder}") == "human"
+    person.press("t")
+    _shows_line(person, job_id, "prompt")
+    assert server.call("status", job_id=job_id)["holder"] == "agent"
+
+
+def test_what_an_agent_asks_stands_above_all_jobs(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="echo up; cat", name="deploy")["job_id"]
+    server.call("execute", command="sleep 1000", name="later")
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("later")
+    message = "please type the deploy password, which is in the safe behind the coffee machine on the third floor"
+    server.call("handoff", job_id=job_id, message=message)
+    person.sees("deploy asks: please type")
+    assert message in " ".join(line.strip() for line in person.screen().splitlines()[1:3])
+    assert job_id in person.screen().splitlines()[4]
+
+
+def test_k_kills_after_asking(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="echo up; exec sleep 1000", name="doomed")["job_id"]
+    person = Person(sandbox, columns=80, rows=24)
+    _choose(person, job_id)
+    person.press("x")
+    person.sees("Kill doomed")
+    person.press("n")
+    wait_until(lambda: "Kill doomed" not in person.screen())
+    assert server.call("status", job_id=job_id)["status"] == "running"
+    person.press("K")
+    person.sees("Kill doomed")
+    person.press("y")
+    assert ended(server, job_id)["reason"] == "kill"
+    _shows_line(person, job_id, "■ ", "killed")
+
+
+def test_c_shows_the_command_and_question_mark_the_keys(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="echo one\necho 'two  #[bg=red]'; cat", name="lines")["job_id"]
+    person = Person(sandbox, columns=80, rows=24)
+    _choose(person, job_id)
+    person.press("c")
+    screen = person.sees("echo 'two  #[bg=red]'; cat")
+    assert " echo one\n" in screen and f"in {sandbox.work}" in screen
+    person.press("?")
+    person.sees("kill it (asks first)")
+    person.press("?")
+    wait_until(lambda: "asks first" not in person.screen())
+
+
+def test_q_leaves_watch_and_not_window_0(sandbox: Sandbox, server: Server) -> None:
+    server.call("execute", command="cat", name="talk")
+    inside = Person(sandbox, columns=80, rows=24)
+    inside.sees("talk")
+    inside.press("q")
+    inside.sees("keeps the session")
+    outside = Person(sandbox, WATCH, columns=80, rows=24)
+    outside.sees("talk")
+    outside.press("q")
+    outside.sees("LEFT")
+
+
+def test_watch_goes_to_a_job_and_is_back_after_detaching(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="echo in the job; cat", name="talk")["job_id"]
+    person = Person(sandbox, WATCH, columns=100, rows=24)
+    _choose(person, job_id)
+    person.press("Enter")
+    person.sees("in the job\n")
+    person.press("C-b", "d")
+    person.sees("LAST LINE")
+    person.press("q")
+    person.sees("LEFT")
+
+
+def test_what_jobs_print_and_are_called_is_shown_and_not_obeyed(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call(
+        "execute",
+        command=r"printf '\033[41mred\033[0m [bold]b[/bold] #[fg=red]x\a\033]0;title\a'; cat",
+        name="[red]n[/red] #[bg=red]",
+    )["job_id"]
+    person = Person(sandbox, columns=160, rows=24)
+    _shows_line(person, job_id, "[red]n[/red] #[bg=red]", "red [bold]b[/bold] #[fg=red]x")
+
+
+def test_a_resized_terminal_is_drawn_anew_and_a_long_list_scrolls(sandbox: Sandbox) -> None:
+    server = sandbox.server(MCP_BG_MAX_JOBS="60")
+    ids = [server.call("execute", command="exec sleep 1000", name=f"n{number}")["job_id"] for number in range(30)]
+    person = Person(sandbox, columns=80, rows=15)
+    wait_until(lambda: ids[-1] in person.screen())
+    assert ids[0] not in person.screen()
+    person.press("G")
+    wait_until(lambda: _line(person, ids[0]).startswith(">"))
+    person.press("g")
+    wait_until(lambda: _line(person, ids[-1]).startswith(">"))
+    person._outer("resize-window", "-x", "120", "-y", "45")
+    wait_until(lambda: all(job_id in person.screen() for job_id in ids))
+
+
+def test_a_corrupt_record_is_a_line_of_its_own(sandbox: Sandbox, server: Server) -> None:
+    fine = server.call("execute", command="exec sleep 1000", name="fine")["job_id"]
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees(fine)
+    broken = sandbox.state / "mcp-jobs" / "abcdef"
+    broken.mkdir()
+    (broken / "job.json").write_text("{")
+    _shows_line(person, "abcdef", "broken", "can't be read")
+    assert "running" in _line(person, fine)
+
+
+def test_the_board_outlives_its_state_folder_and_comes_back_with_it(sandbox: Sandbox, server: Server) -> None:
+    server.call("execute", command="exec sleep 1000", name="before")
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("before")
+    board = _board(sandbox)
+    shutil.rmtree(sandbox.state)
+    person.sees("No jobs yet", 15)
+    server.call("execute", command="exec sleep 1000", name="after")
+    person.sees("running  after", 15)
+    assert _board(sandbox) == board
+
+
+def test_a_killed_board_is_started_again_and_takes_nothing_along(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="echo up; cat", name="talk")["job_id"]
+    person = Person(sandbox, columns=80, rows=24)
+    _shows_line(person, job_id, "talk")
+    _board(sandbox).kill()
+    person.sees("starts again")
+    _shows_line(person, job_id, "talk")
+    assert server.call("interact", job_id=job_id, input="still")["stdout"] == "still\nstill\n"
+
+
+def test_keys_of_the_terminal_do_not_end_window_0(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="cat", name="talk")["job_id"]
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("talk")
+    board = _board(sandbox)
+    for key in ("C-c", "C-\\", "C-z", "C-d", "Escape"):
+        person.press(key)
+    _shows_line(person, job_id, "talk")
+    assert _board(sandbox) == board
+
+
+def test_a_closed_window_0_leaves_the_jobs_and_comes_back_with_the_next_server(
+    sandbox: Sandbox, server: Server
+) -> None:
+    job_id = server.call("execute", command="echo up; cat", name="talk")["job_id"]
+    sandbox.tmux("kill-window", "-t", "=mcp-jobs:0")
+    assert server.call("status", job_id=job_id)["status"] == "running"
+    sandbox.tmux("set-option", "-t", "=mcp-jobs:", "-u", "@mcp_jobs")
+    again = sandbox.server()
+    again.call("execute", command="true")
+    assert "jobs" in sandbox.tmux("list-windows", "-t", "=mcp-jobs", "-F", "#{window_index} #{window_name}").split()
+
+
+def test_the_board_costs_next_to_nothing_while_nothing_happens(sandbox: Sandbox) -> None:
+    server = sandbox.server(MCP_BG_MAX_JOBS="60")
+    for number in range(20):
+        server.call("execute", command="exec sleep 1000", name=f"n{number}")
+    board = _board(sandbox)
+    wait_until(lambda: "n19" in sandbox.tmux("capture-pane", "-p", "-t", "=mcp-jobs:0"), 20)
+
+    def spent() -> float:
+        times = board.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+
+    before, begun = spent(), time.monotonic()
+    # Time is the promise: under one percent of a core. The bound leaves room for a busy machine's slower cores.
+    stays_true(board.is_running, 6, every=0.5)
+    assert (spent() - before) / (time.monotonic() - begun) < 0.03

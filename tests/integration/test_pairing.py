@@ -1,0 +1,332 @@
+"""A person watches, takes the keys and hands them back: in a real terminal, attached with plain `tmux attach`.
+
+What an agent is told meanwhile is tested where the tools are; here is what the person sees, and what their keys do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from support.person import Person
+from support.rpc import Server, ToolError
+from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows
+from support.waiting import stays_true, wait_until
+
+KEYS = "you hold the keys — F12 t hands them back"
+
+
+@pytest.fixture
+def server(sandbox: Sandbox) -> Server:
+    return sandbox.server()
+
+
+@pytest.fixture
+def person(sandbox: Sandbox, server: Server) -> Iterator[Person]:
+    """At a terminal of the usual size, with the session of one job that says nothing."""
+    server.call("execute", command="cat", name="quiet")
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("0:jobs")
+    yield person
+    person.close()
+
+
+def _start(server: Server, command: str, name: str, prints: str = "") -> str:
+    job_id: str = server.call("execute", command=command, name=name)["job_id"]
+    if prints:
+        shows(server, job_id, prints)
+    return job_id
+
+
+def _go_to(person: Person, sandbox: Sandbox, job_id: str) -> None:
+    """As a person does: the prefix and the window's number."""
+    person.press("C-b", "'")
+    person.sees("index")
+    person.type(sandbox.ask(job_id, "#{window_index}"))
+    person.press("Enter")
+    person.sees(f" {job_id}")
+
+
+def _menu(person: Person, key: str) -> None:
+    person.press("F12")
+    person.sees("Help")
+    person.press(key)
+
+
+# -- at a glance --------------------------------------------------------------------------------------------
+
+
+def test_the_window_list_shows_each_state_by_a_sign(sandbox: Sandbox, server: Server) -> None:
+    _start(server, "echo up; exec sleep 1000", "runs", "up")
+    _start(server, "read -p 'Go on? ' x", "asks", "Go on?")
+    _start(server, "read -s -p 'Password: ' x", "secret", "Password:")
+    run_job(server, "true", name="fine")
+    run_job(server, "exit 3", name="broken")
+    job_id = _start(server, "exec sleep 1000", "stopped")
+    server.call("kill", job_id=job_id)
+    person = Person(sandbox, columns=160, rows=24)
+    for sign in ("●1:runs", "?2:asks", "?3:secret", "✓4:fine", "✗5:broken", "■6:stopped"):
+        person.sees(sign)
+    assert "2 waiting" in person.sees("1 failed")
+
+
+def test_a_job_that_begins_to_wait_for_input_is_shown_so_and_one_that_got_it_no_more(
+    person: Person, server: Server
+) -> None:
+    job_id = _start(server, "read -p 'first? ' x; echo got $x; exec sleep 1000", "asks", "first?")
+    person.sees("?2:asks")
+    person.sees("1 waiting")
+    server.call("interact", job_id=job_id, input="yes")
+    assert "waiting" not in person.sees("●2:asks")
+
+
+def test_the_border_and_the_status_line_say_how_the_job_is(person: Person, sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, "echo up; read -s -p 'Password: ' x; exit 7", "deploy", "Password:")
+    _go_to(person, sandbox, job_id)
+    first, last = _edges(person.sees("waits for a password  0:"))
+    assert "? waits for a password" in first and "deploy" in first and job_id in first and "since" in first
+    assert "deploy" in last and job_id in last
+    person.type("secret")
+    person.press("Enter")
+    ended(server, job_id)
+    first, last = _edges(person.sees("failed: exit 7  0:"))
+    assert "✗ failed: exit 7" in first and "took 0:0" in first
+
+
+def _edges(screen: str) -> tuple[str, str]:
+    lines = screen.rstrip("\n").splitlines()
+    return lines[0], lines[-1]
+
+
+def test_the_clock_of_the_status_line_runs_and_the_first_line_of_the_job_stays_whole(
+    person: Person, sandbox: Sandbox, server: Server
+) -> None:
+    job_id = _start(server, "echo the first line; exec sleep 1000", "clock", "first line")
+    _go_to(person, sandbox, job_id)
+    person.sees("running  0:02")
+    # tmux 3.3 spills a border that is wider than the terminal onto the line below it.
+    assert person.screen().splitlines()[1] == "the first line"
+
+
+def test_the_job_has_its_fifty_lines_below_the_border(server: Server) -> None:
+    job = run_job(server, "stty size")
+    assert server.call("output", job_id=job["job_id"])["stdout"] == "50 200\n"
+
+
+def test_names_and_messages_are_shown_as_they_stand_and_obeyed_by_nothing(sandbox: Sandbox, server: Server) -> None:
+    trap = sandbox.path("trap")
+    evil = f"#[bg=red]#(touch {trap})"
+    job_id = _start(server, "cat", evil)
+    server.call("handoff", job_id=job_id, message=f"%H #{{session_id}} {evil} 'x' \"; }}")
+    person = Person(sandbox, columns=200, rows=50)
+    person.sees(f"asks: %H #{{session_id}} {evil} 'x' \"; }}")
+    _go_to(person, sandbox, job_id)
+    for key in ("t", "k"):
+        _menu(person, key)
+    person.sees(f"Kill job {job_id}?")
+    person.press("n")
+    person.press("F12")
+    person.sees("Help")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(("state", "sign"), [("exit 3", "x"), ("cat", "?")])
+def test_a_terminal_without_utf8_gets_plain_signs(sandbox: Sandbox, server: Server, state: str, sign: str) -> None:
+    _start(server, state, "job")
+    person = Person(sandbox, "env LANG=C LC_ALL=C tmux attach -t mcp-jobs", columns=80, rows=24)
+    person.sees(f"{sign}1:job")
+
+
+# -- taking over --------------------------------------------------------------------------------------------
+
+
+def test_f12_t_takes_the_keys_and_hands_them_back(person: Person, sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, "echo up; cat", "talk", "up")
+    _go_to(person, sandbox, job_id)
+    _menu(person, "t")
+    first, last = _edges(person.sees(KEYS))
+    assert KEYS in first and "held by a person" in last
+    assert server.call("status", job_id=job_id)["holder"] == "human"
+    with pytest.raises(ToolError, match="person"):
+        server.call("interact", job_id=job_id, input="mine")
+    with pytest.raises(ToolError, match="person"):
+        server.call("kill", job_id=job_id)
+    waiting = server.start("wait", job_ids=[job_id], until="handback", timeout=30)
+    person.type("typed by hand")
+    person.press("Enter")
+    shows(server, job_id, "typed by hand\ntyped by hand\n")
+    assert not waiting.done
+    _menu(person, "t")
+    answer = waiting.answer()
+    assert answer["reason"] == "handback"
+    assert "typed by hand" in answer["stdout"]
+    wait_until(lambda: KEYS not in person.screen())
+    assert server.call("status", job_id=job_id)["holder"] == "agent"
+
+
+def test_a_key_of_the_menu_acts_at_once(person: Person, sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, "cat", "talk")
+    _go_to(person, sandbox, job_id)
+    person.press("F12")
+    person.sees("Take over")
+    person.press("t")
+    # Time is the promise: a fifth of a second on an idle machine, here with room for a busy one.
+    wait_until(lambda: server.call("status", job_id=job_id)["holder"] == "human", 2.0)
+
+
+def test_a_handoff_stands_in_the_border_and_in_everybodys_status_line(
+    person: Person, sandbox: Sandbox, server: Server
+) -> None:
+    job_id = _start(server, "read -s -p 'Password: ' x; echo done", "deploy", "Password:")
+    elsewhere = Person(sandbox, "tmux new-session -t mcp-jobs", columns=120, rows=30)
+    elsewhere.sees("quiet")
+    answer = server.call("handoff", job_id=job_id, message="please type the deploy password")
+    assert answer["watching"] == 2
+    # Whichever window they look at: this one looks at the board.
+    person.sees("2:deploy asks: please type the deploy password")
+    assert "@2:deploy" in person.screen()
+    _go_to(person, sandbox, job_id)
+    first, _ = _edges(person.sees(KEYS))
+    assert "please type" in first
+    person.type("s3cret")
+    person.press("Enter")
+    ended(server, job_id)
+    wait_until(lambda: "asks:" not in person.screen() and KEYS not in person.screen())
+    assert all(b"s3cret" not in data for _, data in sandbox.stored_bytes())
+
+
+def test_the_bell_rings_for_a_handoff(sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, "echo up; cat", "deploy", "up")
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("0:jobs")
+    server.call("handoff", job_id=job_id, message="help me")
+    person.sees("asks: help me")
+    wait_until(lambda: sandbox.ask(job_id, "#{window_bell_flag}") == "1", what="the bell")
+
+
+# -- the menu -----------------------------------------------------------------------------------------------
+
+
+def test_the_menu_kills_after_asking_though_a_person_holds_the_job(
+    person: Person, sandbox: Sandbox, server: Server
+) -> None:
+    job_id = _start(server, "sleep 1000 & echo $!; wait", "tree", "\n")
+    child = int(server.call("output", job_id=job_id)["stdout"])
+    _go_to(person, sandbox, job_id)
+    _menu(person, "t")
+    person.sees(KEYS)
+    _menu(person, "k")
+    person.sees(f"Kill job {job_id}? (y/n)")
+    person.press("n")
+    stays_true(lambda: alive(child), 0.5)
+    _menu(person, "k")
+    person.sees(f"Kill job {job_id}? (y/n)")
+    person.press("y")
+    end = ended(server, job_id)
+    assert (end["status"], end["reason"]) == ("killed", "kill")
+    assert not alive(child)
+    person.sees("■ killed")
+
+
+def test_the_menu_shows_what_agents_typed(person: Person, sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, "echo up; cat", "talk", "up")
+    server.call("interact", job_id=job_id, input="hello \x1b[31m there", keys=["Escape"])
+    _go_to(person, sandbox, job_id)
+    _menu(person, "i")
+    screen = person.sees("What agents typed")
+    assert "hello" in screen and "keys: Escape" in screen
+    person.press("q")
+    wait_until(lambda: "What agents typed" not in person.screen())
+
+
+def test_the_menu_runs_the_command_again_as_a_new_job(person: Person, sandbox: Sandbox, server: Server) -> None:
+    job = run_job(server, "pwd; exit 3", name="again", cwd=str(sandbox.home))
+    _go_to(person, sandbox, job["job_id"])
+    _menu(person, "r")
+    second = wait_until(
+        lambda: [one["job_id"] for one in server.call("list")["jobs"] if one["name"] == "again"][:-1], 20
+    )[0]
+    end = ended(server, second)
+    assert (end["command"], end["cwd"], end["exit_code"]) == ("pwd; exit 3", str(sandbox.home), 3)
+    person.sees(f" {second}")
+
+
+def test_the_menu_detaches_and_helps(person: Person, sandbox: Sandbox) -> None:
+    _menu(person, "?")
+    person.sees("take over: agents still read the job")
+    person.press("q")
+    wait_until(lambda: "take over:" not in person.screen())
+    _menu(person, "d")
+    person.sees("LEFT")
+
+
+def test_the_menu_of_a_window_without_a_job_offers_nothing_to_kill(person: Person, sandbox: Sandbox) -> None:
+    sandbox.tmux("new-window", "-t", "=mcp-jobs:", "-n", "mine", "--", "sleep", "1000")
+    person.sees("mine")
+    person.press("F12")
+    screen = person.sees("Detach")
+    assert "Kill" not in screen and "Take over" not in screen
+
+
+def test_a_click_on_the_status_line_opens_the_menu(person: Person, sandbox: Sandbox, server: Server) -> None:
+    sandbox.tmux("set-option", "-t", "=mcp-jobs:", "mouse", "on")
+    person.sees("F12 menu")
+    lines = person.screen().splitlines()
+    row = next(number for number, line in enumerate(lines) if "F12 menu" in line)
+    click = f"\x1b[<{{}};{lines[row].index('F12') + 2};{row + 1}{{}}"
+    person.type(click.format(0, "M") + click.format(0, "m"))
+    person.sees("Detach")
+
+
+# -- the person's own tmux ----------------------------------------------------------------------------------
+
+
+def test_the_persons_own_keys_and_prefix_still_work(sandbox: Sandbox) -> None:
+    sandbox.home.joinpath(".tmux.conf").write_text(
+        "set -g prefix C-a\nbind -n F11 display-message 'eleven pressed'\nbind -n F12 display-message 'mine'\n"
+    )
+    server = sandbox.server()
+    job_id = _start(server, "cat", "talk")
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("0:jobs")
+    person.press("F11")
+    person.sees("eleven pressed")
+    person.press("C-a", "n")
+    person.sees(f" {job_id}")
+    person.type("typed")
+    person.press("Enter")
+    shows(server, job_id, "typed\ntyped\n")
+    other = Person(sandbox, "tmux new-session -s other -- cat", columns=80, rows=24)
+    other.sees("other")
+    other.press("F12")
+    other.sees("mine")
+
+
+def test_another_key_is_one_option(sandbox: Sandbox) -> None:
+    own = sandbox.path("my.conf")
+    server = sandbox.server()
+    server.call("execute", command="cat")
+    packaged = (sandbox.state / "mcp-jobs" / "tmux.conf").read_text()
+    server.close()
+    sandbox.tmux("kill-server")
+    source = packaged.replace("=mcp-jobs:", "$MCP_BG_TARGET").replace(
+        '-T "mcp-jobs" "F12"', '-T "$MCP_BG_TABLE" "$MCP_BG_KEY"'
+    )
+    own.write_text(source.replace("@mcp_key F12", "@mcp_key M-m"))
+    again = sandbox.server(MCP_BG_TMUX_CONF=str(own))
+    again.call("execute", command="cat")
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("M-m menu")
+    person.press("M-m")
+    person.sees("Detach")
+
+
+def test_a_job_whose_end_only_tmux_saw_is_shown_as_lost(sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, f"exec {PYTHON} -c 'import time; time.sleep(1000)'", "victim")
+    wait_until(lambda: server.call("status", job_id=job_id).get("pid"))
+    sandbox.runner(job_id).kill()
+    wait_until(lambda: sandbox.ask(job_id, "#{@mcp_status}") == "killed", 20, every=0.1)
+    record = json.loads((sandbox.state / "mcp-jobs" / job_id / "exit.json").read_text())
+    assert record["cause"] == "lost"
