@@ -1,6 +1,6 @@
 """The log of one job: what its window prints, byte for byte, in segment files.
 
-Runs at the other end of `tmux pipe-pane`, as `python -I -S logwriter.py JOB_DIR`, on the standard library alone.
+Runs at the other end of `tmux pipe-pane`, as `python -I -S inside.py logwriter JOB_DIR`, on the standard library alone.
 
 Promises: it goes on reading whatever the disk does, since tmux has no back-pressure and would grow; a segment's
 name is the offset of its first byte among all that the job ever printed; once the job's end mark has come, every
@@ -13,9 +13,9 @@ import fcntl
 import os
 import sys
 
+from mcp_background_job.marks import end_mark
+
 CHUNK = 1 << 17
-# A torn end mark is held back until the rest of it comes; anything else goes to disk at once.
-END_MARK = b"\x1b[7717;7001;%sm"
 # Eight segments and the one in the making: what is dropped at a time is at most an eighth of the limit.
 SEGMENTS = 8
 MIN_SEGMENT = 512
@@ -86,7 +86,7 @@ class SegmentLog:
 
 
 def held_back(data: bytes, mark: bytes) -> int:
-    """How many bytes at the end of `data` may be the beginning of `mark`."""
+    """How many bytes at the end of `data` may be the beginning of `mark`; all others go to disk at once."""
     start = data.rfind(b"\x1b", max(0, len(data) - len(mark) + 1))
     return len(data) - start if start >= 0 and mark.startswith(data[start:]) else 0
 
@@ -110,8 +110,9 @@ def copy_until_mark(source: int, log: SegmentLog, mark: bytes) -> bool:
 
 
 def main() -> None:
+    """Log the job whose folder the command line names, from stdin."""
     os.umask(0o077)
-    job = sys.argv[1]
+    job = sys.argv[2]
     lock = os.open(os.path.join(job, "logwriter.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     with open(os.path.join(job, "launch"), "rb") as file:
@@ -121,9 +122,5 @@ def main() -> None:
         log.append(RESTARTED)
     else:
         log.start_segment()  # the runner takes the first segment as the sign that logging has begun
-    copy_until_mark(0, log, END_MARK % launch[b"nonce"])
+    copy_until_mark(0, log, end_mark(launch[b"nonce"].decode()))
     log.close()
-
-
-if __name__ == "__main__":
-    main()

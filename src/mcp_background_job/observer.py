@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from .errors import JobError, JobNotFound, TmuxError
 from .events import Hub, hub_of
 from .models import EndedJob, Hold, Job, RunningJob
-from .runner import shown_end
+from .runfiles import shown_end
 from .service import JobManager
 
 FIRST_LOOK, LAST_LOOK = 0.1, 10.0  # seconds between looks at a job, from its last sign of life on

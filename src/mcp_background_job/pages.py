@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .errors import InvalidInput
 from .log import Log
+from .marks import stderr_mark, stdout_mark
 
 if TYPE_CHECKING:
     import regex
@@ -55,8 +56,8 @@ class Reader:
     def __init__(self, log: Log, nonce: str, separate_stderr: bool) -> None:
         self.log = log
         self.separate = separate_stderr
-        self.err_mark = f"\x1b[7717;7002;{nonce}m".encode()
-        self.out_mark = f"\x1b[7717;7003;{nonce}m".encode()
+        self.err_mark = stderr_mark(nonce)
+        self.out_mark = stdout_mark(nonce)
 
     # -- bytes to text --------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The supervisor of one job, inside the job's own window.
 
-tmux starts it as `python -I -S runner.py JOB_DIR`, on the standard library alone. It holds `runner.lock` for as
+tmux starts it as `python -I -S inside.py runner JOB_DIR`, on the standard library alone. It holds `runner.lock` for as
 long as it lives, starts the command as the terminal's foreground process group, waits, and leaves an exit record.
 
 Promises: the record appears after the last byte of output is in the log; a kill, a timeout or a closed window
@@ -10,7 +10,6 @@ that has an exit record is never run again.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import resource
@@ -21,115 +20,30 @@ import sys
 import termios
 import time
 
-# Our marks look like colours that no terminal has, with the job's nonce: tmux, cat and less -R show nothing of them.
-END_MARK = "\x1b[7717;7001;%sm"
-STDERR_MARK = "\x1b[7717;7002;%sm"
-STDOUT_MARK = "\x1b[7717;7003;%sm"
+from mcp_background_job.marks import end_mark
+from mcp_background_job.processes import become_subreaper, descendants, send
+from mcp_background_job.runfiles import (
+    RECORD_SIZE,
+    lock_is_free,
+    log_size,
+    quote,
+    read_pairs,
+    shown_end,
+    terminal_type,
+    write_record,
+    write_whole,
+)
+
+# The name alone: typing would cost each job memory, and stderrtty is for those that keep stderr apart.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mcp_background_job.stderrtty import StderrTerminal
+
 LOG_WAIT = 5.0  # seconds that a started log writer may take to catch up without finishing anything
 LOG_CHECK = 1.0  # seconds between looks whether the log writer is still there
 KILL_PATIENCE = 5.0  # seconds after KILL before processes that can't be signalled (setuid) are given up
 SHOW_WAIT = 1.0  # seconds for tmux to show the end, which is on record by then
-RECORD_SIZE = 512  # written ahead, so that a full disk can't lose the record
 MAX_ARGUMENT = 100_000  # Linux takes 128 KB in one argument; a longer command is read from its file
-PR_SET_CHILD_SUBREAPER = 36
-
-Process = tuple[int, int, str, int, int]  # pid, parent, state, process group, start time
-
-
-def become_subreaper() -> None:
-    """Make orphans of the job children of this process (Linux); elsewhere they are found by their session."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def processes() -> list[Process]:
-    """Every process of the machine, from /proc, or from ps where there is none."""
-    if not os.path.exists("/proc/self/stat"):
-        return processes_by_ps()
-    found: list[Process] = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            process = read_process(int(name))
-            if process is not None:
-                found.append(process)
-    return found
-
-
-def read_process(pid: int) -> Process | None:
-    """One process by its /proc/PID/stat."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return pid, int(fields[1]), fields[0].decode(), int(fields[2]), int(fields[19])
-
-
-def processes_by_ps() -> list[Process]:
-    import subprocess
-
-    listing = subprocess.run(
-        ["ps", "-axo", "pid=,ppid=,stat=,pgid="], capture_output=True, text=True, check=False
-    ).stdout
-    rows = (line.split() for line in listing.splitlines())
-    return [(int(r[0]), int(r[1]), r[2][:1], int(r[3]), 0) for r in rows if len(r) == 4]
-
-
-def descendants() -> list[Process]:
-    """The living processes below this one."""
-    children: dict[int, list[Process]] = {}
-    for process in processes():
-        children.setdefault(process[1], []).append(process)
-    found: list[Process] = []
-    todo = [os.getpid()]
-    while todo:
-        for process in children.get(todo.pop(), ()):
-            todo.append(process[0])
-            if process[2] not in "ZX":
-                found.append(process)
-    return found
-
-
-def send(process: Process, signum: int) -> bool:
-    """Signal exactly this process; False where it may not be signalled."""
-    try:
-        if not hasattr(signal, "pidfd_send_signal") or not hasattr(os, "pidfd_open"):
-            os.kill(process[0], signum)
-            return True
-        pidfd = os.pidfd_open(process[0])
-        try:
-            # The pid may have been given to another process since the listing.
-            again = read_process(process[0])
-            if again is not None and again[4] == process[4]:
-                signal.pidfd_send_signal(pidfd, signum)
-        finally:
-            os.close(pidfd)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    except OSError:
-        # No pidfd in this kernel or sandbox.
-        os.kill(process[0], signum)
-    return True
-
-
-def lock_is_free(path: str) -> bool:
-    """Whether nobody holds the lock file at `path`; a missing file counts as held."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
 
 
 class Runner:
@@ -142,7 +56,7 @@ class Runner:
         self.status: int | None = None  # the main process's wait status
         self.main = 0
         self.survivors: list[int] = []
-        self.stderr_master = self.stderr_slave = -1
+        self.stderr: StderrTerminal | None = None
         self.hung_up = False
         self.tmux_server = os.getppid()
 
@@ -248,37 +162,25 @@ class Runner:
 
     def spawn(self) -> int:
         """Start the command as the terminal's foreground process group; its pid."""
-        slave = -1
         if self.launch["separate_stderr"] == "1":
-            self.stderr_master, slave = self.stderr_terminal()
+            from mcp_background_job.stderrtty import StderrTerminal
+
+            self.stderr = StderrTerminal(self.launch["nonce"])
         pid = os.fork()
         if pid == 0:
             try:
-                self.become_command(slave)
+                self.become_command()
             except BaseException as error:
                 os.write(2, f"cannot start the command: {error}\n".encode(errors="replace"))
             finally:
                 os._exit(126)
-        self.stderr_slave = slave
         try:
             os.setpgid(pid, pid)
         except OSError:
             pass  # the child was quicker and has started the command
         return pid
 
-    def stderr_terminal(self) -> tuple[int, int]:
-        """A second terminal for stderr; it passes bytes on unchanged, the window's terminal treats them once."""
-        import pty
-
-        master, slave = pty.openpty()
-        attributes = termios.tcgetattr(slave)
-        attributes[1] &= ~termios.OPOST
-        termios.tcsetattr(slave, termios.TCSANOW, attributes)
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))
-        os.set_blocking(master, False)
-        return master, slave
-
-    def become_command(self, stderr: int) -> None:
+    def become_command(self) -> None:
         signal.set_wakeup_fd(-1)
         os.setpgid(0, 0)
         os.tcsetpgrp(0, os.getpid())
@@ -287,8 +189,8 @@ class Runner:
                 signal.signal(signum, signal.SIG_DFL)
             except (OSError, ValueError):
                 pass  # the C library's own
-        if stderr >= 0:
-            os.dup2(stderr, 2)
+        if self.stderr is not None:
+            os.dup2(self.stderr.slave, 2)
         os.umask(int(self.launch["umask"], 8))
         os.chdir(os.fsencode(self.launch["cwd"]))
         shell = os.fsencode(self.launch["shell"])
@@ -336,12 +238,13 @@ class Runner:
     def sleep(self, seconds: float) -> None:
         """Until a signal, a request, stderr, or `seconds` have passed."""
         waiting = select.poll()
-        for fd in (self.wakeup, self.control, self.stderr_master):
-            if fd >= 0:
-                waiting.register(fd, select.POLLIN)
+        for fd in (self.wakeup, self.control):
+            waiting.register(fd, select.POLLIN)
+        if self.stderr is not None:
+            waiting.register(self.stderr.master, select.POLLIN)
         for fd, _ in waiting.poll(max(0.0, seconds) * 1000):
-            if fd == self.stderr_master:
-                self.relay_stderr()
+            if self.stderr is not None and fd == self.stderr.master:
+                self.stderr.relay()
             else:
                 try:
                     os.read(fd, 4096)
@@ -376,54 +279,6 @@ class Runner:
                 self.end_by("kill", int(file.read()))
         except (OSError, ValueError):
             return
-
-    def relay_stderr(self) -> None:
-        """Pass what stderr has for us to the window."""
-        try:
-            self.show_stderr(os.read(self.stderr_master, 2048))
-        except BlockingIOError:
-            return
-
-    def drain_stderr(self) -> None:
-        """Pass on all of stderr up to its end; a pty hands bytes on late, so only a mark of ours shows the end."""
-        if self.stderr_master < 0:
-            return
-        mark = (END_MARK % self.launch["nonce"]).encode()
-        os.set_blocking(self.stderr_slave, False)
-        unsent, pending = mark, b""
-        deadline = time.monotonic() + LOG_WAIT
-        while mark not in pending and time.monotonic() < deadline:
-            try:
-                unsent = unsent[os.write(self.stderr_slave, unsent) :]
-            except BlockingIOError:
-                pass
-            try:
-                pending += os.read(self.stderr_master, 2048)
-            except BlockingIOError:
-                time.sleep(0.001)
-                continue
-            if mark not in pending:
-                shown = max(0, len(pending) - len(mark))
-                self.show_stderr(pending[:shown])
-                pending = pending[shown:]
-        self.show_stderr(pending.partition(mark)[0])
-
-    def show_stderr(self, data: bytes) -> None:
-        """Write a piece of stderr to the window, between marks and in one write, which the kernel keeps whole."""
-        if not data:
-            return
-        nonce = self.launch["nonce"]
-        framed = (STDERR_MARK % nonce).encode() + data + (STDOUT_MARK % nonce).encode()
-        # A signal would end the write early, and the job's own output could come in between.
-        signals = {signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM}
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        try:
-            while framed:
-                framed = framed[os.write(0, framed) :]
-        except OSError:
-            pass  # the window is gone
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
     def mind_log(self) -> None:
         """Start the log writer again where it has died while the window is open."""
@@ -480,7 +335,8 @@ class Runner:
     def finish(self) -> None:
         """Mark the end of the output, wait until the log has it, and write the exit record."""
         ended, ended_monotonic = time.time(), time.monotonic()
-        self.drain_stderr()
+        if self.stderr is not None:
+            self.stderr.drain()
         if not self.hung_up:
             self.mark_end()
         self.await_log()
@@ -498,7 +354,7 @@ class Runner:
             tty = os.open(os.ttyname(0), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, termios.error):
             return
-        data = (END_MARK % self.launch["nonce"]).encode()
+        data = end_mark(self.launch["nonce"])
         deadline = time.monotonic() + LOG_WAIT
         while data and time.monotonic() < deadline and not self.hung_up:
             try:
@@ -584,78 +440,6 @@ class Runner:
         return "{" + ", ".join(parts) + "}"
 
 
-def shown_end(cause: str, code: int | None, signum: int | None, ended: float) -> dict[str, str]:
-    """The pane options of a job that has ended; an empty value takes one away."""
-    why = {"exit": "", "kill": "", "timeout": "timeout", "window_closed": "window closed", "lost": "lost"}[cause]
-    status = "killed"
-    if cause == "exit":
-        status = "completed" if code == 0 else "failed"
-        if code:
-            why = f"exit {code}"
-        elif signum is not None:
-            names = {int(known): known.name for known in signal.Signals}
-            why = names.get(signum, f"signal {signum}")
-    return {
-        "@mcp_status": status,
-        "@mcp_exit": why,
-        "@mcp_ended": str(int(ended)),
-        "@mcp_holder": "",
-        "@mcp_message": "",
-    }
-
-
-def read_pairs(path: str) -> dict[str, str]:
-    """A file of NUL-separated `name=value` items."""
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return dict(item.split("=", 1) for item in file.read().split("\0") if item)
-
-
-def quote(text: str) -> str:
-    """A JSON string of a path or a tmux id."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def write_whole(path: str, temporary: str, data: bytes) -> None:
-    """Write `data` to `path` so that nobody ever sees a part of it."""
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-    os.rename(temporary, path)
-
-
-def write_record(job: str, text: str) -> None:
-    """Write the exit record into the room reserved for it; tried again for a while where the disk refuses."""
-    data = text.encode().ljust(RECORD_SIZE)
-    for _ in range(50):
-        try:
-            write_whole(os.path.join(job, "exit.json"), os.path.join(job, "exit.tmp"), data)
-        except OSError as error:
-            if error.errno == errno.ENOENT:
-                return  # somebody removed the folder; there is nobody to tell
-            time.sleep(0.1)
-        else:
-            return
-
-
-def log_size(folder: str) -> int:
-    """The offset at which the log ends now."""
-    try:
-        last = max((name for name in os.listdir(folder) if name.endswith(".log")), default=None)
-        return 0 if last is None else int(last[:-4]) + os.stat(os.path.join(folder, last)).st_size
-    except OSError:
-        return 0
-
-
-def terminal_type() -> str:
-    """tmux-256color where the machine knows it, else what tmux says it is."""
-    for folder in ("/usr/share/terminfo", "/lib/terminfo", "/etc/terminfo", "/usr/local/share/terminfo"):
-        for letter in ("t", "74"):  # macOS names the folders by the letter's code
-            if os.path.exists(f"{folder}/{letter}/tmux-256color"):
-                return "tmux-256color"
-    return os.environ.get("TERM", "screen")
-
-
-if __name__ == "__main__":
-    sys.exit(Runner(sys.argv[1]).run())
+def main() -> None:
+    """Run the job whose folder the command line names."""
+    sys.exit(Runner(sys.argv[2]).run())

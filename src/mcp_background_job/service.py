@@ -18,7 +18,6 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from . import logwriter, runner
 from .config import JOB_VARIABLE, BackgroundJobConfig
 from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, StoreError, TmuxError
 from .keyboard import type_into
@@ -40,8 +39,10 @@ from .store import JobStore
 from .tmux import COLUMNS, ROWS, Screen, Tmux, pipe_command
 from .waiting import Outcome, Watch, wait_for, write_mark
 
+# -I and -S: nothing of the person's Python set-up, and a start of 15 ms.
+INSIDE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("inside.py")))
 GRACE = 5.0  # seconds between the signal and KILL
-KILL_LIMIT = GRACE + runner.KILL_PATIENCE + 10.0  # seconds until an unanswered kill is an error
+KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
 START_PATIENCE = 1.0  # seconds that a status waits for a job which is just being started
 LATE_START = 1.5  # seconds after which a runner is asked for in tmux
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped
@@ -116,7 +117,7 @@ class JobManager:
             client=client,
         )
         job_folder = self.store.folder / job_id
-        pipe = pipe_command([sys.executable, "-I", "-S", logwriter.__file__, str(job_folder)])
+        pipe = pipe_command([*INSIDE, "logwriter", str(job_folder)])
         launch = {
             "cwd": folder,
             "shell": job_shell(),
@@ -134,7 +135,7 @@ class JobManager:
         environment = job_environment(env or {}, job_id)
         self.store.create(spec, data, environment, launch, self.config.max_concurrent_jobs)
         try:
-            argv = [sys.executable, "-I", "-S", runner.__file__, str(job_folder)]
+            argv = [*INSIDE, "runner", str(job_folder)]
             window = self.tmux.open_window(job_id, spec.name, argv, pipe)
         except BaseException:
             self.store.discard(job_id)

@@ -351,6 +351,7 @@ class Tmux:
 
         (tmux tries the root table after other tables, but not after the one that a session's option names.)
         """
+        self.run("unbind-key", "-a", "-T", self.session)  # what an earlier tmux.conf has bound
         listed = self.run("list-keys", "-T", "root").stdout
         ours = [re.sub(r"^(bind-key\s+(?:-\S+\s+)*?)-T\s+root\s", rf"\1-T {self.session} ", line) for line in listed]
         ours = [line for line in ours if f"-T {self.session} " in line]

@@ -19,6 +19,7 @@ import anyio
 from .errors import InvalidInput
 from .events import FolderEvents
 from .keyboard import sent_since
+from .marks import sync_mark
 from .models import EndedJob, Job, RunningJob, new_nonce
 from .pages import DEFAULT_CHARS, Page, Reader, compile_pattern
 
@@ -31,7 +32,7 @@ WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "ti
 
 QUIET = 2.0  # seconds without output that count as quiet
 LOOK_AGAIN = 1.0  # seconds between looks that no event asks for: a killed runner changes no file
-FIRST_LOOK, LAST_LOOK = 0.004, 0.25  # seconds between looks at the terminal, from the last output on
+FIRST_LOOK, LAST_LOOK = 0.004, 1.0  # seconds between looks at the terminal, from the last output on
 SETTLE = 0.015  # seconds that a full-screen program or REPL must stay at rest
 UNCERTAIN_SETTLE = 0.4  # the same where the platform can't tell who reads the terminal
 ONE_WRITE = 2048  # characters that reach the job at once; a longer paste comes in pieces
@@ -289,7 +290,7 @@ async def confirm(watch: Watch, watched: Watched) -> tuple[Watched, WaitReason] 
     job = watch.manager.job(watched.job_id)
     if isinstance(job, EndedJob) or job.run is None:
         return None
-    mark = f"\x1b[7717;7004;{new_nonce()}m".encode()
+    mark = sync_mark(new_nonce())
     start = watch.manager.store.log(watched.job_id).end
     if not write_mark(job.run.tty, mark):
         return watched, "input"

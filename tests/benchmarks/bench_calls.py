@@ -84,7 +84,9 @@ def timed(action: Callable[[], object]) -> float:
 def row(name: str, values: list[float], reach: str = "", unit: str = "ms") -> None:
     values = sorted(values)
     high = values[min(len(values) - 1, len(values) * 99 // 100)]
-    print(f"{name:44} {statistics.median(values):9.2f} {unit:3} (99th {high:8.2f}, n={len(values)})  {reach}", flush=True)
+    print(
+        f"{name:44} {statistics.median(values):9.2f} {unit:3} (99th {high:8.2f}, n={len(values)})  {reach}", flush=True
+    )
 
 
 def memory(pid: int, key: str) -> float:
@@ -104,7 +106,7 @@ def helpers_of(folder: Path) -> list[int]:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if any(word.startswith(os.fsencode(folder)) for word in words) and b"-I" in words:
+            if b"-I" in words and os.fsencode(folder) in words[-2] and words[-3] in (b"runner", b"logwriter"):
                 found.append(int(entry.name))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -106,9 +107,30 @@ def test_term_is_one_that_full_screen_programs_know(server: Server) -> None:
     assert term.startswith(("screen", "tmux", "xterm"))
 
 
-def test_a_dumb_term_of_the_client_does_not_reach_the_job(sandbox: Sandbox) -> None:
-    server = sandbox.server(TERM="dumb")
-    assert printed(server, "echo $TERM").startswith(("screen", "tmux", "xterm"))
+@pytest.fixture(scope="module")
+def odd_world() -> Iterator[Sandbox]:
+    """A world of its own: what its server is given must not come from a tmux server that ran before."""
+    world = Sandbox()
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def odd(odd_world: Sandbox) -> Server:
+    """A server whose environment has everything in it that must, or must not, reach a job."""
+    return odd_world.server(
+        TERM="dumb",
+        LANG="C",
+        LC_ALL="C",
+        FROM_SERVER="secret-of-the-server",
+        BOTH="server",
+        MCP_BG_HTTP_TOKEN="the-token-of-the-server",
+        MCP_BG_WORKING_DIR=str(odd_world.home),
+    )
+
+
+def test_a_dumb_term_of_the_client_does_not_reach_the_job(odd: Server) -> None:
+    assert printed(odd, "echo $TERM").startswith(("screen", "tmux", "xterm"))
 
 
 def test_pagers_are_off_unless_env_asks_for_one(server: Server) -> None:
@@ -130,38 +152,37 @@ def test_git_log_does_not_hang_in_a_pager(server: Server) -> None:
     assert lines[0].endswith("change 60") and lines[-1].endswith("change 1")
 
 
-def test_a_job_has_the_servers_environment_and_what_env_adds(sandbox: Sandbox) -> None:
-    server = sandbox.server(FROM_SERVER="seen", BOTH="server")
+def test_a_job_has_the_servers_environment_and_what_env_adds(odd: Server) -> None:
     text = printed(
-        server,
+        odd,
         'printf "%s|" "$FROM_SERVER" "$BOTH" "$ADDED" "$EMPTY" "${EMPTY+set}"; echo',
         env={"BOTH": "env", "ADDED": "two\nlines 'and' \"quotes\" $x ; # %", "EMPTY": ""},
     )
-    assert text == "seen|env|two\nlines 'and' \"quotes\" $x ; # %||set|\n"
+    assert text == "secret-of-the-server|env|two\nlines 'and' \"quotes\" $x ; # %||set|\n"
 
 
-def test_a_job_does_not_see_the_servers_secrets_nor_the_surrounding_tmux(sandbox: Sandbox) -> None:
-    server = sandbox.server(MCP_BG_HTTP_TOKEN="the-token-of-the-server")
-    text = printed(server, "env")
+def test_a_job_does_not_see_the_token_of_the_server(odd: Server) -> None:
+    text = printed(odd, "env")
     assert "the-token-of-the-server" not in text
     assert "MCP_BG_HTTP_TOKEN" not in text
 
 
-def test_the_environment_is_left_neither_on_disk_nor_on_a_command_line_nor_in_tmux(sandbox: Sandbox) -> None:
-    server = sandbox.server(SERVER_SECRET="secret-of-the-server")
-    job = server.call(
+def test_the_environment_is_left_neither_on_disk_nor_on_a_command_line_nor_in_tmux(
+    odd: Server, odd_world: Sandbox
+) -> None:
+    job = odd.call(
         "execute",
-        command='echo "got $JOB_SECRET $SERVER_SECRET" | tr s S; cat',
+        command='echo "got $JOB_SECRET $FROM_SERVER" | tr s S; cat',
         env={"JOB_SECRET": "secret-of-env"},
     )
-    shows(server, job["job_id"], "got Secret-of-env Secret-of-the-Server")
-    for path, content in sandbox.stored_bytes():
+    shows(odd, job["job_id"], "got Secret-of-env Secret-of-the-Server")
+    for path, content in odd_world.stored_bytes():
         assert b"secret-of-" not in content, path
-    for process in sandbox.processes():
+    for process in odd_world.processes():
         assert not any("secret-of-" in word for word in process.cmdline()), process
-    shown = sandbox.tmux("show-environment", "-g") + sandbox.tmux("show-environment", "-t", "=mcp-jobs:")
+    shown = odd_world.tmux("show-environment", "-g") + odd_world.tmux("show-environment", "-t", "=mcp-jobs:")
     assert "secret-of-" not in shown
-    tmux_server = sandbox.tmux_server()
+    tmux_server = odd_world.tmux_server()
     assert tmux_server is not None
     assert not any("secret-of-" in value for value in tmux_server.environ().values())
 
@@ -179,10 +200,9 @@ def test_without_cwd_a_job_starts_where_the_server_is(server: Server, shared: Sa
     assert printed(server, "pwd") == f"{shared.work}\n"
 
 
-def test_working_dir_is_the_folder_that_jobs_start_in(sandbox: Sandbox) -> None:
-    server = sandbox.server(MCP_BG_WORKING_DIR=str(sandbox.home))
-    assert printed(server, "pwd") == f"{sandbox.home}\n"
-    assert printed(server, "pwd", cwd=str(sandbox.work)) == f"{sandbox.work}\n"
+def test_working_dir_is_the_folder_that_jobs_start_in(odd: Server, odd_world: Sandbox) -> None:
+    assert printed(odd, "pwd") == f"{odd_world.home}\n"
+    assert printed(odd, "pwd", cwd=str(odd_world.work)) == f"{odd_world.work}\n"
 
 
 def test_a_job_handles_signals_like_a_command_in_a_terminal(server: Server) -> None:
@@ -218,10 +238,9 @@ def test_ctrl_c_reaches_the_job_and_not_its_supervisor(server: Server) -> None:
     assert "caught" in server.call("output", job_id=job_id)["stdout"]
 
 
-def test_a_client_in_the_c_locale_still_gets_unicode(sandbox: Sandbox) -> None:
-    server = sandbox.server(LANG="C", LC_ALL="C")
-    job = run_job(server, "printf 'h\\303\\251 \\346\\274\\242\\n'; echo $LC_ALL", name="näme 漢")
-    assert server.call("output", job_id=job["job_id"])["stdout"] == "hé 漢\nC\n"
+def test_a_client_in_the_c_locale_still_gets_unicode(odd: Server) -> None:
+    job = run_job(odd, "printf 'h\\303\\251 \\346\\274\\242\\n'; echo $LC_ALL", name="näme 漢")
+    assert odd.call("output", job_id=job["job_id"])["stdout"] == "hé 漢\nC\n"
     assert job["name"] == "näme 漢"
 
 

@@ -6,6 +6,7 @@ What an agent is told meanwhile is tested where the tools are; here is what the 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -19,14 +20,27 @@ KEYS = "you hold the keys — F12 t hands them back"
 
 
 @pytest.fixture
-def server(sandbox: Sandbox) -> Server:
-    return sandbox.server()
+def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
+    """The world of this file, without the windows and records of the tests before."""
+    yield shared
+    shared.tmux("kill-window", "-a", "-t", "=mcp-jobs:0", check=False)
+    wait_until(lambda: all((shared.state / "mcp-jobs" / job / "exit.json").exists() for job in shared.records()), 20)
+    for job_id in shared.records():
+        shutil.rmtree(shared.state / "mcp-jobs" / job_id)
+
+
+@pytest.fixture
+def alone() -> Iterator[Sandbox]:
+    """A world of its own, for tests that change the tmux server or break things."""
+    world = Sandbox()
+    yield world
+    world.close()
 
 
 @pytest.fixture
 def person(sandbox: Sandbox, server: Server) -> Iterator[Person]:
     """At a terminal of the usual size, with the session of one job that says nothing."""
-    server.call("execute", command="cat", name="quiet")
+    server.call("execute", command="exec sleep 1000", name="quiet")
     person = Person(sandbox, columns=80, rows=24)
     person.sees("0:jobs")
     yield person
@@ -283,7 +297,8 @@ def test_a_click_on_the_status_line_opens_the_menu(person: Person, sandbox: Sand
 # -- the person's own tmux ----------------------------------------------------------------------------------
 
 
-def test_the_persons_own_keys_and_prefix_still_work(sandbox: Sandbox) -> None:
+def test_the_persons_own_keys_and_prefix_still_work(alone: Sandbox) -> None:
+    sandbox = alone
     sandbox.home.joinpath(".tmux.conf").write_text(
         "set -g prefix C-a\nbind -n F11 display-message 'eleven pressed'\nbind -n F12 display-message 'mine'\n"
     )
@@ -304,13 +319,15 @@ def test_the_persons_own_keys_and_prefix_still_work(sandbox: Sandbox) -> None:
     other.sees("mine")
 
 
-def test_another_key_is_one_option(sandbox: Sandbox) -> None:
+def test_another_key_is_one_option(alone: Sandbox) -> None:
+    sandbox = alone
     own = sandbox.path("my.conf")
     server = sandbox.server()
     server.call("execute", command="cat")
     packaged = (sandbox.state / "mcp-jobs" / "tmux.conf").read_text()
     server.close()
     sandbox.tmux("kill-server")
+    # What the program has filled in is what a person's copy leaves open.
     source = packaged.replace("=mcp-jobs:", "$MCP_BG_TARGET").replace(
         '-T "mcp-jobs" "F12"', '-T "$MCP_BG_TABLE" "$MCP_BG_KEY"'
     )

@@ -183,15 +183,14 @@ def test_a_session_that_a_person_renamed_keeps_its_jobs(sandbox: Sandbox) -> Non
     assert server.call("kill", job_id=job_id) == {"status": "killed"}
 
 
-def test_finished_windows_stay_open_with_their_last_screen(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_finished_windows_stay_open_with_their_last_screen(server: Server, shared: Sandbox) -> None:
     # Several lines: tmux itself scrolls a dead pane by one, to say that it is dead.
     jobs = run_jobs(server, ["seq 1 9; echo the last screen; exit 3", "true"])
     for job in jobs:
-        assert job["job_id"] in sandbox.windows()
-    window = sandbox.window(jobs[0]["job_id"])
-    wait_until(lambda: "the last screen" in sandbox.tmux("capture-pane", "-p", "-t", window))
-    wait_until(lambda: sandbox.tmux("display-message", "-p", "-t", window, "#{pane_dead}") == "1")
+        assert job["job_id"] in shared.windows()
+    window = shared.window(jobs[0]["job_id"])
+    wait_until(lambda: "the last screen" in shared.tmux("capture-pane", "-p", "-t", window))
+    wait_until(lambda: shared.tmux("display-message", "-p", "-t", window, "#{pane_dead}") == "1")
 
 
 @pytest.mark.slow
@@ -238,22 +237,20 @@ def test_cleanup_closes_finished_windows_and_no_others(sandbox: Sandbox) -> None
     assert running in sandbox.windows()
 
 
-def test_a_small_terminal_that_attaches_does_not_shrink_a_jobs_window(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_small_terminal_that_attaches_does_not_shrink_a_jobs_window(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="while read x; do stty size; done")["job_id"]
-    person = Person(sandbox, server.call("status", job_id=job_id)["attach"], columns=60, rows=15)
-    wait_until(lambda: sandbox.tmux("list-clients", "-F", "#{client_width}") == "60")
+    person = Person(shared, server.call("status", job_id=job_id)["attach"], columns=60, rows=15)
+    wait_until(lambda: "60" in shared.tmux("list-clients", "-F", "#{client_width}").split())
     answer = server.call("interact", job_id=job_id, input="go")
     assert answer["stdout"].split()[-1] == "200"
     person.detach()
     assert server.call("interact", job_id=job_id, input="go")["stdout"].split()[-1] == "200"
 
 
-def test_a_person_who_attaches_to_the_session_sees_what_runs(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_person_who_attaches_to_the_session_sees_what_runs(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo watch me $((6 * 7)); cat", name="watched")["job_id"]
-    person = Person(sandbox, "tmux attach -t mcp-jobs", columns=160)
-    sandbox.tmux("select-window", "-t", sandbox.window(job_id))
+    person = Person(shared, "tmux attach -t mcp-jobs", columns=160)
+    shared.tmux("select-window", "-t", shared.window(job_id))
     person.sees("watch me 42")
     server.call("interact", job_id=job_id, input="typed by the agent")
     person.sees("typed by the agent")

@@ -243,8 +243,7 @@ def test_a_hundred_waits_do_not_slow_other_calls(server: Server) -> None:
     assert {wait.answer()["reason"] for wait in waits} == {"exit"}
 
 
-def test_waiting_costs_next_to_no_cpu(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_waiting_costs_next_to_no_cpu(server: Server) -> None:
     job_id = server.call("execute", command="sleep 300")["job_id"]
     process = psutil.Process(server.process.pid)
     waits = [server.start("wait", job_ids=[job_id], timeout=40, until="exit") for _ in range(10)]

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mcp_background_job import logwriter
 from mcp_background_job.log import Log
 from mcp_background_job.logwriter import SegmentLog, copy_until_mark, held_back
+from mcp_background_job.marks import end_mark
 
-MARK = b"\x1b[7717;7001;1234567890m"
+MARK = end_mark("1234567890")
 
 
 def send(chunks: list[bytes], folder: Path, limit: int) -> bool:
@@ -52,9 +54,7 @@ def test_what_is_kept_is_the_end_of_what_was_sent(data: bytes, cuts: list[int], 
             assert log.start == 0
 
 
-@given(
-    st.binary(max_size=400), st.binary(max_size=50), st.lists(st.integers(0, 600), max_size=30), st.integers(0, 30)
-)
+@given(st.binary(max_size=400), st.binary(max_size=50), st.lists(st.integers(0, 600), max_size=30), st.integers(0, 30))
 @settings(max_examples=300, deadline=None)
 def test_nothing_behind_the_end_mark_is_kept_and_nothing_before_it_is_lost(
     before: bytes, after: bytes, cuts: list[int], torn: int
