@@ -314,18 +314,20 @@ class JobManager:
         pattern: str = "",
         who: str = "",
         progress: Progress | None = None,
+        person: bool = False,
     ) -> Outcome:
-        """Type into the job and wait for its answer.
+        """Type into the job and wait for its answer; a `person` may do so whoever has the keys.
 
         Raises JobNotFound, JobNotRunning, HumanHolds, InvalidInput or TmuxError; then nothing was sent.
         """
-        self.check_keys(self.running(job_id))
-        watch = Watch(self, [job_id], pattern=pattern)
+        self.running(job_id)
+        watch = Watch(self, [job_id], pattern=pattern, person=person)
         await watch.until_started(min(timeout, 5.0))
         job = self.running(job_id)
-        self.check_keys(job)
+        if not person:
+            self.check_keys(job)
         begun = time.monotonic()
-        if (text or keys) and not await self.pause_of_person(job_id, timeout):
+        if (text or keys) and not person and not await self.pause_of_person(job_id, timeout):
             return watch.outcome(watch.jobs[0], "human")
         watch.before_typing(text)
         folder = self.store.folder / job_id

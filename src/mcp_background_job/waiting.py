@@ -77,10 +77,12 @@ class Watch:
         pattern: str = "",
         since: int | None = None,
         max_chars: int = DEFAULT_CHARS,
+        person: bool = False,
     ) -> None:
         self.manager = manager
         self.pattern: regex.Pattern[str] | None = compile_pattern(pattern) if pattern else None
         self.max_chars = max_chars
+        self.person = person  # waits on their own job: their hold is no news to them
         self.jobs: list[Watched] = []
         for job_id in dict.fromkeys(job_ids):
             manager.job(job_id)
@@ -143,7 +145,7 @@ class Watch:
             held = self.manager.hold(job) is not None
             if until == "handback" and not held:
                 return watched, "handback"
-            if held and until in ("input", "answer", "quiet"):
+            if held and not self.person and until in ("input", "answer", "quiet"):
                 return watched, "human"
             if until in ("input", "answer") and self.rests(watched, job):
                 return watched, "input"

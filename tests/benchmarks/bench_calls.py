@@ -83,10 +83,8 @@ def timed(action: Callable[[], object]) -> float:
 
 def row(name: str, values: list[float], reach: str = "", unit: str = "ms") -> None:
     values = sorted(values)
-    high = values[min(len(values) - 1, len(values) * 99 // 100)]
-    print(
-        f"{name:44} {statistics.median(values):9.2f} {unit:3} (99th {high:8.2f}, n={len(values)})  {reach}", flush=True
-    )
+    middle, high = statistics.median(values), values[min(len(values) - 1, len(values) * 99 // 100)]
+    print(f"{name:44} {middle:9.2f} {unit:3} (99th {high:8.2f}, n={len(values)})  {reach}", flush=True)
 
 
 def memory(pid: int, key: str) -> float:

@@ -1,5 +1,6 @@
 """The log writer against the bytes sent: any split, any limit, a torn end mark, a disk that refuses."""
 
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -35,7 +36,7 @@ def send(chunks: list[bytes], folder: Path, limit: int) -> bool:
 def split(data: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({cut % (len(data) + 1) for cut in cuts})
     edges = [0, *places, len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [data[a:b] for a, b in itertools.pairwise(edges) if a < b]
 
 
 @given(st.binary(max_size=3000), st.lists(st.integers(0, 5000), max_size=20), st.integers(1024, 4096))
