@@ -36,6 +36,7 @@ DRAW_SHARE = 0.004  # of a core, for drawing those: a long list ticks more slowl
 CALM = 0.2  # seconds between two looks at what a flood of events tells
 LOOKERS = 2.0  # seconds between two questions whether anybody looks
 USAGE_EVERY = 2.0  # seconds between two looks at the process table, at least
+FIRST_USAGE = 1.0  # seconds from the first look at a job, which gives no rate yet, to the second
 USAGE_SHARE = 0.004  # of a core, for those looks
 NOTE_SECONDS = 4.0
 MOST_ERRORS = 20  # in a row, after which a fresh start is better
@@ -225,7 +226,10 @@ class Board:
             if seen.running and seen.job is not None and seen.job.run is not None
         }
         self.usage = self.meter.look(runners) if runners else {}
-        self.next_usage = now + max(USAGE_EVERY, self.meter.cost / USAGE_SHARE)
+        pause = max(USAGE_EVERY, self.meter.cost / USAGE_SHARE)
+        if any(usage.cpu is None for usage in self.usage.values()):
+            pause = FIRST_USAGE
+        self.next_usage = now + pause
 
     # -- drawing --------------------------------------------------------------------------------------------
 

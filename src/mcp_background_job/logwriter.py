@@ -12,10 +12,14 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 
 from mcp_background_job.marks import end_mark
 
 CHUNK = 1 << 17
+# In a flood tmux sends pieces of its own buffer's size; taking several at once costs a third of the processor time.
+FLOOD = 2048  # bytes
+GATHER = 0.001  # seconds
 # Eight segments and the one in the making: what is dropped at a time is at most an eighth of the limit.
 SEGMENTS = 8
 MIN_SEGMENT = 512
@@ -107,6 +111,8 @@ def copy_until_mark(source: int, log: SegmentLog, mark: bytes) -> bool:
         keep = held_back(data, mark)
         pending = data[len(data) - keep :] if keep else b""
         log.append(data[: len(data) - keep] if keep else data)
+        if len(chunk) >= FLOOD:
+            time.sleep(GATHER)
 
 
 def main() -> None:

@@ -5,18 +5,12 @@ Every function reads a bounded part of the log, except `grep`, which goes throug
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from .errors import InvalidInput
+from .grep import LineSearch, Matches
 from .log import Log
 from .marks import stderr_mark, stdout_mark
-
-if TYPE_CHECKING:
-    import regex
 
 DEFAULT_CHARS = 40_000
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
@@ -24,8 +18,6 @@ SCREEN_LINES = 60  # how far up a program can redraw: the window's height and so
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
 ALTERNATE_LOOKBACK = 1 << 20  # bytes; a search for one sequence, 0.3 ms
 GREP_BLOCK = 1 << 20
-GREP_SECONDS = 10.0  # for all of one search
-MATCH_SECONDS = 2.0  # for one block of it: what takes longer is a pattern that runs away
 
 
 def split_point(data: bytes) -> int:
@@ -229,108 +221,14 @@ class Reader:
 
         Raises InvalidInput for a pattern that is none, or that takes too long on this output.
         """
-        compiled = compile_pattern(pattern)
-        deadline = time.monotonic() + GREP_SECONDS
+        search = LineSearch(pattern)
         found = (Matches(context, max_chars), Matches(context, max_chars))
         found[0].line = self.lines_before(since)
         for texts in self.blocks(since):
             for matches, text in zip(found, texts, strict=True):
-                if text:
-                    search_lines(matches, compiled, text, deadline)
+                search.feed(text, matches)
         out, err = found
         return Page(out.text(), err.text(), self.log.end, out.left_out + err.left_out > 0, self.log.start)
-
-
-class Matches:
-    """Collects matching lines with their context, as grep -n -C shows them."""
-
-    def __init__(self, context: int, max_chars: int) -> None:
-        self.context = context
-        self.room = max_chars
-        self.shown: list[str] = []
-        self.before: deque[str] = deque(maxlen=context or None) if context else deque(maxlen=0)
-        self.line = 0
-        self.last_shown = 0
-        self.after = 0
-        self.left_out = 0
-
-    def add(self, text: str, match: bool) -> None:
-        """The next line of the output."""
-        self.line += 1
-        if match:
-            first = self.line - len(self.before)
-            if self.context and self.last_shown and first > self.last_shown + 1:
-                self.show("--")
-            for number, line in enumerate(self.before, first):
-                self.show(f"{number}-{line}")
-            self.before.clear()
-            self.show(f"{self.line}:{text}", counts=True)
-            self.last_shown = self.line
-            self.after = self.context
-        elif self.after:
-            self.show(f"{self.line}-{text}")
-            self.last_shown = self.line
-            self.after -= 1
-        elif self.context:
-            self.before.append(text)
-
-    def skip(self, lines: list[str]) -> None:
-        """Lines none of which matches."""
-        for text in lines[: self.after]:
-            self.add(text, False)
-            lines = lines[1:]
-        self.line += len(lines)
-        if self.context:
-            self.before.extend(lines[-self.context :])
-
-    def show(self, line: str, counts: bool = False) -> None:
-        if self.room < len(line) + 1:
-            self.room = 0
-            self.left_out += counts
-            return
-        self.room -= len(line) + 1
-        self.shown.append(line)
-
-    def text(self) -> str:
-        lines = list(self.shown)
-        if self.left_out:
-            lines.append(f"[… {self.left_out} more matching lines: narrow the pattern or raise max_chars …]")
-        return "".join(line + "\n" for line in lines)
-
-
-def search_lines(matches: Matches, pattern: regex.Pattern[str], text: str, deadline: float) -> None:
-    """Feed the lines of `text` to `matches`; lines between two matches are passed over in one go."""
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    budget = min(MATCH_SECONDS, deadline - time.monotonic())
-    began = time.monotonic()
-    quiet = 0
-    for number, line in enumerate(lines):
-        try:
-            hit = pattern.search(line, timeout=max(0.001, budget - (time.monotonic() - began))) is not None
-        except TimeoutError:
-            raise InvalidInput(
-                "The pattern takes too long on this output", "Use one without nested repeats such as (a+)+"
-            ) from None
-        if hit:
-            matches.skip(lines[quiet:number])
-            matches.add(line, True)
-            quiet = number + 1
-    matches.skip(lines[quiet:])
-
-
-def compile_pattern(pattern: str) -> regex.Pattern[str]:
-    """A Python regular expression, in the engine that can be stopped.
-
-    Raises InvalidInput.
-    """
-    import regex
-
-    try:
-        return regex.compile(pattern)
-    except (regex.error, RecursionError, OverflowError) as error:
-        raise InvalidInput(f"{pattern[:80]!r} is no regular expression: {error}", "Give a Python regex") from None
 
 
 def bounded(page: Page) -> Page:

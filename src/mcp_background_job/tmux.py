@@ -137,6 +137,7 @@ class Tmux:
         self.state = state
         self.session = config.session_name
         self._binary: str | None = None
+        self._version = OLDEST
         self._ensured = False
 
     # -- the program ----------------------------------------------------------------------------------------
@@ -152,7 +153,8 @@ class Tmux:
                 raise TmuxMissing("tmux is not installed", f"Install it: {install_hint()}")
             version = self.raw(found, "-V").stdout
             match = re.search(r"(\d+)\.(\d+)", " ".join(version))
-            if match and (int(match[1]), int(match[2])) < OLDEST:
+            self._version = (int(match[1]), int(match[2])) if match else OLDEST
+            if self._version < OLDEST:
                 raise TmuxMissing(
                     f"{version[0]} is too old, 3.2 or newer is needed", f"Install a newer one: {install_hint()}"
                 )
@@ -242,6 +244,10 @@ class Tmux:
             "remain-on-exit": "on",
             "allow-rename": "off",
         }
+        self.binary()
+        if self._version >= (3, 3):
+            # Its "Pane is dead" would push the first line of the output away; the border says it better.
+            pane_options["remain-on-exit-format"] = ""
         shown = "#{window_id} #{pane_id} #{socket_path}"
         commands = [
             ["new-window", "-d", "-P", "-F", shown, "-t", f"={self.session}:", "-n", job_id, "--", *argv],

@@ -18,10 +18,11 @@ import anyio
 
 from .errors import InvalidInput
 from .events import FolderEvents
+from .grep import compile_pattern, matches_in
 from .keyboard import sent_since
 from .marks import sync_mark
 from .models import EndedJob, Job, RunningJob, new_nonce
-from .pages import DEFAULT_CHARS, Page, Reader, compile_pattern
+from .pages import DEFAULT_CHARS, Page, Reader
 
 if TYPE_CHECKING:
     import regex
@@ -39,9 +40,8 @@ ONE_WRITE = 2048  # characters that reach the job at once; a longer paste comes 
 PASTE_SETTLE = 0.05  # seconds that a job must rest after a long paste
 NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
 MARK_PATIENCE = 0.25  # seconds for a mark to come back through tmux and the log writer
-THROTTLE = 0.005  # seconds between two looks at a job that floods
+THROTTLE = 0.02  # seconds between two looks at a job that floods
 SEARCH_BLOCK = 256 << 10  # bytes that are searched at a time
-MATCH_SECONDS = 2.0
 OVERLAP = 64 << 10  # bytes of an unfinished line that are searched again with what follows
 
 
@@ -97,9 +97,10 @@ class Watch:
         self.activity = 0
         self.settle = 0.0
 
-    def folders(self) -> FolderEvents:
-        store = self.manager.store.folder
-        return FolderEvents([store / w.job_id / part for w in self.jobs for part in (".", "log")])
+    def folders(self, until: str = "") -> FolderEvents:
+        """What to be woken by: for nothing but the end, a job that floods need not wake anybody."""
+        parts = (".",) if until in ("exit", "handback") and self.pattern is None else (".", "log")
+        return FolderEvents([self.manager.store.folder / w.job_id / part for w in self.jobs for part in parts])
 
     async def until_started(self, seconds: float) -> None:
         """Until the runner has started the command, so that there is a terminal to type into."""
@@ -114,7 +115,7 @@ class Watch:
 
     def floods(self) -> bool:
         """Whether output came so lately that the next event is one of many."""
-        return time.monotonic() - max(watched.changed for watched in self.jobs) < THROTTLE
+        return self.sent_at is None and time.monotonic() - max(w.changed for w in self.jobs) < THROTTLE
 
     def before_typing(self, text: str) -> None:
         """Remember where the output ends and how often the job's processes have slept."""
@@ -196,12 +197,7 @@ class Watch:
         while watched.scanned < reader.log.end:
             stop = min(watched.scanned + SEARCH_BLOCK, reader.log.end)
             text = without_echo(self.manager, reader, watched, stop)
-            try:
-                found = self.pattern.search(text, timeout=MATCH_SECONDS)
-            except TimeoutError:
-                raise InvalidInput(
-                    "The pattern takes too long on this output", "Use one without nested repeats such as (a+)+"
-                ) from None
+            found = matches_in(self.pattern, text)
             if found:
                 return True
             last = reader.log.read(watched.scanned, stop).rfind(b"\n")
@@ -264,7 +260,7 @@ async def wait_for(
     deadline = begun + timeout
     reported = begun
     with ExitStack() as stack:
-        events = stack.enter_context(watch.folders())
+        events = stack.enter_context(watch.folders(until))
         while True:
             found = watch.look(until)
             if found is not None and found[1] == "input":

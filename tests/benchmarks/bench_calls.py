@@ -170,7 +170,7 @@ def measure(folder: Path, environment: dict[str, str]) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="mb", dir="/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="mb", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("TMUX", "MCP_BG_"))}
         environment |= {"TMUX_TMPDIR": name, "HOME": name, "MCP_BG_STATE_DIR": f"{name}/state"}

@@ -23,6 +23,10 @@ WATCH = f"{shlex.quote(sys.executable)} -m mcp_background_job.board"
 def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
     """The world of this file, without the windows and records of the tests before."""
     yield shared
+    for session in shared.tmux("list-sessions", "-F", "#{session_name}", check=False).split():
+        shared.tmux("detach-client", "-s", f"={session}", check=False)
+        if session != "mcp-jobs":
+            shared.tmux("kill-session", "-t", f"={session}", check=False)
     shared.tmux("kill-window", "-a", "-t", "=mcp-jobs:0", check=False)
     wait_until(lambda: all((shared.state / "mcp-jobs" / job / "exit.json").exists() for job in shared.records()), 20)
     for job_id in shared.records():
@@ -106,9 +110,12 @@ def test_a_board_moves_only_the_one_who_pressed_enter(sandbox: Sandbox, server: 
     for person in (one, other):
         person.press("C-b", "0")
         person.sees("LAST LINE")
+    # tmux knows in whole seconds only who was active last.
+    active = max(map(int, sandbox.tmux("list-clients", "-F", "#{client_activity}").split()))
+    wait_until(lambda: time.time() >= active + 1)
     _choose(one, job_id)
     one.press("Enter")
-    one.sees(f"job {job_id} since")
+    wait_until(lambda: "LAST LINE" not in one.screen() and "in the job" in one.screen())
     assert "LAST LINE" in other.screen()
 
 
@@ -223,6 +230,8 @@ def test_a_corrupt_record_is_a_line_of_its_own(sandbox: Sandbox, server: Server)
     (broken / "job.json").write_text("{")
     _shows_line(person, "abcdef", "broken", "can't be read")
     assert "running" in _line(person, fine)
+    shutil.rmtree(broken)
+    wait_until(lambda: "abcdef" not in person.screen())
 
 
 def test_the_board_outlives_its_state_folder_and_comes_back_with_it(alone: Sandbox) -> None:

@@ -110,12 +110,16 @@ def test_a_job_without_its_log_writer_is_found(sandbox: Sandbox) -> None:
     server = sandbox.server()
     job_id = server.call("execute", command="echo up; cat", name="mute")["job_id"]
     shows(server, job_id, "up")
-    # A supervisor that is stopped can't start another.
-    runner = sandbox.runner(job_id)
-    runner.suspend()
-    sandbox.tmux("pipe-pane", "-t", sandbox.window(job_id))
-    assert f"{job_id} mute has lost its log writer" in wrong(findings(sandbox, healthy=False))["text"]
-    runner.resume()
+    # Its supervisor would start another at once, so doctor is told by its tmux that there is none.
+    real = shutil.which("tmux")
+    fake = sandbox.root / "bin/tmux"
+    fake.parent.mkdir()
+    fake.write_text(
+        f'#!/bin/sh\ncase "$*" in *pane_pipe*) {real} "$@" | sed \'s/ 1$/ 0/\';; *) exec {real} "$@";; esac\n'
+    )
+    fake.chmod(0o755)
+    bad = wrong(findings(sandbox, healthy=False, PATH=f"{fake.parent}:{sandbox.environment['PATH']}"))
+    assert bad["text"] == f"{job_id} mute has lost its log writer"
 
 
 def test_options_that_would_end_the_session_are_found(sandbox: Sandbox) -> None:

@@ -23,6 +23,10 @@ KEYS = "you hold the keys — F12 t hands them back"
 def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
     """The world of this file, without the windows and records of the tests before."""
     yield shared
+    for session in shared.tmux("list-sessions", "-F", "#{session_name}", check=False).split():
+        shared.tmux("detach-client", "-s", f"={session}", check=False)
+        if session != "mcp-jobs":
+            shared.tmux("kill-session", "-t", f"={session}", check=False)
     shared.tmux("kill-window", "-a", "-t", "=mcp-jobs:0", check=False)
     wait_until(lambda: all((shared.state / "mcp-jobs" / job / "exit.json").exists() for job in shared.records()), 20)
     for job_id in shared.records():
@@ -60,7 +64,8 @@ def _go_to(person: Person, sandbox: Sandbox, job_id: str) -> None:
     person.sees("index")
     person.type(sandbox.ask(job_id, "#{window_index}"))
     person.press("Enter")
-    person.sees(f" {job_id}")
+    wait_until(lambda: sandbox.window(job_id) in sandbox.tmux("list-clients", "-F", "#{window_id}").split())
+    wait_until(lambda: "LAST LINE" not in person.screen())
 
 
 def _menu(person: Person, key: str) -> None:
@@ -92,8 +97,9 @@ def test_a_job_that_begins_to_wait_for_input_is_shown_so_and_one_that_got_it_no_
     job_id = _start(server, "read -p 'first? ' x; echo got $x; exec sleep 1000", "asks", "first?")
     person.sees("?2:asks")
     person.sees("1 waiting")
-    server.call("interact", job_id=job_id, input="yes")
-    assert "waiting" not in person.sees("●2:asks")
+    server.call("interact", job_id=job_id, input="yes", timeout=0)
+    person.sees("●2:asks")
+    wait_until(lambda: "1 waiting" not in person.screen())
 
 
 def test_the_border_and_the_status_line_say_how_the_job_is(person: Person, sandbox: Sandbox, server: Server) -> None:
@@ -122,6 +128,15 @@ def test_the_clock_of_the_status_line_runs_and_the_first_line_of_the_job_stays_w
     person.sees("running  0:02")
     # tmux 3.3 spills a border that is wider than the terminal onto the line below it.
     assert person.screen().splitlines()[1] == "the first line"
+
+
+def test_the_whole_output_of_a_short_job_stays_in_sight_after_its_end(
+    person: Person, sandbox: Sandbox, server: Server
+) -> None:
+    job = run_job(server, "echo the only line; exit 3")
+    _go_to(person, sandbox, job["job_id"])
+    wait_until(lambda: sandbox.ask(job["job_id"], "#{pane_dead}") == "1")
+    assert person.sees("failed: exit 3  0:").splitlines()[1] == "the only line"
 
 
 def test_the_job_has_its_fifty_lines_below_the_border(server: Server) -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_config, unknown_variables
 
 
