@@ -180,10 +180,12 @@ def listen(host: str, port: int) -> socket.socket:
     Raises InvalidInput where the address is no one's or taken.
     """
     try:
+        if not 0 <= port <= 65535:
+            raise OSError(0, "no such port")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
-    except (OSError, OverflowError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or error
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         problem = f"Can't listen on {host} port {port}: {why}"
         raise InvalidInput(problem, "Choose others with --host and --port") from None
 
