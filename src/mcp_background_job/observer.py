@@ -22,7 +22,7 @@ FIRST_LOOK, LAST_LOOK = 0.1, 10.0  # seconds between looks at a job, from its la
 WAITING_LOOK = 1.0  # the same for one that waits for input: a password that is typed prints nothing
 GRID = 0.25  # seconds; looks that are due at about the same time are made in one go
 STEADY = 0.25  # seconds that a job must wait for input before people are told
-RESCAN = 5.0  # seconds between looks for jobs that no event has told of
+RESCAN = 2.0  # seconds between looks for jobs that no event has told of
 RUNNER_FIRST = 0.5  # seconds that a runner has to show its job's end itself
 
 

@@ -43,6 +43,7 @@ from .waiting import Outcome, Watch, wait_for, write_mark
 INSIDE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("inside.py")))
 GRACE = 5.0  # seconds between the signal and KILL
 KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
+ALONE = 1.0  # seconds for which nobody has to be asked again whether somebody has attached
 START_PATIENCE = 1.0  # seconds that a status waits for a job which is just being started
 LATE_START = 1.5  # seconds after which a runner is asked for in tmux
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped
@@ -81,6 +82,7 @@ class JobManager:
         self.store = JobStore(config.state_dir, config.session_name, end_orphans)
         self.tmux = Tmux(config, self.store.folder)
         self._panes: dict[str, str] = {}
+        self._alone = -math.inf  # when last nobody was attached
 
     # -- starting -------------------------------------------------------------------------------------------
 
@@ -405,7 +407,11 @@ class JobManager:
         """Seconds since a person who looks at the job's window pressed a key."""
         if job.run is None:
             return math.inf
+        if time.monotonic() - self._alone < ALONE:
+            return math.inf
         people = self.tmux.people(job.run.socket)
+        if not people:
+            self._alone = time.monotonic()
         active = (p.active for p in people if p.may_type and p.pane == job.run.pane)
         return max(0.0, time.time() - max(active, default=-math.inf))
 

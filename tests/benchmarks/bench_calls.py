@@ -30,10 +30,12 @@ server.run()
 class Server:
     """A server process and the least of a client."""
 
+    command: tuple[str, ...] = (sys.executable,)
+
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
         begun = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [*self.command, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -57,7 +59,10 @@ class Server:
         self.number += 1
         self.send({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params})
         while True:
-            message = json.loads(self.process.stdout.readline())
+            line = self.process.stdout.readline()
+            if not line:
+                raise OSError("the server has ended")
+            message = json.loads(line)
             if message.get("id") == self.number:
                 result: dict[str, Any] = message["result"]
                 return result
@@ -65,7 +70,7 @@ class Server:
     def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         result = self.request("tools/call", {"name": tool, "arguments": arguments})
         assert not result.get("isError"), result
-        answer: dict[str, Any] = result["structuredContent"]
+        answer: dict[str, Any] = result.get("structuredContent") or json.loads(result["content"][0]["text"])
         return answer
 
     def close(self) -> None:

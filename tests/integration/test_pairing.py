@@ -28,9 +28,9 @@ def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
         if session != "mcp-jobs":
             shared.tmux("kill-session", "-t", f"={session}", check=False)
     shared.tmux("kill-window", "-a", "-t", "=mcp-jobs:0", check=False)
-    wait_until(lambda: all((shared.state / "mcp-jobs" / job / "exit.json").exists() for job in shared.records()), 20)
     for job_id in shared.records():
-        shutil.rmtree(shared.state / "mcp-jobs" / job_id)
+        # Its runner may still be about to write the end.
+        shutil.rmtree(shared.state / "mcp-jobs" / job_id, ignore_errors=True)
 
 
 @pytest.fixture

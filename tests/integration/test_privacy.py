@@ -16,7 +16,7 @@ import pytest
 
 from support.rpc import Server, ToolError
 from support.sandbox import Sandbox, ended, printed, run_job, shows
-from support.waiting import stays_true, wait_until
+from support.waiting import wait_until
 
 SECRET = "s3cret-0f-the-agent"
 NOBODY = 65534
@@ -135,7 +135,7 @@ def test_the_environment_of_a_job_that_never_came_to_run_is_gone_too(sandbox: Sa
     folder = sandbox.root / "bin"
     folder.mkdir()
     tmux = folder / "tmux"
-    tmux.write_text("#!/bin/sh\n[ \"$1\" = -V ] && exec echo tmux 3.4\necho no >&2\nexit 1\n")
+    tmux.write_text('#!/bin/sh\n[ "$1" = -V ] && exec echo tmux 3.4\necho no >&2\nexit 1\n')
     tmux.chmod(0o755)
     server = sandbox.server(PATH=f"{folder}:{os.environ['PATH']}", AGENT_SECRET=SECRET)
     with pytest.raises(ToolError, match="tmux refused"):
@@ -176,7 +176,8 @@ def place(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Path]:
         yield sandbox.state
 
 
-def refuses_everything(sandbox: Sandbox, job_id: str) -> None:
+def refuses_everything(sandbox: Sandbox, job_id: str, folder: Path) -> None:
+    before = listing(folder)
     server = sandbox.server()
     calls: dict[str, dict[str, object]] = {
         "execute": {"command": "true"},
@@ -189,39 +190,43 @@ def refuses_everything(sandbox: Sandbox, job_id: str) -> None:
     for tool, arguments in calls.items():
         with pytest.raises(ToolError, match="MCP_BG_STATE_DIR"):
             server.call(tool, **arguments)
+    wait_until(lambda: "tidying up failed" in server.stderr, what="the tidying, which begins by itself")
+    assert listing(folder) == before
     assert not sandbox.windows()
 
 
-def foreign_jobs(sandbox: Sandbox) -> tuple[Path, str]:
-    """A session's folder with the record of a job, as somebody else might prepare it."""
+def foreign_job(sandbox: Sandbox, maker: Server, made_in: Sandbox) -> tuple[Path, str]:
+    """A state folder with the record of a job, as somebody else might prepare it."""
+    job_id = run_job(maker, "echo bait")["job_id"]
     state = sandbox.root / "elsewhere"
-    job = run_job(sandbox.server(MCP_BG_STATE_DIR=str(state), MCP_BG_SESSION="other"), "echo bait")
-    (state / "other").rename(state / "mcp-jobs")
-    sandbox.tmux("kill-server", check=False)
-    return state, job["job_id"]
+    session = state / "mcp-jobs"
+    shutil.copytree(made_in.state / "mcp-jobs" / job_id, session / job_id, ignore=fifos)
+    os.utime(session / job_id / "exit.json", (0, 0))
+    for folder in (state, session):
+        folder.chmod(0o700)
+    return state, job_id
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_mode) for path in (folder, *folder.rglob("*"))}
 
 
-def test_a_link_in_the_folders_place_is_refused_and_nothing_is_done(sandbox: Sandbox, place: Path) -> None:
-    state, job_id = foreign_jobs(sandbox)
+def test_a_link_in_the_folders_place_is_refused_and_nothing_is_done(
+    sandbox: Sandbox, place: Path, server: Server, shared: Sandbox
+) -> None:
+    state, job_id = foreign_job(sandbox, server, shared)
     place.symlink_to(state if place == sandbox.state else state / "mcp-jobs")
-    before = listing(state)
-    refuses_everything(sandbox, job_id)
-    # The tidying begins a second after the start.
-    stays_true(lambda: listing(state) == before, 2.0, what="nothing changes in the link's target")
+    refuses_everything(sandbox, job_id, state)
 
 
 @as_root
-def test_a_folder_of_another_user_is_refused_and_nothing_is_done(sandbox: Sandbox, place: Path) -> None:
-    state, job_id = foreign_jobs(sandbox)
-    shutil.copytree(state if place == sandbox.state else state / "mcp-jobs", place, ignore=fifos)
+def test_a_folder_of_another_user_is_refused_and_nothing_is_done(
+    sandbox: Sandbox, place: Path, server: Server, shared: Sandbox
+) -> None:
+    state, job_id = foreign_job(sandbox, server, shared)
+    (state if place == sandbox.state else state / "mcp-jobs").rename(place)
     os.chown(place, NOBODY, NOBODY)
-    before = listing(place)
-    refuses_everything(sandbox, job_id)
-    stays_true(lambda: listing(place) == before, 2.0, what="nothing changes in the other user's folder")
+    refuses_everything(sandbox, job_id, place)
 
 
 def fifos(folder: str, found: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -20,6 +21,9 @@ COMMAND = f"{PYTHON} -m mcp_background_job"  # for a shell
 
 
 def start(sandbox: Sandbox, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    # What is started with & from a script ignores Ctrl-C and passes that on, test runs included.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*PROGRAM, *arguments],
         env={**sandbox.environment, **environment},
