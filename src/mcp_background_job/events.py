@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from types import TracebackType
 
-IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100
+IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE = 0x2, 0x80, 0x100, 0x200
 IN_NONBLOCK, IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
 PAUSE = 0.02  # seconds between looks where nothing wakes
@@ -37,7 +37,7 @@ class Hub:
         """Set `event` whenever something in `folder` changes; -1 where that can't be had."""
         if self.fd < 0:
             return -1
-        mask = IN_MODIFY | IN_MOVED_TO | IN_CREATE
+        mask = IN_MODIFY | IN_MOVED_TO | IN_CREATE | IN_DELETE
         number: int = self.libc.inotify_add_watch(self.fd, os.fsencode(folder), mask)
         if number >= 0:
             self.watches.setdefault(number, set()).add(event)

@@ -471,10 +471,27 @@ class Tmux:
                 options = ["-d", "-p"] if brackets else ["-d"]
                 commands.append(["paste-buffer", *options, "-b", buffer, "-t", pane])
         if keys:
-            # send-keys types into copy mode and says nothing, so it is left first.
-            commands.append(["if-shell", "-F", "-t", pane, "#{pane_in_mode}", f"send-keys -t {pane} -X cancel"])
-            commands.append(["send-keys", "-t", pane, "--", *keys])
+            commands.extend(self.press(pane, keys, socket))
         self.ask(*join_commands([*loads, *commands]), socket=socket)
+
+    def press(self, pane: str, keys: Sequence[str], socket: str) -> list[list[str]]:
+        """Commands that send named keys.
+
+        send-keys types into copy mode and says nothing, so a person's copy mode is left and entered again at the
+        same place, all before tmux draws.
+        """
+        send = ["send-keys", "-t", pane, "--", *keys]
+        mode, _, scrolled = self.ask(
+            "display-message", "-p", "-t", pane, "#{pane_mode} #{scroll_position}", socket=socket
+        )[0].partition(" ")
+        if not mode:
+            return [send]
+        commands = [["send-keys", "-t", pane, "-X", "cancel"], send]
+        if mode == "copy-mode":
+            commands.append(["copy-mode", "-t", pane])
+            if scrolled.isdigit() and int(scrolled):
+                commands.append(["send-keys", "-t", pane, "-X", "goto-line", scrolled])
+        return commands
 
     def screen(self, pane: str, socket: str) -> Screen:
         """The visible grid of a pane.

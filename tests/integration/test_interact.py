@@ -266,6 +266,20 @@ def test_text_alone_does_not_throw_a_person_out_of_copy_mode(server: Server, sha
     assert shared.tmux("display-message", "-p", "-t", window, "#{pane_in_mode}") == "1"
 
 
+def test_keys_bring_a_person_back_to_where_they_were_in_copy_mode(server: Server, shared: Sandbox) -> None:
+    job_id = server.call("execute", command="seq 1 300; exec cat")["job_id"]
+    shows(server, job_id, "300")
+    window = shared.window(job_id)
+    shared.tmux("copy-mode", "-t", window, ";", "send-keys", "-t", window, "-X", "goto-line", "120")
+    place = "#{pane_in_mode} #{scroll_position}"
+    assert shared.tmux("display-message", "-p", "-t", window, place) == "1 120"
+    server.call("interact", job_id=job_id, input="typed", keys=["y", "Enter"])
+    shows(server, job_id, "y\ny\n")
+    in_mode, _, line = shared.tmux("display-message", "-p", "-t", window, place).partition(" ")
+    assert (in_mode, abs(int(line) - 120) <= 4) == ("1", True), "what was printed meanwhile moves the history on"
+    server.call("kill", job_id=job_id)
+
+
 def test_a_line_longer_than_the_terminal_takes_is_refused_before_anything_is_sent(server: Server, cat: str) -> None:
     for text in ("x" * 4096, "short first\n" + "é" * 2500, "x" * 100_000):
         with pytest.raises(ToolError, match="4095"):
