@@ -19,8 +19,7 @@ from . import answers
 from .display import ending_line, label, note, print_json, print_page, progress
 from .errors import InvalidInput
 from .follower import Follower, follow, line_begins
-from .keyboard import type_into
-from .models import EndedJob, Job, RunningJob
+from .models import EndedJob, Job
 from .naming import find_job, settings
 from .service import JobManager
 from .waiting import Outcome, Watch, wait_for
@@ -125,7 +124,7 @@ def wait(options: argparse.Namespace) -> int:
     jobs = [find_job(manager, given) for given in options.jobs]
     if options.since is not None and len(jobs) > 1:
         raise InvalidInput("--since is for one job, and several are given", "Wait for one job, or leave --since out")
-    watched = Watch(manager, [job.spec.job_id for job in jobs], options.pattern, options.since)
+    watched = Watch(manager, [job.spec.job_id for job in jobs], options.pattern, options.since, person=True)
     seconds = options.timeout if options.timeout is not None else FOREVER
     names = ", ".join(job.spec.name for job in jobs[:3]) + (", …" if len(jobs) > 3 else "")
     with progress(f"waiting for {names}"):
@@ -146,7 +145,6 @@ def why(found: Outcome) -> str:
         "input": f"waits for input ({found.awaiting})",
         "quiet": "is quiet",
         "handback": "the agents have its keys",
-        "human": "a person holds its keys",
         "timeout": "still running",
     }.get(found.reason, found.reason)
 
@@ -158,7 +156,7 @@ def wait_status(found: Outcome, wanted_more: bool) -> int:
     if found.reason == "exit" and isinstance(found.job, EndedJob):
         code = exit_status(found.job)
         return code or 1 if wanted_more else code
-    return 1 if found.reason == "human" else 0
+    return 0
 
 
 def exit_status(job: EndedJob) -> int:
@@ -176,15 +174,10 @@ def send(options: argparse.Namespace) -> int:
     job = find_job(manager, options.job)
     if not options.text and not options.key:
         raise InvalidInput("There is nothing to send", "Give the text, or a key with --key")
-    job_id, enter = job.spec.job_id, not options.no_enter
-    if isinstance(job, RunningJob) and manager.hold(job) is not None:
-        folder = manager.store.folder / job_id
-        type_into(manager.tmux, folder, job, options.text, options.key, enter, CLIENT)
-        note("sent; a person holds the job, so no answer is waited for")
-        return 0
+    text, keys, enter = options.text, options.key, not options.no_enter
     with progress(f"waiting for {job.spec.name} to answer"):
         found = run_to_end(
-            lambda: manager.interact(job_id, options.text, options.key, enter, options.timeout, who=CLIENT)
+            lambda: manager.interact(job.spec.job_id, text, keys, enter, options.timeout, who=CLIENT, person=True)
         )
     if options.json:
         print_json(answers.outcome(found))
@@ -192,7 +185,4 @@ def send(options: argparse.Namespace) -> int:
     print_page(answers.outcome(found))
     if sys.stdout.isatty() and found.page.stdout and not found.page.stdout.endswith("\n"):
         print()
-    if found.reason == "human":
-        note(f"a person types into {job_id} now, nothing was sent")
-        return 1
     return 0

@@ -168,8 +168,8 @@ def test_a_person_takes_a_job_and_only_they_type_and_kill(shared: Sandbox, serve
     for refused in (("interact", {"input": "x"}), ("kill", {})):
         with pytest.raises(ToolError, match="person"):
             server.call(refused[0], job_id=job_id, **refused[1])
-    cli(shared, "send", job_id, "from the person")
-    shows(server, job_id, "from the person\nfrom the person")
+    assert cli(shared, "send", job_id, "from the person").stdout == "from the person\nfrom the person\n"
+    assert answer(shared, "wait", "-u", "input", job_id)["reason"] == "input"
     cli(shared, "give", job_id)
     assert answer(shared, "status", job_id)["holder"] == "agent"
     cli(shared, "take", job_id)

@@ -187,15 +187,14 @@ def test_a_message_of_a_hand_off_is_shown_as_it_stands(world: World, person: Per
     job_id = world.start("asks")
     world.go_to(job_id)
     person.sees(f" {job_id}")
-    for text in TEXTS:
-        if not text.strip():
-            continue
+    for text in ("#(w)", "#{E:#(w)}", "' ; run w ; '", '"; run w', "} ; run w ; {", "%H %(w)", "\x1b]0;#(w)\x07", "x;"):
         message = text + " please"
         world.server.call("handoff", job_id=job_id, message=message)
+        person.sees("please")
+        person.press("Escape")  # the message itself covers the status line for four seconds
+        shown = person.sees("F12 menu")
         if plain(text):
-            person.sees(f" asks: {message}")
-        lines = person.sees("please").rstrip("\n").split("\n")
-        assert lines[-2].rstrip().endswith("F12 menu"), repr(text)
+            assert f" asks: {message}" in shown
     assert world.server.call("status", job_id=job_id)["holder"] == "human"
     person.press("F12")
     person.sees("What the agent sent")

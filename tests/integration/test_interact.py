@@ -273,7 +273,7 @@ def test_keys_bring_a_person_back_to_where_they_were_in_copy_mode(server: Server
     shared.tmux("copy-mode", "-t", window, ";", "send-keys", "-t", window, "-X", "goto-line", "120")
     place = "#{pane_in_mode} #{scroll_position}"
     assert shared.tmux("display-message", "-p", "-t", window, place) == "1 120"
-    server.call("interact", job_id=job_id, input="typed", keys=["y", "Enter"])
+    server.call("interact", job_id=job_id, keys=["y", "Enter"])
     shows(server, job_id, "y\ny\n")
     in_mode, _, line = shared.tmux("display-message", "-p", "-t", window, place).partition(" ")
     assert (in_mode, abs(int(line) - 120) <= 4) == ("1", True), "what was printed meanwhile moves the history on"
