@@ -162,19 +162,23 @@ class Tmux:
         return self._binary
 
     def raw(self, binary: str, *arguments: str) -> tmux_cmd:
-        """One run of tmux with a clean environment."""
+        """One run of a program through libtmux."""
         from libtmux.common import tmux_cmd
         from libtmux.exc import LibTmuxException
 
-        environment = [f"{name}={value}" for name, value in os.environ.items() if CLEAN.fullmatch(name)]
         try:
-            return tmux_cmd("-i", *environment, binary, *arguments, tmux_bin="/usr/bin/env")
+            return tmux_cmd(*arguments, tmux_bin=binary)
         except (LibTmuxException, OSError) as error:
             raise TmuxError(f"tmux could not be run: {error}") from error
 
     def run(self, *arguments: str, socket: str = "") -> tmux_cmd:
         """One invocation of tmux; `-u` keeps tabs and non-ASCII whatever the locale."""
         return self.raw(self.binary(), "-u", *self.server(socket), *arguments)
+
+    def run_clean(self, *arguments: str) -> tmux_cmd:
+        """As `run`, for what may start a tmux server: it would keep our environment, so it gets little of it."""
+        environment = [f"{name}={value}" for name, value in os.environ.items() if CLEAN.fullmatch(name)]
+        return self.raw("/usr/bin/env", "-i", *environment, self.binary(), "-u", *self.server(), *arguments)
 
     def ask(self, *arguments: str, socket: str = "") -> list[str]:
         """As `run`, its lines of output.
@@ -187,10 +191,11 @@ class Tmux:
         return answer.stdout
 
     def server(self, socket: str = "") -> list[str]:
-        """The options that name the tmux server: that of a job's record, of the settings, or the person's own."""
-        if socket:
-            return ["-S", socket]
-        return ["-L", self.config.tmux_socket_name] if self.config.tmux_socket_name else []
+        """The options that name the tmux server: that of a job's record, of the settings, or the person's own.
+
+        Always explicit, or a TMUX variable in our environment would name another.
+        """
+        return ["-S", socket] if socket else ["-L", self.config.tmux_socket_name or "default"]
 
     def attach_command(self, pane: str = "") -> str:
         """What a person types to see the session, or one job's window in it.
@@ -275,7 +280,7 @@ class Tmux:
             setup = self.session_setup(target, made)
             new = ["new-session", "-d", "-s", self.session, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)]
             new += ["-n", BOARD, "--", *self.board_argv()]
-            answer = self.run(*join_commands([new, *self.board_setup(), *setup]))
+            answer = self.run_clean(*join_commands([new, *self.board_setup(), *setup]))
             if "duplicate session" in " ".join(answer.stderr):
                 answer = self.run(*join_commands(setup))
                 self.ensure_board(target)

@@ -139,7 +139,7 @@ def test_the_status_line_the_border_and_the_menu_stand(world: World, person: Per
         person.press("F12")
         menu = person.sees("Take over")
         assert "Kill it" in menu and "Detach" in menu, repr(text)
-        person.press("Escape")
+        person.press("q")
         if plain(text):
             shown = in_a_window_name(text)
             assert f" {shown} {job_id}" in lines[0], (text, lines[0])
@@ -194,13 +194,14 @@ def test_a_message_of_a_hand_off_is_shown_as_it_stands(world: World, person: Per
         person.press("Escape")  # the message itself covers the status line for four seconds
         shown = person.sees("F12 menu")
         if plain(text):
-            assert f" asks: {message}" in shown
+            assert f"asks: {message}" in shown
     assert world.server.call("status", job_id=job_id)["holder"] == "human"
     person.press("F12")
     person.sees("What the agent sent")
     person.type("i")
     person.sees("An agent asks you")
     person.type("q")
+    wait_until(lambda: "An agent asks you" not in person.screen(), what="the popup closed")
     person.press("F12")
     person.sees("Hand the keys back")
     person.type("t")
@@ -218,7 +219,7 @@ def test_a_window_that_was_renamed_breaks_nothing(world: World, person: Person) 
         person.sees(f" {job_id} since ")
         person.press("F12")
         person.sees("Take over")
-        person.press("Escape")
+        person.press("q")
         wait_until(lambda: "Take over" not in person.screen())
 
 
