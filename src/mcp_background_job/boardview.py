@@ -87,12 +87,14 @@ def row_of(seen: Seen, last: str, usage: Usage | None, now: float) -> Row:
 
 
 def duration(seconds: float) -> str:
-    """At most six characters: 12s, 3m05s, 2h07m, 4d11h."""
+    """At most six characters: 12s, 3m05s, 25m, 2h07m, 4d11h; the longer it is, the more rarely it changes."""
     whole = max(0, int(seconds))
     if whole < 60:
         return f"{whole}s"
-    if whole < 3600:
+    if whole < 600:
         return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 3600:
+        return f"{whole // 60}m"
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"

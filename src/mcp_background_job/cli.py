@@ -255,15 +255,18 @@ def serve(options: argparse.Namespace) -> int:
 
         run_stdio(config)
         return 0
-    token = config.http_token.get_secret_value() if config.http_token else ""
-    if options.token_file is not None:
-        token = options.token_file.read_text(encoding="utf-8").strip()
-    if not token:
-        return complain("HTTP needs a token. Set MCP_BG_HTTP_TOKEN or give --token-file.", SETTINGS_ERROR)
-    run_http = importlib.import_module(".http", __package__).run_http
-    run_http(
-        config, options.host or DEFAULT_HOST, options.port or DEFAULT_PORT, token, list(options.allowed_host or ())
-    )
+    from .config import ConfigError
+    from .http import check_token, read_token, run_http
+
+    try:
+        if options.token_file is not None:
+            token = read_token(options.token_file)
+        else:
+            token = check_token(config.http_token.get_secret_value() if config.http_token else "")
+        port = DEFAULT_PORT if options.port is None else options.port
+        run_http(config, options.host or DEFAULT_HOST, port, token, list(options.allowed_host or ()))
+    except ConfigError as error:
+        return complain(str(error), SETTINGS_ERROR)
     return 0
 
 

@@ -62,24 +62,32 @@ class JobStore:
     def open(self) -> None:
         """Make the session's folder, for this user alone.
 
-        Raises StoreError where it can't be made, is a link, or belongs to someone else.
+        Raises StoreError where it can't be made, or as `check`.
         """
         try:
-            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                self.folder.mkdir(mode=0o700)
-            for folder in (self.folder.parent, self.folder):
-                facts = folder.lstat()
-                if not stat.S_ISDIR(facts.st_mode):
-                    raise StoreError(
-                        f"{str(folder)!r} is a link or no folder, so someone else may decide what it holds"
-                    )
-                if facts.st_uid != os.getuid():
-                    raise StoreError(f"{str(folder)!r} belongs to another user")
+            make_private(self.folder)
+            self.check()
             if self.folder.stat().st_mode & 0o077:
                 self.folder.chmod(0o700)
         except OSError as error:
             raise StoreError(f"The state folder {str(self.folder)!r} can't be made: {error.strerror}") from error
+
+    def check(self) -> None:
+        """Look at nothing that somebody else may have put there.
+
+        Raises StoreError where a folder is a link, or another user owns it or may write to it.
+        """
+        for folder in (self.folder.parent, self.folder):
+            try:
+                facts = folder.lstat()
+            except FileNotFoundError:
+                return
+            if not stat.S_ISDIR(facts.st_mode):
+                raise StoreError(f"{str(folder)!r} is a link or no folder, so someone else may decide what it holds")
+            if facts.st_uid != os.getuid():
+                raise StoreError(f"{str(folder)!r} belongs to another user")
+            if facts.st_mode & stat.S_IWOTH:
+                raise StoreError(f"{str(folder)!r} can be written to by every user")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -100,7 +108,11 @@ class JobStore:
 
     @contextmanager
     def sweeping(self) -> Iterator[bool]:
-        """Whether this process is the one that tidies up now."""
+        """Whether this process is the one that tidies up now.
+
+        Raises StoreError as `check`.
+        """
+        self.check()
         fd = os.open(self.folder / "sweep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield try_lock(fd)
@@ -108,7 +120,11 @@ class JobStore:
             os.close(fd)
 
     def ids(self) -> list[str]:
-        """Every job id there is; nothing else in the folder counts."""
+        """Every job id there is; nothing else in the folder counts.
+
+        Raises StoreError as `check`.
+        """
+        self.check()
         try:
             return [name for name in os.listdir(self.folder) if JOB_ID.fullmatch(name)]  # noqa: PTH208 - 5x faster
         except FileNotFoundError:
@@ -117,10 +133,11 @@ class JobStore:
     def path(self, job_id: str) -> Path:
         """The folder of an existing job.
 
-        Raises JobNotFound, also for anything that is no job id.
+        Raises JobNotFound, also for anything that is no job id, or StoreError as `check`.
         """
         if not JOB_ID.fullmatch(job_id):
             raise JobNotFound(job_id)
+        self.check()
         path = self.folder / job_id
         if not path.is_dir():
             raise JobNotFound(job_id)
@@ -321,6 +338,18 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT:
         raise
     except (ValidationError, OSError) as error:
         raise StoreError(f"{str(path)!r} can't be read as a job's record") from error
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each for this user alone; `parents=True` leaves that to the
+    umask.
+    """
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_private(path: Path, data: bytes) -> None:

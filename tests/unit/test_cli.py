@@ -128,6 +128,7 @@ def test_http_without_a_token_is_refused(
     monkeypatch.delenv("MCP_BG_HTTP_TOKEN", raising=False)
     empty = tmp_path / "token"
     empty.write_text("\n")
+    empty.chmod(0o600)
     for extra in ([], ["--token-file", str(empty)]):
         with pytest.raises(SystemExit) as stopped:
             main(["--transport", "http", *extra])
