@@ -37,7 +37,9 @@ FIRST_LOOK, LAST_LOOK = 0.004, 1.0  # seconds between looks at the terminal, fro
 SETTLE = 0.005  # seconds that a full-screen program or REPL must stay at rest
 UNCERTAIN_SETTLE = 0.4  # the same where the platform can't tell who reads the terminal
 ONE_WRITE = 2048  # characters that reach the job at once; a longer paste comes in pieces
-PASTE_SETTLE = 0.05  # seconds that a job must rest after a long paste
+PASTE_SETTLE = 0.05  # seconds that a job must rest after a long paste, and as much for each PASTE_PIECE of it
+PASTE_PIECE = 2500  # characters: a loaded machine takes that long to bring the next ones
+LONGEST_SETTLE = 1.0
 NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
 MARK_PATIENCE = 0.25  # seconds for a mark to come back through tmux and the log writer
 THROTTLE = 0.02  # seconds between two looks at a job that floods
@@ -122,7 +124,8 @@ class Watch:
         for watched in self.jobs:
             watched.start = watched.scanned = watched.end = self.manager.store.log(watched.job_id).end
             self.activity = self.slept(self.manager.job(watched.job_id))
-        self.settle = PASTE_SETTLE if len(text) > ONE_WRITE else 0.0
+        if len(text) > ONE_WRITE:
+            self.settle = min(PASTE_SETTLE * (1 + len(text) / PASTE_PIECE), LONGEST_SETTLE)
 
     def after_typing(self) -> None:
         self.sent_at = time.monotonic()
