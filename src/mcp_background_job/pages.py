@@ -16,7 +16,7 @@ DEFAULT_CHARS = 40_000
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
-ALTERNATE_LOOKBACK = 1 << 20  # bytes; a search for one sequence, 0.3 ms
+ALTERNATE_LOOKBACK = 256 << 10  # bytes; a search for one sequence, 0.4 ms
 GREP_BLOCK = 1 << 20
 
 

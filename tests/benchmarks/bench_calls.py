@@ -155,6 +155,7 @@ def measure(folder: Path, environment: dict[str, str]) -> None:
         whole.append(timed(lambda: ours.call("execute", command="true", wait=30)))
     row("execute to the job id", executes, "reach: 20")
     row("execute with wait, true, to the exit code", whole, "reach: 70")
+    time.sleep(2)  # until only the sleeping job is left
     helpers = helpers_of(folder)
     row("a running job's helpers (PSS)", [sum(memory(pid, "Pss") for pid in helpers)], "reach: 12", "MB")
     repl = ours.call("execute", command=f"{sys.executable} -q -i", wait=10)["job_id"]

@@ -77,7 +77,7 @@ def measure(folder: Path, environment: dict[str, str]) -> None:
     for job_id in jobs:
         cursor = 0
         while True:
-            page = server.call("output", job_id=job_id, since=cursor, max_chars=1_000_000)
+            page = server.call("output", job_id=job_id, since=cursor)
             cursor = page["cursor"]
             if not page.get("truncated"):
                 break
