@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from support.rpc import Server
 from support.sandbox import Sandbox
+
+# The suite tries the same examples each time, so that a run says something of the change; EXPLORE=1 tries others.
+settings.register_profile("suite", derandomize="EXPLORE" not in os.environ, database=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ _BROKEN_OFF = re.compile(rb"\x1b(?:\[[0-;]*+)?+(?=\x1b)")
 # Modes that concern the keyboard, the mouse or the cursor's look.
 _SILENT_MODES = re.compile(rb"\x1b\[\?(?:1|12|25|100[0-6]|1015|2004|2026)[hl]")
 _CHARSETS = re.compile(rb"\x1b[()]B")
-_C1 = re.compile(rb"\xc2[\x80-\x9f]")
+_C1 = re.compile("[\x80-\x9f]")
 _DROPPED = bytes([*range(8), *range(0x10, 0x18), 0x19, *range(0x1C, 0x20), 0x7F])
 _ALTERNATE = re.compile(rb"\x1b\[\?(?:\d+;)*(?:1049|1047|47)(?:;\d+)*([hl])")
 _ABSOLUTE = re.compile(rb"\x1b\[\d*(?:;\d*)?[Hf]")
@@ -172,8 +172,6 @@ def _feed(terminal: Terminal, chunk: bytes) -> None:
             chunk = _SILENT_MODES.sub(b"", chunk)
         if not any(terminal.drawing) and b"\x1b(0" not in chunk and b"\x1b)0" not in chunk:
             chunk = _CHARSETS.sub(b"", chunk).translate(None, b"\x0e\x0f")
-    if b"\xc2" in chunk:
-        chunk = _C1.sub(b"", chunk)
     # From here on "\n" starts a new line, and "\v" is the line feed alone that raw mode sends.
     newlines = chunk.count(b"\n")
     if newlines == chunk.count(b"\r\n"):
@@ -187,7 +185,11 @@ def _feed(terminal: Terminal, chunk: bytes) -> None:
     if b"\r\x1b[K" in chunk or b"\r\x1b[2K" in chunk:
         for pattern, replacement in _erased(terminal.columns):
             chunk = pattern.sub(replacement, chunk)
-    terminal.feed(chunk.decode(errors="replace"))
+    text = chunk.decode(errors="replace")
+    if b"\xc2" in chunk:
+        # After the decoding: a dropped control can have stood between the two bytes of one.
+        text = _C1.sub("", text)
+    terminal.feed(text)
 
 
 @cache

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from .row import TAB, Row
 
+FRESH = (0, 0, False, False, False, False)  # a saved cursor that nobody has saved
+
 
 class Screen:
     """Rows from the top of the screen to the cursor or further, the cursor, and the modes."""
@@ -20,7 +22,7 @@ class Screen:
         self.lines.append(Row())
         self.x = 0
         self.y = len(self.lines) - 1
-        self.saved = (0, 0, False, False, False, False)
+        self.saved = FRESH
         self.reset_modes()
 
     def reset_modes(self) -> None:

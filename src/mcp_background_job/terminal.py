@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from .editing import EditableScreen
+from .screen import FRESH
 
 ALTERNATE_NOTE = "[full-screen program: call screen to see it]"
 
@@ -263,6 +264,7 @@ class Terminal(EditableScreen):
     def reset(self) -> None:
         """RIS. As with `clear`, what was on the screen stays in the history."""
         self.reset_modes()
+        self.saved = FRESH
         self.erase_screen()
         self.x = 0
         self.go(0)

@@ -212,7 +212,7 @@ def test_a_job_handles_signals_like_a_command_in_a_terminal(server: Server) -> N
     text = server.call("output", job_id=job["job_id"])["stdout"]
     blocked, ignored = (int(line.split()[1], 16) for line in text.splitlines())
     assert blocked == 0
-    assert ignored == 0
+    assert ignored & ~(0b11 << 31) == 0, "32 and 33 are the C library's own; nobody can set them back"
 
 
 def test_a_job_inherits_no_file_of_ours(server: Server) -> None:

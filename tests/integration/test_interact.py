@@ -53,6 +53,7 @@ def test_an_answer_has_nothing_from_before_and_nothing_is_lost(server: Server, r
     for number in range(20):
         answer = server.call("interact", job_id=repl, input=f"'answer-' + str({number})")
         echo, result, prompt = answer["stdout"].splitlines()
+        echo = echo.removeprefix(">>> ")  # Python 3.13 draws the whole line again
         assert (echo, result, prompt.strip()) == (f"'answer-' + str({number})", f"'answer-{number}'", ">>>")
 
 
