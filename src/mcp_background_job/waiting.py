@@ -33,7 +33,7 @@ WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "ti
 
 QUIET = 2.0  # seconds without output that count as quiet
 LOOK_AGAIN = 1.0  # seconds between looks that no event asks for: a killed runner changes no file
-FIRST_LOOK, LAST_LOOK = 0.004, 1.0  # seconds between looks at the terminal, from the last output on
+FIRST_LOOK, LAST_LOOK = 0.004, 2.0  # seconds between looks at the terminal, from the last output on
 SETTLE = 0.005  # seconds that a full-screen program or REPL must stay at rest
 UNCERTAIN_SETTLE = 0.4  # the same where the platform can't tell who reads the terminal
 ONE_WRITE = 2048  # characters that reach the job at once; a longer paste comes in pieces
@@ -191,7 +191,7 @@ class Watch:
         if until not in ("input", "answer"):
             return LOOK_AGAIN
         since = time.monotonic() - max(max(w.changed for w in self.jobs), self.sent_at or 0.0)
-        return min(max(FIRST_LOOK, since / 3), LAST_LOOK)
+        return min(max(FIRST_LOOK, since / 1.5), LAST_LOOK)
 
     def matches(self, watched: Watched) -> bool:
         """Whether the pattern is in the output that has come since the last look; the echo of input is not."""
@@ -204,8 +204,8 @@ class Watch:
             if found:
                 return True
             last = reader.log.read(watched.scanned, stop).rfind(b"\n")
-            # An unfinished line is searched again when more of it has come.
-            after = watched.scanned + last + 1 if last >= 0 else watched.scanned
+            # An unfinished line is searched again when more of it has come, with the newline before it.
+            after = watched.scanned + max(last, 0)
             watched.scanned = max(after, stop - OVERLAP)
             if stop == reader.log.end:
                 break
