@@ -191,7 +191,7 @@ class Watch:
         if until not in ("input", "answer"):
             return LOOK_AGAIN
         since = time.monotonic() - max(max(w.changed for w in self.jobs), self.sent_at or 0.0)
-        return min(max(FIRST_LOOK, since / 1.5), LAST_LOOK)
+        return min(max(FIRST_LOOK if self.sent_at else 5 * FIRST_LOOK, since), LAST_LOOK)
 
     def matches(self, watched: Watched) -> bool:
         """Whether the pattern is in the output that has come since the last look; the echo of input is not."""
