@@ -41,6 +41,7 @@ def test_kill_answers_killed_and_the_job_is_killed(server: Server) -> None:
     assert job["ended"] >= job["started"]
 
 
+@pytest.mark.promise("kill-tree")
 def test_kill_takes_a_tree_of_every_shape_before_it_answers(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command=FIVE_SHAPES)["job_id"]
     text = shows(server, job_id, "ready")
