@@ -8,4 +8,7 @@ from __future__ import annotations
 
 PROMISES: dict[str, str] = {
     "kill-tree": "A kill ends the whole tree, whatever its processes ignore or however they left, before it answers.",
+    # things that hang
+    "stopped-tmux": "A tmux server that is stopped holds up no call for longer than 10 s, and reads not at all.",
+    "runaway-pattern": "A pattern that runs away is refused within seconds and holds up no other call.",
 }

@@ -99,13 +99,14 @@ class FolderEvents:
         for number in self.numbers:
             self.hub.unwatch(number, self.event)
 
-    async def wait(self, seconds: float) -> None:
-        """Until something changed, or `seconds` have passed."""
+    async def wait(self, seconds: float) -> bool:
+        """Until something changed, or `seconds` have passed; whether anything may have changed."""
         if not self.complete:
             seconds = min(seconds, PAUSE)
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self.event.wait()
         except TimeoutError:
-            return
+            return not self.complete
         self.event.clear()
+        return True

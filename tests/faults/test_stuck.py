@@ -1,0 +1,63 @@
+"""Things that hang: a tmux server that is stopped, a pattern that runs away."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from support.rpc import ToolError
+from support.sandbox import Sandbox, ended, run_job, shows
+from support.waiting import wait_until
+
+RUNS_AWAY = "(a|a)+$"
+
+
+@pytest.mark.slow
+@pytest.mark.promise("stopped-tmux")
+def test_a_stopped_tmux_server_holds_nobody_up_for_ever(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command="echo up; read -r x; echo got $x")["job_id"]
+    shows(server, job_id, "up")
+    tmux = sandbox.tmux_server()
+    assert tmux is not None
+    tmux.send_signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        refused = server.start("execute", command="touch never")
+        typed = server.start("interact", job_id=job_id, input="early")
+        # Reads ask no tmux.
+        assert server.call("status", job_id=job_id)["status"] == "running"
+        assert "up" in server.call("tail", job_id=job_id)["stdout"]
+        for call in (refused, typed):
+            with pytest.raises(ToolError, match="gave no answer within 10 seconds"):
+                call.answer()
+        assert 8 < time.monotonic() - begun < 25, "the limit is 10 s"
+        assert sandbox.records() == {job_id}, "a refused execute leaves no record"
+    finally:
+        tmux.send_signal(signal.SIGCONT)
+    # What tmux had been asked before comes to nothing now.
+    wait_until(lambda: run_job(server, "true")["status"] == "completed")
+    wait_until(lambda: set(sandbox.windows()) <= sandbox.records() | {""}, 20)
+    assert not sandbox.path("never").exists()
+    server.call("kill", job_id=job_id)
+    assert ended(server, job_id)["reason"] == "kill"
+
+
+@pytest.mark.promise("runaway-pattern")
+def test_patterns_that_run_away_hold_up_no_other_call(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    command = "printf '%s' " + "a" * 60 + "b; sleep 100"
+    job_id = server.call("execute", command=command)["job_id"]
+    shows(server, job_id, "ab")
+    waits = [server.start("wait", job_ids=[job_id], pattern=RUNS_AWAY, since=0, timeout=20) for _ in range(8)]
+    took = []
+    for _ in range(40):
+        begun = time.monotonic()
+        server.call("status", job_id=job_id)
+        took.append(time.monotonic() - begun)
+    for call in waits:
+        with pytest.raises(ToolError, match="takes too long"):
+            call.answer()
+    assert sorted(took)[len(took) // 2] < 0.3, "each of these patterns takes a second of processor time"
