@@ -208,3 +208,15 @@ def test_taking_data_apart_in_chunks_changes_nothing(parts: list[str], size: int
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK", size)
         assert render(data, columns=12, rows=4) == whole
+
+
+LINE = st.text(st.sampled_from("ab \t"), max_size=30)
+
+
+@given(st.lists(LINE, max_size=8), st.sampled_from(["\r\n", "\n"]), st.booleans())
+def test_plain_lines_read_as_the_terminal_shows_them(lines: list[str], newline: str, continued: bool) -> None:
+    data = newline.join(lines).encode()
+    fast = render(data, columns=12, rows=4, continued=continued)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_plain_lines", lambda data: None)
+        assert render(data, columns=12, rows=4, continued=continued) == fast
