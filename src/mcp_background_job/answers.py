@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from .models import EndedJob, Job, signal_name, status_of, timestamp
 from .pages import Page
-from .service import JobManager, Listing
+from .presence import Absence
+from .service import Handoff, JobManager, Listing
 from .tmux import Screen
 from .waiting import Outcome
 
@@ -100,6 +101,11 @@ def full_status(manager: JobManager, job: Job) -> Fields:
     return without_absent(fields)
 
 
+def absence(away: Absence | None) -> Fields:
+    """How long the person who holds a job has been away or silent; nothing while they seem to be there."""
+    return {} if away is None else {"watching": away.watching, "idle": round(away.idle)}
+
+
 def page(found: Page, job: Job) -> Fields:
     """Output; stdout and stderr are always there, so that nobody has to ask whether they are."""
     fields: Fields = {
@@ -122,6 +128,33 @@ def outcome(found: Outcome) -> Fields:
     if found.awaiting:
         fields["awaiting_input"] = found.awaiting
     return {**fields, **ending(found.job)}
+
+
+def declined(manager: JobManager, found: Outcome) -> Fields:
+    """Whether the person who handed back said that they won't do what they were asked for."""
+    no = found.reason == "handback" and manager.store.declined(found.job.spec.job_id)
+    return {"declined": True} if no else {}
+
+
+def asked(manager: JobManager, job_ids: Sequence[str]) -> str:
+    """Whom a wait for the hand-back waits for, in the words of a progress message."""
+    texts: list[str] = []
+    for job_id in job_ids:
+        job = manager.job(job_id)
+        hold = manager.hold(job)
+        if hold is not None:
+            texts.append(f"{job.spec.name}: {hold.message or 'held by a person'} ({manager.attach_command(job)})")
+    return "".join(f"; {text}" for text in texts)
+
+
+def form(found: Handoff, client: str) -> str:
+    """What a person reads in their client's form."""
+    return (
+        f"{client or 'An agent'} asks you to go on with job {found.job.spec.name} ({found.job.spec.job_id}):\n\n"
+        f"{found.hold.message}\n\n"
+        f"Do it in its window, and type nothing secret here: {found.attach}\n"
+        "Decline to hand the keys back undone."
+    )
 
 
 def screen(found: Screen) -> Fields:

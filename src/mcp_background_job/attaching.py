@@ -20,8 +20,6 @@ from .naming import find_job, settings
 from .service import JobManager
 from .tmux import join_commands
 
-NOT_COPIED = {"destroy-unattached", "lock-command"}
-
 
 @dataclass(frozen=True)
 class Target:
@@ -88,13 +86,8 @@ def own_session(manager: JobManager, target: Target, name: str) -> list[list[str
     """Commands that make a session of the same windows with the same options, which goes with its last client."""
     there = f"={target.session}:"
     commands = [["new-session", "-t", f"={target.session}", "-s", name]]
-    for listing, setting in (("show-options", "set-option"), ("show-hooks", "set-hook")):
-        for line in manager.tmux.run(listing, "-t", there, socket=target.socket).stdout:
-            option, _, value = line.partition(" ")
-            if listing == "show-options":
-                value = "\n".join(manager.tmux.run(listing, "-v", "-t", there, option, socket=target.socket).stdout)
-            if option and option not in NOT_COPIED:
-                commands.append([setting, "-t", f"={name}:", option, value])
+    for setting, option, value in manager.tmux.own_options(there, target.socket):
+        commands.append([setting, "-t", f"={name}:", option, value])
     if target.window:
         commands.append(["select-window", "-t", f"={name}:{target.window}"])
     # Not before somebody is attached, or it would be gone at once.

@@ -34,7 +34,7 @@ from .usage import Meter, Usage
 TICK = 1.0  # seconds between two drawings, for the clocks
 DRAW_SHARE = 0.003  # of a core, for drawing those: a long list ticks more slowly
 CALM = 0.2  # seconds between two looks at what a flood of events tells
-LOOKERS, STILL_LOOKING = 2.0, 5.0  # seconds between two questions whether anybody looks, and still does
+LOOKERS, STILL_LOOKING = 1.0, 5.0  # seconds between two questions whether anybody looks, and still does
 USAGE_EVERY = 2.0  # seconds between two looks at the process table, at least
 FIRST_USAGE = 1.0  # seconds from the first look at a job, which gives no rate yet, to the second
 USAGE_SHARE = 0.003  # of a core, for those looks
@@ -134,6 +134,7 @@ class Board:
         self.usage: dict[str, Usage] = {}
         self.next_usage = 0.0
         self.looked_at = True
+        self.sessions: frozenset[str] = frozenset()  # those that have this window, ours and its group's
         self.next_lookers = 0.0
         self.next_draw = 0.0
         self.last_lines: dict[str, tuple[int, str]] = {}
@@ -184,6 +185,8 @@ class Board:
                     self.next_draw = time.monotonic() + left
                 pause = min(pause, left)
             else:
+                if changed:
+                    self.draw()  # for whoever comes back: the next question whether anybody looks may be seconds away
                 pause = min(pause, LOOKERS)
             self.errors = 0
         except Exception as error:
@@ -210,7 +213,11 @@ class Board:
             return
         before = self.looked_at
         with suppress(TmuxError, ValueError):
-            self.looked_at = self.manager.tmux.lookers(self.pane, self.socket) > 0
+            count, sessions = self.manager.tmux.lookers(self.pane, self.socket)
+            self.looked_at = count > 0
+            if sessions != self.sessions:
+                self.manager.tmux.dress(sessions, self.socket)
+                self.sessions = sessions
         self.next_lookers = now + (STILL_LOOKING if self.looked_at else LOOKERS)
         if self.looked_at and not before:
             self.next_usage = self.next_draw = 0.0

@@ -68,9 +68,10 @@ class TooManyJobs(JobError):
 class HumanHolds(JobError):
     """A person holds the keys of the job."""
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str, absence: str = "") -> None:
+        where = f" ({absence})" if absence else ""
         super().__init__(
-            f"A person holds job {job_id!r}, nothing was sent. "
+            f"A person holds job {job_id!r}{where}, nothing was sent. "
             "Call wait with until=handback to go on when they hand it back."
         )
 

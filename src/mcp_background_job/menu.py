@@ -16,22 +16,23 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 LATELY = 200  # inputs of agents that are shown
+# As wide and high as the popup in a terminal of 80 columns and 24 lines.
 HELP = """\
-Jobs that an agent started, each in a window of its own; window 0 lists them all.
+An agent's jobs, a window each; window 0 lists them all.
 
-Signs    ● runs   ? waits for input   » waits for a key   ✓ done   ✗ failed   ■ killed   @ you hold the keys
+● runs    ? waits for input    » waits for a key
+✓ done    ✗ failed    ■ killed    @ you hold the keys
 
-In the menu
-  t   take over: agents still read the job, but can't type into it or kill it until you press t again
-  k   kill the job and all that it started; asks first, and works whoever holds it
-  i   what agents typed into it lately, and what they ask you for
-  r   run the same command in the same folder as a new job
-  d   detach: the jobs go on
+t   take over: agents still read the job, but can't type into it or
+    kill it until you press t again
+k   kill it and all that it started; asks first, whoever holds it
+i   what agents typed into it lately, and what they ask you for
+r   run the same command in the same folder as a new job
+d   detach: the jobs go on
 
-You can type into a job without taking it over: an agent that wants to type waits for a pause of yours.
-tmux's own keys work as ever; with the usual prefix: Ctrl-b 0 shows all jobs, Ctrl-b n and Ctrl-b p the next and the
-one before, Ctrl-b [ scrolls, Ctrl-b d detaches.
-"""
+Type without taking over as you like: agents wait for your pauses.
+tmux's own keys work as ever: Ctrl-b 0 all jobs, Ctrl-b n / p next
+and previous, Ctrl-b [ scrolls, Ctrl-b d detaches."""
 
 
 def take(options: Namespace) -> None:
@@ -44,6 +45,7 @@ def take(options: Namespace) -> None:
     fd = os.open(folder / "holder.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w") as file:
         file.write(record)
+    (folder / "declined").unlink(missing_ok=True)
     (folder / "holder.new").rename(folder / "holder")
     mark(options, "human")
 
@@ -174,7 +176,8 @@ def session_of(options: Namespace) -> str:
 
 def popup(options: Namespace, verb: str) -> None:
     """Run one of our own commands in a popup over the person's screen."""
-    argv = [sys.executable, "-P", "-m", f"{__package__}.menu"]
+    # tmux starts it with its own environment, in which a checkout's PYTHONPATH isn't.
+    argv = ["env", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", sys.executable, "-P", "-m", f"{__package__}.menu"]
     argv += [f"--state={options.state}", f"--job={options.job}", verb]
     client = ["-c", options.client] if options.client else []
     tmux("display-popup", *client, "-E", "-w", "90%", "-h", "80%", "--", *argv)
@@ -190,7 +193,8 @@ def page(text: str, at_end: bool = True) -> None:
     lines: list[str] = []
     for line in text.split("\n"):
         clean = "".join(char if char.isprintable() else "�" for char in line.expandtabs())
-        lines += textwrap.wrap(clean, columns - 1, drop_whitespace=False) or [""]
+        indent = " " * (len(clean) - len(clean.lstrip()))
+        lines += textwrap.wrap(clean, columns - 1, drop_whitespace=False, subsequent_indent=indent) or [""]
     room = height - 1
     top = max(0, len(lines) - room) if at_end else 0
     before = termios.tcgetattr(0)

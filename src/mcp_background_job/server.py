@@ -38,8 +38,10 @@ from pydantic_core import to_json
 
 from . import __version__, answers
 from .answers import Fields
+from .asking import Forms
 from .config import BackgroundJobConfig
 from .errors import InvalidInput, JobError, JobNotFound
+from .models import Job
 from .pages import DEFAULT_CHARS
 from .service import MAX_WAIT, JobManager
 
@@ -141,6 +143,7 @@ class Tools:
 
     def __init__(self, manager: JobManager) -> None:
         self.manager = manager
+        self.forms = Forms(manager)
 
     async def execute(
         self,
@@ -180,7 +183,8 @@ class Tools:
         """One job in full: status, reason, exit_code, pid, duration, whether it awaits input, how to attach, where
         its log lies. To wait for a change use wait instead.
         """
-        return answers.full_status(self.manager, await self.manager.started(job_id))
+        job = await self.manager.started(job_id)
+        return answers.full_status(self.manager, job) | await self.absence(job)
 
     async def output(
         self,
@@ -248,21 +252,34 @@ class Tools:
         """
         if since is not None and len(job_ids) > 1:
             raise InvalidInput("since is for one job, and several are given", "Wait for one job, or leave since out")
-        found = await self.manager.wait(
-            job_ids, until, min(timeout, MAX_WAIT), pattern, since, progress=reporter(ctx, timeout)
-        )
-        return {"job_id": found.job.spec.job_id} | answers.outcome(found) | clamped(timeout)
+        progress = reporter(ctx, timeout)
+        if until == "handback":
+            progress = reporter(ctx, timeout, answers.asked(self.manager, job_ids))
+            await progress(0.0)
+        found = await self.manager.wait(job_ids, until, min(timeout, MAX_WAIT), pattern, since, progress=progress)
+        fields = {"job_id": found.job.spec.job_id} | answers.outcome(found) | clamped(timeout)
+        return fields | answers.declined(self.manager, found) | await self.absence(found.job)
 
     async def handoff(
-        self, job_id: JobId, message: Annotated[str, Field(description="what the person should do")]
+        self,
+        ctx: Context[Any, Any],
+        job_id: JobId,
+        message: Annotated[str, Field(description="what the person should do")],
     ) -> Fields:
         """Ask a person to take over a job: to type a secret, decide, or look. They get the keys, the message and a
-        bell; interact and kill are refused until they hand it back (wait until=handback). If watching is 0, show the
-        user the attach line.
+        bell; interact and kill are refused until they hand it back (wait until=handback; declined=true: they won't).
+        If watching is 0, show the user the attach line. watching with idle (s without a key) in later answers: they
+        seem gone.
         """
-        watching = await anyio.to_thread.run_sync(self.manager.handoff, job_id, message)
-        attach = self.manager.attach_command(self.manager.job(job_id))
-        return {"holder": "human", "attach": attach, "watching": watching}
+        found = await anyio.to_thread.run_sync(self.manager.handoff, job_id, message)
+        self.forms.show(ctx.session, job_id, found.hold, answers.form(found, client_name(ctx)))
+        return {"holder": "human", "attach": found.attach, "watching": found.watching}
+
+    async def absence(self, job: Job) -> Fields:
+        """What there is to tell of the person who holds a job; tmux is asked only where one does."""
+        if self.manager.hold(job) is None:
+            return {}
+        return answers.absence(await anyio.to_thread.run_sync(self.manager.absence, job))
 
     async def screen(self, job_id: JobId) -> Fields:
         """The job's window as a person sees it now: for full-screen programs such as vi, top, less. cursor counts
@@ -287,11 +304,11 @@ def client_name(ctx: Context[Any, Any]) -> str:
     return "" if params is None else params.client_info.name[:40]
 
 
-def reporter(ctx: Context[Any, Any], total: float) -> Callable[[float], Awaitable[None]]:
-    """Sends MCP progress, if the client asked for it."""
+def reporter(ctx: Context[Any, Any], total: float, what: str = "") -> Callable[[float], Awaitable[None]]:
+    """Sends MCP progress, if the client asked for it; `what` stands in it."""
 
     async def report(seconds: float) -> None:
-        await ctx.report_progress(seconds, min(total, MAX_WAIT), f"waiting for {seconds:.0f} s")
+        await ctx.report_progress(seconds, min(total, MAX_WAIT), f"waiting for {seconds:.0f} s{what}")
 
     return report
 

@@ -35,6 +35,7 @@ from .models import (
 from .orphans import end_orphans, resume
 from .pages import DEFAULT_CHARS, Page, Reader
 from .policy import check_command
+from .presence import Absence, absence
 from .store import JobStore
 from .tmux import COLUMNS, ROWS, Screen, Tmux, pipe_command
 from .waiting import Outcome, Watch, wait_for, write_mark
@@ -64,6 +65,16 @@ class Started:
 
     job_id: str
     attach: str
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """A person who was asked for: their hold, how they get to the job, and how many are attached."""
+
+    job: RunningJob
+    hold: Hold
+    attach: str
+    watching: int
 
 
 @dataclass(frozen=True)
@@ -288,7 +299,7 @@ class JobManager:
             return "not_found"
         if isinstance(job, EndedJob):
             return "already_terminated"
-        self.check_keys(job)
+        await self.check_keys(job)
         self.store.request_kill(job_id, signum)
         begun = time.monotonic()
         deadline = begun + KILL_LIMIT
@@ -327,7 +338,7 @@ class JobManager:
         await watch.until_started(min(timeout, 5.0))
         job = self.running(job_id)
         if not person:
-            self.check_keys(job)
+            await self.check_keys(job)
         begun = time.monotonic()
         if (text or keys) and not person and not await self.pause_of_person(job_id, timeout):
             return watch.outcome(watch.jobs[0], "human")
@@ -360,41 +371,49 @@ class JobManager:
         """The hold of a person on a running job."""
         return self.store.hold(job.spec.job_id) if isinstance(job, RunningJob) else None
 
-    def take(self, job_id: str, message: str = "") -> None:
+    def absence(self, job: Job) -> Absence | None:
+        """What there is to tell of the person who holds the job: nobody is attached, or silent for long."""
+        hold = self.hold(job)
+        return None if hold is None or job.run is None else absence(self.tmux, hold, job.run.socket)
+
+    def take(self, job_id: str, message: str = "") -> Hold:
         """Give the keys of a running job to a person.
 
         Raises JobNotFound or JobNotRunning.
         """
         job = self.running(job_id)
-        self.store.set_hold(job_id, Hold(since=time.time(), message=message))
+        hold = Hold(since=time.time(), message=message)
+        self.store.set_hold(job_id, hold)
         if job.run is not None:
             self.tmux.mark(job.run.pane, {"@mcp_holder": "human", "@mcp_message": message}, job.run.socket)
+        return hold
 
-    def give(self, job_id: str) -> None:
-        """Hand the keys back to the agents.
+    def give(self, job_id: str, declined: bool = False) -> None:
+        """Hand the keys back to the agents; `declined` where the person doesn't do what they were asked for.
 
         Raises JobNotFound.
         """
         job = self.job(job_id)
-        self.store.set_hold(job_id, None)
+        self.store.set_hold(job_id, None, declined)
         if job.run is not None:
             self.tmux.mark(job.run.pane, {"@mcp_holder": "", "@mcp_message": ""}, job.run.socket)
 
-    def handoff(self, job_id: str, message: str) -> int:
-        """Ask a person to go on with a job: they get the keys, a bell and the message; how many are attached.
+    def handoff(self, job_id: str, message: str) -> Handoff:
+        """Ask a person to go on with a job: they get the keys, a bell and the message.
 
         Raises JobNotFound, JobNotRunning or InvalidInput.
         """
         if not message.strip():
             raise InvalidInput("The message is empty", "Say in one sentence what the person should do")
         text = clean_name(message, 500)
-        self.take(job_id, text)
+        hold = self.take(job_id, text)
         job = self.running(job_id)
-        if job.run is None:
-            return 0
-        write_mark(job.run.tty, b"\a")
-        self.tmux.tell(f"{job.spec.name}: {text}", job.run.socket)
-        return self.watching(job)
+        watching = 0
+        if job.run is not None:
+            write_mark(job.run.tty, b"\a")
+            self.tmux.tell(f"{job.spec.name}: {text}", job.run.socket)
+            watching = self.watching(job)
+        return Handoff(job, hold, self.attach_command(job), watching)
 
     def watching(self, job: Job) -> int:
         """How many people are attached to the session of jobs."""
@@ -415,10 +434,11 @@ class JobManager:
         active = (p.active for p in people if p.may_type and p.pane == job.run.pane)
         return max(0.0, time.time() - max(active, default=-math.inf))
 
-    def check_keys(self, job: Job) -> None:
+    async def check_keys(self, job: Job) -> None:
         """Raises HumanHolds while a person has the keys."""
         if self.hold(job) is not None:
-            raise HumanHolds(job.spec.job_id)
+            away = await anyio.to_thread.run_sync(self.absence, job)
+            raise HumanHolds(job.spec.job_id, str(away or ""))
 
     async def pause_of_person(self, job_id: str, seconds: float) -> bool:
         """Wait for a pause of somebody who types into the job's window; False where there is none in time."""

@@ -11,6 +11,7 @@
                                run.json    processes and terminal
                                log/        what it printed
                                holder      a person has the keys
+                               declined    the last one whom an agent asked said no
                                exit.json   how it ended
 
 Promises: a folder appears whole or not at all; a record, once an end is in it, never changes; a job whose runner is
@@ -313,13 +314,21 @@ class JobStore:
         except (FileNotFoundError, StoreError):
             return None
 
-    def set_hold(self, job_id: str, hold: Hold | None) -> None:
-        """Give the keys to a person, or back."""
+    def set_hold(self, job_id: str, hold: Hold | None, declined: bool = False) -> None:
+        """Give the keys to a person, or back; `declined` where they don't do what they were asked for."""
         path = self.path(job_id)
+        if declined:
+            put(path / "declined", b"")
+        else:
+            (path / "declined").unlink(missing_ok=True)
         if hold is None:
             (path / "holder").unlink(missing_ok=True)
             return
         put(path / "holder", hold.model_dump_json().encode())
+
+    def declined(self, job_id: str) -> bool:
+        """Whether the person who was asked for last said no."""
+        return (self.folder / job_id / "declined").exists()
 
     # -- asking the runner ----------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ WINDOW_OPTIONS = {
     # The text is the session's, so that the tmux.conf decides; elsewhere (a window moved away) it is the id alone.
     "pane-border-format": "#{?@mcp_border,#{T:@mcp_border}, #{@mcp_job_id} }",
 }
+NOT_COPIED = {"destroy-unattached", "lock-command"}  # of our session's options, for others of its group
 BATCH = 15  # commands in one invocation, each at most as long as a message of an agent
 PATIENCE = 10.0  # seconds for one answer of tmux; under full load the slowest of thousands took 1
 OLDEST = (3, 2)
@@ -411,12 +412,51 @@ class Tmux:
         rows = (line.split(" ", 6) for line in self.run("list-clients", "-F", facts, socket=socket).stdout)
         return [Person(r[6], r[5], r[3], int(r[2]), r[1] == "0", r[4]) for r in rows if len(r) == 7 and r[0] == "0"]
 
-    def lookers(self, pane: str, socket: str) -> int:
-        """How many people look at the window of `pane` now.
+    def last_key(self, socket: str = "") -> float:
+        """When somebody last pressed a key in our session or one of its group, in seconds since the epoch."""
+        facts = "#{session_activity} #{session_group} #{session_name}"
+        rows = (line.split(" ", 2) for line in self.run("list-sessions", "-F", facts, socket=socket).stdout)
+        return max((float(r[0]) for r in rows if len(r) == 3 and self.session in r[1:]), default=0.0)
+
+    def lookers(self, pane: str, socket: str) -> tuple[int, frozenset[str]]:
+        """How many people look at the window of `pane` now, and which sessions have it.
 
         Raises TmuxError.
         """
-        return int(self.ask("display-message", "-p", "-t", pane, "#{window_active_clients}", socket=socket)[0] or 0)
+        facts = "#{window_active_clients} #{window_linked_sessions_list}"
+        count, _, sessions = self.ask("display-message", "-p", "-t", pane, facts, socket=socket)[0].partition(" ")
+        return int(count or 0), frozenset(filter(None, sessions.split(",")))
+
+    def own_options(self, session: str, socket: str) -> list[tuple[str, str, str]]:
+        """The options and hooks that are set on a session itself: the command that sets one, its name, its value."""
+        found: list[tuple[str, str, str]] = []
+        for listing, setting in (("show-options", "set-option"), ("show-hooks", "set-hook")):
+            for line in self.run(listing, "-t", session, socket=socket).stdout:
+                option, _, value = line.partition(" ")
+                if listing == "show-options":
+                    value = "\n".join(self.run(listing, "-v", "-t", session, option, socket=socket).stdout)
+                if option and option not in NOT_COPIED:
+                    found.append((setting, option, value))
+        return found
+
+    def dress(self, sessions: Collection[str], socket: str) -> None:
+        """Give sessions of our group that a person has made the options of ours, where they have none of their own."""
+        listed = self.run("list-sessions", "-F", "#{session_id} #{@mcp_jobs} #{session_name}", socket=socket).stdout
+        rows = [line.split(" ", 2) for line in listed]
+        bare = [row[0] for row in rows if len(row) == 3 and row[2] in sessions and not row[1]]
+        if not bare:
+            return
+        options = self.own_options(f"={self.session}:", socket)
+        # The marker comes last, so that what was not finished is done again.
+        options.sort(key=lambda item: item[1] == "@mcp_jobs")
+        for session in bare:
+            commands = [
+                ["set-option", "-oq", "-t", f"{session}:", name, value]
+                for setting, name, value in options
+                if setting == "set-option"
+            ]
+            for start in range(0, len(commands), BATCH):
+                self.run(*join_commands(commands[start : start + BATCH]), socket=socket)
 
     def go_to(self, pane: str, viewer: Person, socket: str) -> None:
         """Show somebody the window of `pane`, in their own session where it has that window.

@@ -145,6 +145,7 @@ def test_what_an_agent_asks_stands_above_all_jobs(sandbox: Sandbox, server: Serv
     assert job_id in person.screen().splitlines()[4]
 
 
+@pytest.mark.promise("kill-asks")
 def test_k_kills_after_asking(sandbox: Sandbox, server: Server) -> None:
     job_id = server.call("execute", command="echo up; exec sleep 1000", name="doomed")["job_id"]
     person = Person(sandbox, columns=80, rows=24)
@@ -198,6 +199,7 @@ def test_watch_goes_to_a_job_and_is_back_after_detaching(sandbox: Sandbox, serve
     person.sees("LEFT")
 
 
+@pytest.mark.promise("text-is-text")
 def test_what_jobs_print_and_are_called_is_shown_and_not_obeyed(sandbox: Sandbox, server: Server) -> None:
     job_id = server.call(
         "execute",
@@ -279,6 +281,7 @@ def test_a_closed_window_0_leaves_the_jobs_and_comes_back_with_the_next_server(a
     assert "jobs" in sandbox.tmux("list-windows", "-t", "=mcp-jobs", "-F", "#{window_index} #{window_name}").split()
 
 
+@pytest.mark.promise("board-idle")
 def test_the_board_costs_next_to_nothing_while_nothing_happens(sandbox: Sandbox, server: Server) -> None:
     for number in range(20):
         server.call("execute", command="exec sleep 1000", name=f"n{number}")

@@ -58,6 +58,7 @@ def test_attach_goes_to_the_job_and_typing_reaches_it(sandbox: Sandbox, attach: 
     assert server.call("status", job_id=first)["status"] == "running"
 
 
+@pytest.mark.promise("own-view")
 def test_several_people_look_at_different_jobs_and_leave_no_session(sandbox: Sandbox, attach: Attach) -> None:
     server, first, second = jobs(sandbox)
     sandbox.tmux("set-option", "-t", f"={SESSION}:", "status-left", 'a"b $HOME {#S} ; ')
@@ -98,6 +99,7 @@ def test_a_new_job_shows_in_everybodys_session(sandbox: Sandbox, attach: Attach)
     bob.sees("THE-THIRD")
 
 
+@pytest.mark.promise("watcher")
 def test_a_watcher_can_not_type(sandbox: Sandbox, attach: Attach) -> None:
     server, first, second = jobs(sandbox)
     for others in range(2):

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from mcp_background_job import presence
+from mcp_background_job.config import BackgroundJobConfig
+from mcp_background_job.service import JobManager
 from support.person import Person
-from support.rpc import Server, ToolError
+from support.rpc import Answer, Server, ToolError
 from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows
 from support.waiting import stays_true, wait_until
 
@@ -144,6 +148,7 @@ def test_the_job_has_its_fifty_lines_below_the_border(server: Server) -> None:
     assert server.call("output", job_id=job["job_id"])["stdout"] == "50 200\n"
 
 
+@pytest.mark.promise("text-is-text")
 def test_names_and_messages_are_shown_as_they_stand_and_obeyed_by_nothing(sandbox: Sandbox, server: Server) -> None:
     trap = sandbox.path("trap")
     evil = f"#[bg=red]#(touch {trap})"
@@ -171,6 +176,7 @@ def test_a_terminal_without_utf8_gets_plain_signs(sandbox: Sandbox, server: Serv
 # -- taking over --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("human-holds")
 def test_f12_t_takes_the_keys_and_hands_them_back(person: Person, sandbox: Sandbox, server: Server) -> None:
     job_id = _start(server, "echo up; cat", "talk", "up")
     _go_to(person, sandbox, job_id)
@@ -205,6 +211,7 @@ def test_a_key_of_the_menu_acts_at_once(person: Person, sandbox: Sandbox, server
     wait_until(lambda: server.call("status", job_id=job_id)["holder"] == "human", 2.0)
 
 
+@pytest.mark.promise("no-secret-on-disk")
 def test_a_handoff_stands_in_the_border_and_in_everybodys_status_line(
     person: Person, sandbox: Sandbox, server: Server
 ) -> None:
@@ -235,9 +242,160 @@ def test_the_bell_rings_for_a_handoff(sandbox: Sandbox, server: Server) -> None:
     wait_until(lambda: sandbox.ask(job_id, "#{window_bell_flag}") == "1", what="the bell")
 
 
+@pytest.mark.promise("hold-lasts")
+def test_a_hold_survives_the_death_of_every_server(alone: Sandbox) -> None:
+    sandbox, server = alone, alone.server()
+    job_id = _start(server, "echo up; exec cat", "talk", "up")
+    server.call("handoff", job_id=job_id, message="please look at this")
+    server.kill9()
+    assert sandbox.ask(job_id, "#{@mcp_holder} #{@mcp_message}") == "human please look at this"
+    again = sandbox.server()
+    assert again.call("status", job_id=job_id)["holder"] == "human"
+    assert again.call("list")["jobs"][0]["holder"] == "human"
+    with pytest.raises(ToolError, match="person holds"):
+        again.call("interact", job_id=job_id, input="mine")
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("asks: please look at this")
+    _go_to(person, sandbox, job_id)
+    _menu(person, "t")
+    assert again.call("wait", job_ids=[job_id], until="handback", timeout=20)["reason"] == "handback"
+    assert again.call("interact", job_id=job_id, input="mine")["stdout"] == "mine\nmine\n"
+    person.close()
+
+
+@pytest.mark.promise("hold-lasts")
+def test_a_hold_ends_with_its_job(person: Person, sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, "read x; echo $x", "talk")
+    server.call("handoff", job_id=job_id, message="press Enter")
+    waiting = server.start("wait", job_ids=[job_id], until="handback", timeout=20)
+    _go_to(person, sandbox, job_id)
+    person.sees(KEYS)
+    person.type("by hand")
+    person.press("Enter")
+    answer = waiting.answer()
+    assert (answer["reason"], answer["exit_code"]) == ("exit", 0)
+    assert "by hand" in answer["stdout"]
+    assert "holder" not in server.call("status", job_id=job_id)
+    assert all("holder" not in job for job in server.call("list")["jobs"])
+    wait_until(lambda: sandbox.ask(job_id, "#{@mcp_holder}#{@mcp_message}") == "")
+    assert KEYS not in person.sees("✓ done")
+
+
+@pytest.mark.promise("human-holds")
+def test_reading_goes_on_while_a_person_holds_the_job(person: Person, sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, "echo up; exec cat", "talk", "up")
+    server.call("handoff", job_id=job_id, message="type something")
+    _go_to(person, sandbox, job_id)
+    person.type("by hand")
+    person.press("Enter")
+    shows(server, job_id, "by hand\nby hand\n")
+    assert "by hand" in server.call("tail", job_id=job_id)["stdout"]
+    assert "by hand" in server.call("screen", job_id=job_id)["screen"]
+    assert server.call("wait", job_ids=[job_id], pattern="by hand", since=0, timeout=5)["reason"] == "match"
+
+
+def test_two_agents_see_who_started_what(sandbox: Sandbox, server: Server) -> None:
+    other = sandbox.silent_server()
+    hello = {"protocolVersion": other.protocol, "capabilities": {}, "clientInfo": {"name": "second", "version": "1"}}
+    other.request("initialize", hello)
+    other.notify("notifications/initialized")
+    mine = _start(server, "exec cat", "mine")
+    theirs = other.call("execute", command="exec cat", name="theirs")["job_id"]
+    for one in (server, other):
+        assert {job["job_id"]: job["client"] for job in one.call("list")["jobs"]} == {mine: "tests", theirs: "second"}
+    other.call("interact", job_id=mine, input="from the second")
+    assert "from the second" in server.call("output", job_id=mine)["stdout"]
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("0:jobs")
+    _go_to(person, sandbox, mine)
+    _menu(person, "i")
+    person.sees("UTC  second")
+    person.press("q")
+    person.close()
+
+
+@pytest.mark.promise("no-shell")
+def test_nothing_of_the_look_runs_a_shell(person: Person, sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, "exec cat", "talk")
+    looks = [
+        sandbox.tmux("show-options", "-A", "-t", "=mcp-jobs:"),
+        sandbox.tmux("show-options", "-Aw", "-t", sandbox.window(job_id)),
+        sandbox.tmux("show-options", "-Ap", "-t", sandbox.window(job_id)),
+    ]
+    assert all("#(" not in look for look in looks)
+
+
+@pytest.mark.promise("absent-person-told")
+def test_an_agent_is_told_that_the_person_has_gone_and_gets_nothing_of_it(sandbox: Sandbox, server: Server) -> None:
+    job_id = _start(server, "echo up; cat", "talk", "up")
+    person = Person(sandbox, server.call("status", job_id=job_id)["attach"], columns=80, rows=24)
+    person.sees("talk")
+    _menu(person, "t")
+    person.sees(KEYS)
+    # Somebody is there: that is no news.
+    assert "watching" not in server.call("status", job_id=job_id)
+    assert "watching" not in server.call("wait", job_ids=[job_id], until="handback", timeout=0.1)
+    person.detach()
+    told = wait_until(lambda: _absence(server, job_id))
+    assert told["watching"] == 0 and told["idle"] < 60
+    answer = server.call("wait", job_ids=[job_id], until="handback", timeout=0.1)
+    assert (answer["reason"], answer["watching"]) == ("timeout", 0)
+    with pytest.raises(ToolError, match=r"Nobody is attached, the last key was \d+ seconds ago.*until=handback"):
+        server.call("interact", job_id=job_id, input="mine")
+    with pytest.raises(ToolError, match="Nobody is attached"):
+        server.call("kill", job_id=job_id)
+    assert server.call("status", job_id=job_id)["holder"] == "human"
+    assert "mine" not in server.call("output", job_id=job_id)["stdout"]
+
+
+def _absence(server: Server, job_id: str) -> Answer:
+    status = server.call("status", job_id=job_id)
+    return {name: status[name] for name in ("watching", "idle") if name in status}
+
+
+def test_a_stopped_tmux_keeps_nobody_from_reading_a_job_that_a_person_holds(alone: Sandbox) -> None:
+    server = alone.server()
+    job_id = _start(server, "echo up; exec cat", "talk", "up")
+    server.call("handoff", job_id=job_id, message="please look at this")
+    tmux = alone.tmux_server()
+    assert tmux is not None
+    tmux.suspend()
+    try:
+        begun = time.monotonic()
+        assert server.call("status", job_id=job_id)["holder"] == "human"
+        assert server.call("wait", job_ids=[job_id], until="handback", timeout=0.1)["reason"] == "timeout"
+        with pytest.raises(ToolError, match="person holds"):
+            server.call("kill", job_id=job_id)
+        # Time is the promise: a second each.
+        assert time.monotonic() - begun < 8
+    finally:
+        tmux.resume()
+
+
+@pytest.mark.promise("absent-person-told")
+def test_a_person_who_is_attached_and_silent_for_long_is_told_of(
+    sandbox: Sandbox, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = _start(server, "echo up; cat", "talk", "up")
+    person = Person(sandbox, server.call("status", job_id=job_id)["attach"], columns=80, rows=24)
+    person.sees("up")
+    # Minutes would be too long for a test; tmux counts in whole seconds.
+    monkeypatch.setattr(presence, "SILENT", 3.0)
+    monkeypatch.setenv("TMUX_TMPDIR", str(sandbox.sockets))
+    manager = JobManager(BackgroundJobConfig(state_dir=sandbox.state))
+    manager.take(job_id)
+    assert manager.absence(manager.job(job_id)) is None
+    away = wait_until(lambda: manager.absence(manager.job(job_id)))
+    assert away is not None
+    assert away.watching == 1 and 3 <= away.idle < 30 and "1 attached, but no key" in str(away)
+    person.type("here")
+    wait_until(lambda: manager.absence(manager.job(job_id)) is None)
+
+
 # -- the menu -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("kill-asks")
 def test_the_menu_kills_after_asking_though_a_person_holds_the_job(
     person: Person, sandbox: Sandbox, server: Server
 ) -> None:
@@ -284,9 +442,9 @@ def test_the_menu_runs_the_command_again_as_a_new_job(person: Person, sandbox: S
 
 def test_the_menu_detaches_and_helps(person: Person, sandbox: Sandbox) -> None:
     _menu(person, "?")
-    person.sees("take over: agents still read the job")
+    person.sees("agents still read the job")
     person.press("q")
-    wait_until(lambda: "take over:" not in person.screen())
+    wait_until(lambda: "agents still read" not in person.screen())
     _menu(person, "d")
     person.sees("LEFT")
 
@@ -312,6 +470,7 @@ def test_a_click_on_the_status_line_opens_the_menu(person: Person, sandbox: Sand
 # -- the person's own tmux ----------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("nothing-global")
 def test_the_persons_own_keys_and_prefix_still_work(alone: Sandbox) -> None:
     sandbox = alone
     sandbox.home.joinpath(".tmux.conf").write_text(
@@ -332,6 +491,33 @@ def test_the_persons_own_keys_and_prefix_still_work(alone: Sandbox) -> None:
     other.sees("other")
     other.press("F12")
     other.sees("mine")
+
+
+@pytest.mark.promise("nothing-global")
+def test_a_session_made_by_hand_gets_the_look_and_keeps_what_its_person_has_set(
+    person: Person, sandbox: Sandbox, server: Server
+) -> None:
+    def of_others() -> list[str]:
+        options = (["-g"], ["-gw"], ["-s"], ["-t", "=other:"])
+        keys = (["-T", "root"], ["-T", "prefix"])
+        return [sandbox.tmux("show-options", *one) for one in options] + [
+            sandbox.tmux("list-keys", *one) for one in keys
+        ]
+
+    sandbox.tmux("new-session", "-d", "-s", "other", "--", "sleep", "1000")
+    before = of_others()
+    own = "tmux new-session -s own -t mcp-jobs \\; set-option status-interval 7 \\; set-option status-right mine"
+    plain = Person(sandbox, own, columns=80, rows=24)
+    plain.sees("F12 menu")
+    _menu(plain, "?")
+    plain.sees("agents still read the job")
+    plain.press("q")
+    assert sandbox.tmux("show-options", "-v", "-t", "=own:", "status-interval") == "7"
+    assert sandbox.tmux("show-options", "-v", "-t", "=own:", "status-right") == "mine"
+    assert sandbox.tmux("show-options", "-t", "=own:", "destroy-unattached") == ""
+    assert of_others() == before
+    plain.close()
+    person.sees("F12 menu")
 
 
 def test_another_key_is_one_option(alone: Sandbox) -> None:

@@ -28,6 +28,7 @@ def person(server: Server, shared: Sandbox, talk: str) -> Iterator[Person]:
     someone.close()
 
 
+@pytest.mark.promise("typing-counts")
 def test_an_agent_waits_for_a_pause_of_a_person_who_types(server: Server, person: Person, talk: str) -> None:
     person.type("half a line")
     shows(server, talk, "half a line")
@@ -60,6 +61,7 @@ def test_a_handoff_counts_who_watches_and_ends_other_waits(server: Server, perso
     assert server.call("wait", job_ids=[talk], until="handback", timeout=10)["reason"] == "handback"
 
 
+@pytest.mark.promise("no-secret-on-disk")
 def test_a_transcript_says_what_an_agent_typed_and_not_its_passwords(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="read x; read -s p; echo done", wait=10)["job_id"]
     server.call("interact", job_id=job_id, input="plainly")

@@ -110,6 +110,7 @@ class Server:
         self.noise: list[bytes] = []
         self.notifications: list[Answer] = []
         self.hello: Answer = {}
+        self.capabilities: Answer = {}  # what the client says it can do, from `open` on
         self._pending: dict[int, Pending] = {}
         self._count = 0
         self._lock = threading.Lock()
@@ -192,7 +193,7 @@ class Server:
             meta |= {
                 _META + "protocolVersion": MODERN_ERA,
                 _META + "clientInfo": _CLIENT,
-                _META + "clientCapabilities": {},
+                _META + "clientCapabilities": self.capabilities,
             }
         if progress:
             meta["progressToken"] = pending.number
@@ -222,7 +223,7 @@ class Server:
         else:
             self.hello = self.request(
                 "initialize",
-                {"protocolVersion": self.protocol, "capabilities": {}, "clientInfo": _CLIENT},
+                {"protocolVersion": self.protocol, "capabilities": self.capabilities, "clientInfo": _CLIENT},
             )
             self.notify("notifications/initialized")
         return self
