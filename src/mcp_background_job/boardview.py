@@ -32,6 +32,8 @@ STYLES = {
     "held": "black on cyan",
     "unreadable": "bold red",
 }
+# Of those, the ones with a background of their own colour the word too: one in green is hard to read on some white.
+LOUD = {state for state, style in STYLES.items() if " on " in style}
 KILLED = {"kill": "killed", "timeout": "timeout", "window_closed": "closed", "lost": "lost"}
 HELP = (
     "↑ ↓ or k j    choose a job            Enter    go to its window",
@@ -145,7 +147,7 @@ def table_line(row: Row, widths: Widths, selected: bool) -> Text:
     line.append(">" if selected else " ", "bold")
     line.append(sign, STYLES[row.state])
     line.append(" " + row.job_id + " ", "reverse" if selected else "")
-    line.append(set_cell_size(row.word, 8), STYLES[row.state])
+    line.append(set_cell_size(row.word, 8), STYLES[row.state] if row.state in LOUD else "")
     line.append(" " + set_cell_size(shortened(row.name, widths.name), widths.name), "bold")
     line.append(f" {row.elapsed:>6}")
     if widths.usage:
@@ -167,7 +169,7 @@ def summary(rows: Sequence[Row], session: str, columns: int) -> Text:
     """How many are in each state; the ones that need a person stand out."""
     states = [row.state for row in rows]
     counts = [
-        (sum(state in ("running", "screen") for state in states), "running", "green"),
+        (sum(state in ("running", "screen") for state in states), "running", ""),
         (sum(state in ("prompt", "password") for state in states), "waiting", STYLES["prompt"]),
         (states.count("held"), "held by you", STYLES["held"]),
         (states.count("failed"), "failed", STYLES["failed"]),
