@@ -7,15 +7,17 @@ one line on stderr; the exit status says what happened.
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 from . import __version__
-from .errors import JobError
+from .errors import JobError, WrongUsage
 
 PROGRAM = "mcp-background-job"
 HOW_NAMED = "its id, the beginning of its id, or its name"
@@ -32,7 +34,7 @@ exit status:
   wait and run --wait: the job's own exit code, 128+n where signal n ended it
 """
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
-SETTINGS_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 # Each command's module and function; the module is imported when the command is run.
 HANDLERS = {
@@ -100,9 +102,21 @@ def add_job(parser: argparse.ArgumentParser, nargs: str | None = None, many: boo
     action.completer = complete_job  # type: ignore[attr-defined]  # argcomplete's own convention
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """argparse, which names the command that was most likely meant instead of all there are."""
+
+    def error(self, message: str) -> NoReturn:
+        typed = re.match(r"argument COMMAND: invalid choice: '([^']*)'", message)
+        if typed is not None:
+            close = difflib.get_close_matches(typed[1], HANDLERS, 1)
+            meant = f"did you mean {close[0]}?" if close else f"see {PROGRAM} --help"
+            message = f"there is no command {typed[1]!r}; {meant}"
+        super().error(message)
+
+
+def parser() -> Parser:
     """The commands and their options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog=PROGRAM,
         description="Runs an agent's shell commands as jobs in tmux windows. Without a command: the MCP server.",
         epilog=EPILOG,
@@ -185,9 +199,9 @@ def add_acting(add: Adder) -> None:
     made.add_argument("-r", "--read-only", action="store_true", help="watch without typing")
     add_job(made, nargs="?")
     add("watch", "a live board of all jobs")
-    made = add("take", "take a job's keys: agents only read it then")
+    made = add("take", "take a job's keys: agents only read it then", json=True)
     add_job(made)
-    made = add("give", "hand a job's keys back to the agents")
+    made = add("give", "hand a job's keys back to the agents", json=True)
     add_job(made)
 
 
@@ -211,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = dispatch(arguments)
         sys.stdout.flush()
     except JobError as error:
-        status = complain(str(error), 1)
+        status = complain(str(error), USAGE if isinstance(error, WrongUsage) else 1)
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
@@ -230,7 +244,11 @@ def dispatch(arguments: Sequence[str] | None) -> int:
         import argcomplete
 
         argcomplete.autocomplete(top)
-    options = top.parse_args(arguments)
+    options, unknown = top.parse_known_args(arguments)
+    if unknown:
+        commands = next(action for action in top._actions if action.dest == "command").choices or {}
+        of = dict(commands).get(options.command, top)
+        of.error(f"unrecognized arguments: {' '.join(unknown)}")
     http_only = [name for name in ("host", "port", "token_file", "allowed_host") if getattr(options, name) is not None]
     if options.command is not None:
         if http_only or options.transport != "stdio":
@@ -266,7 +284,7 @@ def serve(options: argparse.Namespace) -> int:
         port = DEFAULT_PORT if options.port is None else options.port
         run_http(config, options.host or DEFAULT_HOST, port, token, list(options.allowed_host or ()))
     except ConfigError as error:
-        return complain(str(error), SETTINGS_ERROR)
+        return complain(str(error), USAGE)
     return 0
 
 

@@ -16,7 +16,7 @@ from . import answers
 from .config import BackgroundJobConfig
 from .display import job_table, label, labelled, note, print_json, print_page, progress, size, status_lines
 from .errors import StoreError
-from .models import RunningJob
+from .models import EndedJob, RunningJob
 from .naming import find_job, settings
 from .pages import Page
 from .service import JobManager, signal_number
@@ -111,6 +111,9 @@ def take(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
     manager.take(job.spec.job_id)
+    if options.json:
+        print_json({"job_id": job.spec.job_id, "holder": "human", "attach": manager.attach_command(job)})
+        return 0
     print(f"You hold {label(job)}: agents read it, and neither type nor kill.")
     print(f"  go to it:   {manager.attach_command(job)}")
     print(f"  hand back:  mcp-background-job give {job.spec.job_id}")
@@ -121,6 +124,9 @@ def give(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
     manager.give(job.spec.job_id)
+    if options.json:
+        print_json({"job_id": job.spec.job_id, "holder": "agent"})
+        return 0
     print(f"The agents have the keys of {label(job)} again.")
     return 0
 
@@ -148,7 +154,10 @@ def clean(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"removed": removed, "freed_bytes": freed})
     else:
-        print(f"Removed {len(removed)} finished jobs and {size(freed)} of their logs.")
+        print(f"Removed {len(removed)} finished job{'' if len(removed) == 1 else 's'} and {size(freed)} of their logs.")
+        left = sum(isinstance(job, EndedJob) for job in manager.jobs(include_all=True).jobs)
+        if left:
+            print(f"{left} that list still shows {'stays' if left == 1 else 'stay'}; clean --all removes them, too.")
     return 0
 
 

@@ -4,6 +4,7 @@ Each error takes the facts and builds one sentence of what is wrong and one of w
 
     JobError
     ├── InvalidInput          a parameter that can't be used
+    │   └── WrongUsage        arguments of a command that don't go together
     ├── NotAllowed            the allowlist refuses the command
     ├── JobNotFound           no such job id
     ├── JobNotRunning         input for a job that has ended
@@ -28,6 +29,10 @@ class InvalidInput(JobError):
 
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(f"{problem}. {remedy}.")
+
+
+class WrongUsage(InvalidInput):
+    """A command of the person's has an argument too few, or two that don't go together."""
 
 
 class NotAllowed(JobError):

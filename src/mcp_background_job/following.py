@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from . import answers
 from .display import ending_line, label, note, print_json, print_page, progress
-from .errors import InvalidInput
+from .errors import WrongUsage
 from .follower import Follower, follow, line_begins
 from .models import EndedJob, Job
 from .naming import find_job, settings
@@ -48,7 +48,7 @@ def tail(options: argparse.Namespace) -> int:
     if options.follow and not options.json:
         return tail_on(manager, job, options.lines)
     if options.follow:
-        raise InvalidInput("--follow has no JSON form", "Leave one of the two out")
+        raise WrongUsage("--follow has no JSON form", "Leave one of the two out")
     found = manager.tail(job, options.lines)
     if options.json:
         print_json(answers.page(found, job))
@@ -77,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
     """Start a job; with --wait stay with it to its end."""
     manager = JobManager(settings())
     words = options.words[1:] if options.words[:1] == ["--"] else options.words
+    if not words:
+        raise WrongUsage("There is no command to run", "Give it as one word, or as a program and its arguments")
     command = words[0] if len(words) == 1 else shlex.join(words)
     cwd = str(Path.cwd() / Path(options.cwd).expanduser())
     started = manager.start(
@@ -105,11 +107,11 @@ def run(options: argparse.Namespace) -> int:
 def environment(pairs: list[str]) -> dict[str, str]:
     """`K=V` arguments as a map.
 
-    Raises InvalidInput.
+    Raises WrongUsage.
     """
     for pair in pairs:
         if "=" not in pair:
-            raise InvalidInput(f"--env {pair[:40]!r} has no value", "Write it as NAME=VALUE")
+            raise WrongUsage(f"--env {pair[:40]!r} has no value", "Write it as NAME=VALUE")
     return dict(pair.split("=", 1) for pair in pairs)
 
 
@@ -123,7 +125,7 @@ def wait(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     jobs = [find_job(manager, given) for given in options.jobs]
     if options.since is not None and len(jobs) > 1:
-        raise InvalidInput("--since is for one job, and several are given", "Wait for one job, or leave --since out")
+        raise WrongUsage("--since is for one job, and several are given", "Wait for one job, or leave --since out")
     watched = Watch(manager, [job.spec.job_id for job in jobs], options.pattern, options.since, person=True)
     seconds = options.timeout if options.timeout is not None else FOREVER
     names = ", ".join(job.spec.name for job in jobs[:3]) + (", …" if len(jobs) > 3 else "")
@@ -173,7 +175,7 @@ def send(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
     if not options.text and not options.key:
-        raise InvalidInput("There is nothing to send", "Give the text, or a key with --key")
+        raise WrongUsage("There is nothing to send", "Give the text, or a key with --key")
     text, keys, enter = options.text, options.key, not options.no_enter
     with progress(f"waiting for {job.spec.name} to answer"):
         found = run_to_end(

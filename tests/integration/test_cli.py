@@ -87,7 +87,7 @@ def test_run_takes_folder_environment_and_timeout(shared: Sandbox) -> None:
     (shared.work / "sub").mkdir(exist_ok=True)
     done = cli(shared, "run", "-w", "--cwd", "sub", "-e", "A=1=2", "-e", "B=", 'pwd; echo "$A,$B,"')
     assert done.stdout == f"{shared.work}/sub\n1=2,,\n"
-    assert "NAME=VALUE" in cli(shared, "run", "-e", "A", "true", status=1).stderr
+    assert "NAME=VALUE" in cli(shared, "run", "-e", "A", "true", status=2).stderr
     begun = time.monotonic()
     cli(shared, "run", "-w", "--timeout", "1", "sleep 100", status=143)
     assert time.monotonic() - begun < 15
@@ -103,8 +103,8 @@ def test_run_wait_shows_both_streams_and_exits_as_the_job(shared: Sandbox) -> No
 
 def test_a_refused_run_leaves_nothing(shared: Sandbox) -> None:
     before = shared.records()
-    for arguments in ((), ("",), ("--cwd", "/no/such", "true")):
-        done = cli(shared, "run", *arguments, status=1)
+    for status, arguments in ((2, ()), (1, ("",)), (1, ("--cwd", "/no/such", "true"))):
+        done = cli(shared, "run", *arguments, status=status)
         assert done.stdout == "" and re.fullmatch(r"mcp-background-job: .+\. .+\.\n", done.stderr)
     assert shared.records() == before
 
@@ -153,7 +153,7 @@ def test_send_types_and_shows_the_answer(shared: Sandbox) -> None:
     assert answer(shared, "interact", job_id, "'a' + 'b'")["reason"] == "input"
     cli(shared, "send", job_id, "x = 7", "--no-enter", "-t", "0.2")
     assert "\n7\n" in cli(shared, "send", job_id, "; x").stdout
-    assert "nothing to send" in cli(shared, "send", job_id, status=1).stderr
+    assert "nothing to send" in cli(shared, "send", job_id, status=2).stderr
     assert "no key" in cli(shared, "send", job_id, "-k", "Foo", status=1).stderr
     cli(shared, "send", job_id, "-k", "C-d")
     cli(shared, "wait", job_id)
@@ -164,6 +164,8 @@ def test_a_person_takes_a_job_and_only_they_type_and_kill(shared: Sandbox, serve
     job_id = run(shared, "--name", "held", "cat")
     assert job_id in cli(shared, "take", job_id).stdout
     assert answer(shared, "status", job_id)["holder"] == "human"
+    assert answer(shared, "give", job_id) == {"job_id": job_id, "holder": "agent"}
+    assert answer(shared, "take", job_id)["holder"] == "human"
     assert "⚑ human" in cli(shared, "list").stdout
     for refused in (("interact", {"input": "x"}), ("kill", {})):
         with pytest.raises(ToolError, match="person"):
@@ -255,6 +257,7 @@ def test_clean_removes_what_has_ended_and_nothing_that_runs(sandbox: Sandbox) ->
     running = run(sandbox, "cat")
     done = [answer(sandbox, "run", "-w", "true")["job_id"] for _ in range(2)]
     assert answer(sandbox, "clean")["removed"] == [], "list still shows them"
+    assert "2 that list still shows stay; clean --all" in cli(sandbox, "clean").stdout
     found = answer(sandbox, "clean", "--all")
     assert found["removed"] == sorted(done) and found["freed_bytes"] > 0
     assert [job["job_id"] for job in answer(sandbox, "list", "--all")["jobs"]] == [running]

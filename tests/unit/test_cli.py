@@ -122,6 +122,22 @@ def test_wrong_usage_exits_with_2_and_says_why(arguments: list[str], capsys: pyt
     assert out == "" and "error: " in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["lst"], "there is no command 'lst'; did you mean list?"),
+        (["zzz"], "there is no command 'zzz'; see mcp-background-job --help"),
+        (["list", "--bad"], "mcp-background-job list: error: unrecognized arguments: --bad"),
+    ],
+)
+def test_what_was_mistyped_is_named_with_what_was_meant(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert said in capsys.readouterr().err
+
+
 def test_http_without_a_token_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
