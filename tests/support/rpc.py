@@ -90,7 +90,7 @@ class Pending:
 
 
 class Server:
-    """One `python -m mcp_background_job` on pipes.
+    """One server on pipes: `python -m mcp_background_job`, or the program that a configuration names.
 
     The first request opens the era: the initialize handshake, or with MODERN_ERA an envelope in each request.
     """
@@ -100,6 +100,7 @@ class Server:
         environment: Mapping[str, str],
         errors: Path,
         *,
+        program: Sequence[str] = (sys.executable, "-m", "mcp_background_job"),
         arguments: Sequence[str] = (),
         protocol: str = HANDSHAKE_ERA,
         cwd: Path | None = None,
@@ -118,7 +119,7 @@ class Server:
         self._largest: dict[str, int] = {}
         with errors.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mcp_background_job", *arguments],
+                [*program, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -81,14 +81,16 @@ class Sandbox:
         arguments: Sequence[str] = (),
         umask: int = -1,
         without: Iterable[str] = (),
+        program: Sequence[str] = (),
         **environment: str,
     ) -> Server:
-        """Start a server without a word to it yet."""
+        """Start a server without a word to it yet; `program` is another command line that starts one."""
         given = {**self.environment, **environment}
         for name in without:
             given.pop(name, None)
         errors = self.root / f"server-{len(self.servers)}.err"
-        server = Server(given, errors, arguments=arguments, protocol=protocol, cwd=self.work, umask=umask)
+        named = {"program": program} if program else {}
+        server = Server(given, errors, arguments=arguments, protocol=protocol, cwd=self.work, umask=umask, **named)
         self.servers.append(server)
         return server
 
