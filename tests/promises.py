@@ -25,4 +25,6 @@ PROMISES: dict[str, str] = {
     "absent-person-told": "An agent is told that the person who holds a job has gone or is silent, and never takes it.",
     "nothing-global": "The person's other sessions, global options and key bindings stay as they are.",
     "handoff-at-once": "A hand-off answers at once, whether or not anybody sees or answers the client's form.",
+    "readme": "Every block of the README runs as it stands, and what its tables name is there.",
+    "troubleshooting": "Each fault of the troubleshooting section has been caused, reads so, and is cured so.",
 }

@@ -185,7 +185,8 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
     except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        # create_server's own text repeats the address.
+        why = (os.strerror(error.errno) if error.errno else error.strerror) if isinstance(error, OSError) else error
         problem = f"Can't listen on {host} port {port}: {why}"
         raise InvalidInput(problem, "Choose others with --host and --port") from None
 

@@ -51,8 +51,9 @@ class Person:
         """Press keys by their tmux names."""
         self._outer("send-keys", *keys)
 
-    def screen(self) -> str:
-        return self._outer("capture-pane", "-p")
+    def screen(self, *, colours: bool = False) -> str:
+        """What the terminal shows; with colours, as the escape sequences that would draw it."""
+        return self._outer("capture-pane", "-p", *(["-e"] if colours else []))
 
     def sees(self, text: str, timeout: float = 10.0) -> str:
         """Wait until a text is on the screen; returns the screen."""
