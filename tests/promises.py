@@ -26,5 +26,6 @@ PROMISES: dict[str, str] = {
     "nothing-global": "The person's other sessions, global options and key bindings stay as they are.",
     "handoff-at-once": "A hand-off answers at once, whether or not anybody sees or answers the client's form.",
     "readme": "Every block of the README runs as it stands, and what its tables name is there.",
+    "snapshots": "What an agent is told of tools, resources and instructions changes only on purpose.",
     "troubleshooting": "Each fault of the troubleshooting section has been caused, reads so, and is cured so.",
 }

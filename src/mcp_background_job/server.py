@@ -152,9 +152,9 @@ class Tools:
         name: Annotated[str, Field(description="short window name")] = "",
         cwd: Annotated[str, Field(description="default: the server's folder")] = "",
         env: Annotated[dict[str, str], Field(description="added to the server's own")] = {},  # noqa: B006
-        timeout: Annotated[float | None, Field(ge=1, description="kill after s")] = None,
+        timeout: Annotated[float | None, Field(ge=1, description="seconds after which it is killed")] = None,
         separate_stderr: bool = False,
-        wait: Annotated[float, Field(ge=0, description="s to wait, max 50")] = 0,
+        wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
     ) -> Fields:
         """Run a shell command as a background job; returns its job_id at once. With wait, returns when it ends or
         asks for input, or after that many seconds, with output and exit_code: best for builds and tests. stderr is
@@ -174,7 +174,7 @@ class Tools:
         fields |= answers.outcome(found)
         return fields | clamped(wait)
 
-    async def list(self, all: Annotated[bool, Field(description="also those cleaned up long ago")] = False) -> Fields:
+    async def list(self, all: Annotated[bool, Field(description="also older ones, whose window is closed")] = False) -> Fields:
         """The jobs, newest first: running ones and those that ended lately, of every agent in this session."""
         found = await anyio.to_thread.run_sync(self.manager.jobs, all)
         return answers.listing(self.manager, found)
@@ -215,7 +215,7 @@ class Tools:
             Strings, BeforeValidator(as_list), Field(description="tmux key names sent after input: C-c, Up, Escape")
         ] = [],  # noqa: B006
         enter: Annotated[bool, Field(description="press Enter after input")] = True,
-        timeout: Annotated[float, Field(ge=0, description="s")] = 10,
+        timeout: Annotated[float, Field(ge=0, description="seconds")] = 10,
         pattern: Annotated[str, Field(description="regex: return once new output matches")] = "",
     ) -> Fields:
         """Type into a running job and get what it printed from then on, once it waits for input again, has ended or
@@ -240,15 +240,15 @@ class Tools:
         ctx: Context[Any, Any],
         job_ids: Annotated[Strings, BeforeValidator(as_list), Field(min_length=1, max_length=100)],
         until: Annotated[
-            Literal["exit", "input", "quiet", "handback"], Field(description="besides exit, which always ends it")
+            Literal["exit", "input", "quiet", "handback"], Field(description="its end always counts, too")
         ] = "exit",
         pattern: Annotated[str, Field(description="regex on output after since (default: from now on)")] = "",
-        timeout: Annotated[float, Field(ge=0, description="s, max 50")] = 30,
-        since: Annotated[int | None, Field(ge=0, description="cursor, for one job")] = None,
+        timeout: Annotated[float, Field(ge=0, description="seconds, max 50")] = 30,
+        since: Annotated[int | None, Field(ge=0, description="cursor of an earlier answer; one job only")] = None,
     ) -> Fields:
-        """Wait until any of the jobs ends, needs input, is quiet for 2 s, or prints what pattern matches. Returns at
-        once when it happens, with the job's new output. Use it instead of polling; call it again after
-        reason=timeout.
+        """Wait until any of the jobs ends; or sooner, as you ask: until it prints what pattern matches, needs input,
+        is quiet for 2 s, or a person hands it back. Returns at once when it happens, with the job's new output. Use
+        it instead of polling; call it again after reason=timeout.
         """
         if since is not None and len(job_ids) > 1:
             raise InvalidInput("since is for one job, and several are given", "Wait for one job, or leave since out")
