@@ -174,7 +174,9 @@ class Tools:
         fields |= answers.outcome(found)
         return fields | clamped(wait)
 
-    async def list(self, all: Annotated[bool, Field(description="also older ones, whose window is closed")] = False) -> Fields:
+    async def list(
+        self, all: Annotated[bool, Field(description="also older ones, whose window is closed")] = False
+    ) -> Fields:
         """The jobs, newest first: running ones and those that ended lately, of every agent in this session."""
         found = await anyio.to_thread.run_sync(self.manager.jobs, all)
         return answers.listing(self.manager, found)
