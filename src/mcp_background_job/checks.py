@@ -220,6 +220,10 @@ def check_round_trip() -> Iterator[Finding]:
         else:
             text = f"a job was started, asked, answered, read and ended, another killed, in {took:.0f} ms"
             yield Finding("ok", "round trip", text)
+        if manager.tmux.complaints:
+            said = "; ".join(manager.tmux.complaints)
+            remedy = f"Mend {config.tmux_conf}, or unset MCP_BG_TMUX_CONF; the next session reads it again"
+            yield Finding("note", "tmux.conf", f"tmux refuses some of it: {said}", remedy)
     finally:
         with suppress(JobError):
             manager.tmux.run("kill-session", "-t", f"={manager.config.session_name}")

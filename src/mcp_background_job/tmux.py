@@ -142,6 +142,7 @@ class Tmux:
         self._binary: str | None = None
         self._version = OLDEST
         self._ensured = False
+        self.complaints: list[str] = []  # what tmux said of the tmux.conf, if this one has read it
 
     # -- the program ----------------------------------------------------------------------------------------
 
@@ -363,9 +364,9 @@ class Tmux:
             .replace("$MCP_BG_KEY", key[1] if key else "F12")
         )
         self.copy_root_keys()
-        complaints = self.source("tmux.conf", text)
-        if complaints:
-            print(f"tmux.conf: {'; '.join(complaints)}", file=sys.stderr)
+        self.complaints = self.source("tmux.conf", text)
+        if self.complaints:
+            print(f"tmux.conf: {'; '.join(self.complaints)}", file=sys.stderr)
 
     def copy_root_keys(self) -> None:
         """Give our key table the person's own root keys, mouse included: a session's key table replaces the root one.

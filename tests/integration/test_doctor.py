@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
+import subprocess
+import threading
 from typing import Any
 
 import pytest
 
+from support.person import Person
 from support.sandbox import SESSION, Sandbox, shows
 from support.terminal import answer, cli
 from support.waiting import wait_until
@@ -141,3 +146,102 @@ def test_an_environment_that_has_changed_is_noted(sandbox: Sandbox) -> None:
     notes = [finding for finding in findings(sandbox, healthy=True) if finding["check"] == "environment"]
     assert "SSH_AUTH_SOCK" in notes[0]["text"] and "MY_API_KEY" in notes[1]["text"]
     assert all(note["level"] == "note" and "tmux set-environment" in note["remedy"] for note in notes)
+
+
+def note(found: list[dict[str, Any]], check: str) -> dict[str, Any]:
+    [one] = [finding for finding in found if finding["level"] == "note" and finding["check"] == check]
+    assert one["remedy"]
+    return one
+
+
+def test_a_tmux_server_that_can_not_be_reached_is_found(sandbox: Sandbox) -> None:
+    folder = sandbox.sockets / f"tmux-{os.getuid()}"
+    folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "default"))
+        listener.listen()
+        threading.Thread(target=hang_up_on_all, args=[listener], daemon=True).start()
+        [one] = [finding for finding in findings(sandbox, healthy=False) if finding["check"] == "tmux server"]
+        listener.shutdown(socket.SHUT_RDWR)
+    assert one["level"] == "wrong" and "can't be reached" in one["text"]
+
+
+def hang_up_on_all(listener: socket.socket) -> None:
+    """As something does that has the socket and isn't tmux."""
+    with contextlib.suppress(OSError):
+        while True:
+            listener.accept()[0].close()
+
+
+def test_a_tmux_server_of_another_version_is_noted(sandbox: Sandbox) -> None:
+    sandbox.tmux("new-session", "-d", "-s", "mine")
+    real = shutil.which("tmux")
+    newer = sandbox.root / "bin/tmux"
+    newer.parent.mkdir()
+    newer.write_text(f'#!/bin/sh\n[ "$*" = -V ] && {{ echo tmux 3.99; exit; }}\nexec {real} "$@"\n')
+    newer.chmod(0o755)
+    found = findings(sandbox, healthy=True, PATH=f"{newer.parent}:{sandbox.environment['PATH']}")
+    assert "the program is tmux 3.99" in note(found, "tmux server")["text"]
+
+
+def test_a_session_of_that_name_that_is_somebody_elses_is_noted(sandbox: Sandbox) -> None:
+    sandbox.tmux("new-session", "-d", "-s", SESSION)
+    assert "not made by this program" in note(findings(sandbox, healthy=True), "session")["text"]
+    job = sandbox.server().call("execute", command="true", wait=20)
+    assert job["exit_code"] == 0
+    assert not [finding for finding in findings(sandbox, healthy=True) if finding["level"] == "note"]
+
+
+def test_a_tmux_server_that_would_end_with_its_last_client_is_found(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    shows(server, server.call("execute", command="echo up; cat")["job_id"], "up")
+    person = Person(sandbox)  # with nobody attached tmux would be gone at once
+    try:
+        person.sees("1:")
+        sandbox.tmux("set-option", "-s", "exit-unattached", "on")
+        bad = wrong(findings(sandbox, healthy=False))
+        assert "would end with all jobs" in bad["text"]
+        sandbox.tmux(*bad["remedy"].split()[1:])
+        findings(sandbox, healthy=True)
+    finally:
+        person.close()
+
+
+def test_a_full_session_is_noted(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    shows(server, server.call("execute", command="echo up; cat")["job_id"], "up")
+    found = note(findings(sandbox, healthy=True, MCP_BG_MAX_JOBS="1"), "jobs")
+    assert found["text"].startswith("1 running of at most 1") and "MCP_BG_MAX_JOBS" in found["remedy"]
+
+
+def test_a_record_that_can_not_be_read_is_noted_and_its_remedy_works(sandbox: Sandbox) -> None:
+    job_id = answer(sandbox, "run", "-w", "true")["job_id"]
+    (sandbox.state / SESSION / job_id / "job.json").write_text("{")
+    found = note(findings(sandbox, healthy=True), "jobs")
+    assert job_id in found["text"] and str(sandbox.state / SESSION) in found["remedy"]
+    shutil.rmtree(sandbox.state / SESSION / job_id)
+    assert not [finding for finding in findings(sandbox, healthy=True) if finding["level"] == "note"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away, or mount a small disk")
+def test_a_state_folder_of_another_user_and_a_full_disk_are_found(sandbox: Sandbox) -> None:
+    sandbox.state.mkdir(mode=0o700)
+    os.chown(sandbox.state, 12345, -1)
+    found = [one for one in findings(sandbox, healthy=False) if one["check"] == "state folder"]
+    assert found[0]["level"] == "wrong" and "belongs to user 12345" in found[0]["text"]
+    os.chown(sandbox.state, 0, -1)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", str(sandbox.state)]
+    if subprocess.run(mount, capture_output=True, timeout=20).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        [full] = [one for one in findings(sandbox, healthy=False) if one["check"] == "disk"]
+        assert full["level"] == "wrong" and "clean --all" in full["remedy"]
+    finally:
+        subprocess.run(["umount", "-l", str(sandbox.state)], check=True, timeout=20)
+
+
+def test_a_tmux_conf_that_tmux_refuses_is_found(sandbox: Sandbox) -> None:
+    own = sandbox.root / "own.conf"
+    own.write_text('set-option -t "$MCP_BG_TARGET" no-such-option on\n')
+    found = note(findings(sandbox, healthy=True, MCP_BG_TMUX_CONF=str(own)), "tmux.conf")
+    assert "no-such-option" in found["text"] and str(own) in found["remedy"]

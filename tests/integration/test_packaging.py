@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -94,6 +95,35 @@ def test_an_installed_wheel_runs_jobs_with_its_own_tmux_conf(built: Path, sandbo
     shown = subprocess.run([program, "config", "--json"], env=environment, capture_output=True, text=True, timeout=40)
     rows = {row["variable"]: row["value"] for row in json.loads(shown.stdout)["settings"]}
     assert Path(rows["MCP_BG_TMUX_CONF"]).is_relative_to(venv)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_uvx_from_a_folder_runs_what_is_in_it_now(sandbox: Sandbox) -> None:
+    clone = sandbox.root / "clone"
+    clone.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "tmux.conf"):
+        shutil.copy(TOP / name, clone)
+    shutil.copytree(TOP / "src", clone / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    marker = clone / "src/mcp_background_job/__init__.py"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    said = []
+    for version in (__version__, "99.1"):
+        marker.write_text(marker.read_text().replace(__version__, version))
+        try:
+            done = subprocess.run(
+                ["uvx", "--from", str(clone), "mcp-background-job", "--version"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=BUILD_TIMEOUT / 2,
+            )
+        except FileNotFoundError:
+            pytest.skip("uvx is not here")
+        if done.returncode != 0 and "fetch" in done.stderr.lower():
+            pytest.skip(f"the dependencies can't be had here: {done.stderr.strip()[-200:]}")
+        said.append(done.stdout.strip())
+    assert said == [f"mcp-background-job {__version__}", "mcp-background-job 99.1"]
 
 
 def test_without_bytecode_caches_it_starts_and_runs_jobs_and_writes_none(sandbox: Sandbox) -> None:

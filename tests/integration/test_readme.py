@@ -14,10 +14,12 @@ import shutil
 import signal
 import subprocess
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mcp_background_job import __version__
 from mcp_background_job import cli as command_line
 from mcp_background_job.cli import DEFAULT_HOST, DEFAULT_PORT, HANDLERS, parser
 from mcp_background_job.config import BackgroundJobConfig, parse_size
@@ -180,6 +182,15 @@ def test_vs_code_starts_the_server(text: str, shared: Sandbox, uvx: dict[str, st
 def test_cursor_starts_the_server(text: str, shared: Sandbox, uvx: dict[str, str]) -> None:
     entry = json.loads(text)[CLIENTS["cursor"].key]["jobs"]
     works(shared, [entry["command"], *entry["args"]], uvx)
+
+
+@block("./.mcpb/bundle")
+def test_the_bundle_is_made_as_shown(text: str, sandbox: Sandbox) -> None:
+    line = f"{text.strip()} {sandbox.work}"
+    done = subprocess.run(["sh", "-c", line], cwd=TOP, capture_output=True, text=True, timeout=40)
+    made = Path(done.stdout.strip()).name
+    assert (sandbox.work / made).is_file(), done.stderr
+    assert f"dist/{made.replace(__version__, 'VERSION')}" in readme.code(readme.section("Add it to your client"))
 
 
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
