@@ -227,7 +227,7 @@ def test_the_list_looks_as_it_is_shown(text: str, sandbox: Sandbox) -> None:
     expected = [row_without_chance(line) for line in (head, *lines)]
     wait_until(
         lambda: [row_without_chance(line) for line in listed(sandbox, command)] == expected,
-        15,
+        40,
         what=f"a list as the README's: {text}",
     )
 
