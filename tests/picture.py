@@ -98,7 +98,9 @@ def draw(sandbox: Sandbox) -> dict[str, str]:
         sandbox.tmux("select-window", "-t", "=mcp-jobs:0")
         person.sees("1 held by you")
         person.sees("35 passed")
-        wait_until(lambda: re.search(r"build +[1-9]\ds", person.screen()), 30, what="a build that runs for some seconds")
+        wait_until(
+            lambda: re.search(r"build +[1-9]\ds", person.screen()), 30, what="a build that runs for some seconds"
+        )
         board = person.screen(colours=True)
         sandbox.tmux("select-window", "-t", sandbox.window(ids["deploy"]))
         person.sees("F12 t hands them back")
