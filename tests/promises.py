@@ -25,4 +25,5 @@ PROMISES: dict[str, str] = {
     "absent-person-told": "An agent is told that the person who holds a job has gone or is silent, and never takes it.",
     "nothing-global": "The person's other sessions, global options and key bindings stay as they are.",
     "handoff-at-once": "A hand-off answers at once, whether or not anybody sees or answers the client's form.",
+    "since-seconds": "What a job printed in the last seconds is found whole, and nothing older with it.",
 }

@@ -147,6 +147,7 @@ def add_reading(add: Adder) -> None:
     add_job(made)
     made = add("output", "show what a job printed", json=True)
     made.add_argument("--since", type=count, metavar="CURSOR", help="from this cursor of an earlier answer on")
+    made.add_argument("--last", type=seconds, metavar="SECONDS", help="only what was printed in the last seconds")
     made.add_argument("-g", "--grep", default="", metavar="REGEX", help="only matching lines, numbered; 1 if none")
     made.add_argument("-C", "--context", type=count, default=0, metavar="N", help="lines around each match")
     add_job(made)
