@@ -26,4 +26,6 @@ PROMISES: dict[str, str] = {
     "nothing-global": "The person's other sessions, global options and key bindings stay as they are.",
     "handoff-at-once": "A hand-off answers at once, whether or not anybody sees or answers the client's form.",
     "since-seconds": "What a job printed in the last seconds is found whole, and nothing older with it.",
+    "replay": "A replay shows the bytes of the log at the pace at which they came, and leaves the terminal as it was.",
+    "cast": "The texts of an exported recording are the log, byte for byte, and asciinema plays it.",
 }

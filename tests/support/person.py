@@ -51,8 +51,12 @@ class Person:
         """Press keys by their tmux names."""
         self._outer("send-keys", *keys)
 
-    def screen(self) -> str:
-        return self._outer("capture-pane", "-p")
+    def screen(self, *, styled: bool = False) -> str:
+        return self._outer("capture-pane", "-p", *(["-e"] if styled else []))
+
+    def ask(self, template: str) -> str:
+        """What the terminal's own tmux says of it."""
+        return self._outer("display-message", "-p", template).rstrip("\n")
 
     def sees(self, text: str, timeout: float = 10.0) -> str:
         """Wait until a text is on the screen; returns the screen."""
