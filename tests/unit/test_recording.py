@@ -68,7 +68,7 @@ def job(printed: list[tuple[int, bytes]], cuts: list[int], limit: int = 1 << 20)
             zip(itertools.accumulate([0, *(len(data) for _, data in printed)]), (p for p, _ in printed), strict=False)
         )
         for start, stop in itertools.pairwise([0, *edges]):
-            clock += pauses.get(start, 0)
+            clock += pauses.get(start, 25)  # where it is cut, time passes too, or it would be one piece again
             log.append(whole[start:stop])
         log.close()
         patch.undo()
