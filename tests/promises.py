@@ -28,4 +28,7 @@ PROMISES: dict[str, str] = {
     "readme": "Every block of the README runs as it stands, and what its tables name is there.",
     "snapshots": "What an agent is told of tools, resources and instructions changes only on purpose.",
     "troubleshooting": "Each fault of the troubleshooting section has been caused, reads so, and is cured so.",
+    "since-seconds": "What a job printed in the last seconds is found whole, and nothing older with it.",
+    "replay": "A replay shows the bytes of the log at the pace at which they came, and leaves the terminal as it was.",
+    "cast": "The texts of an exported recording are the log, byte for byte, and asciinema plays it.",
 }

@@ -42,6 +42,8 @@ HANDLERS = {
     "status": "commands:status",
     "tail": "following:tail",
     "output": "commands:output",
+    "replay": "replay:replay",
+    "export": "cast:export",
     "run": "following:run",
     "send": "following:send",
     "interact": "following:send",
@@ -72,6 +74,14 @@ def seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0")
+    return value
+
+
+def speed(text: str) -> float:
+    """How many times as fast; `max` for no pauses at all."""
+    value = float("inf") if text == "max" else float(text)
+    if not value > 0 or (value == float("inf") and text != "max"):
+        raise argparse.ArgumentTypeError(f"{text} is neither a number above 0 nor max")
     return value
 
 
@@ -161,9 +171,11 @@ def add_reading(add: Adder) -> None:
     add_job(made)
     made = add("output", "show what a job printed", json=True)
     made.add_argument("--since", type=count, metavar="CURSOR", help="from this cursor of an earlier answer on")
+    made.add_argument("--last", type=seconds, metavar="SECONDS", help="only what was printed in the last seconds")
     made.add_argument("-g", "--grep", default="", metavar="REGEX", help="only matching lines, numbered; 1 if none")
     made.add_argument("-C", "--context", type=count, default=0, metavar="N", help="lines around each match")
     add_job(made)
+    add_recordings(add)
     made = add("wait", "wait until a job ends; of several, the first that does", json=True)
     made.add_argument("-p", "--pattern", default="", metavar="REGEX", help="or until its output matches")
     made.add_argument("--since", type=count, metavar="CURSOR", help="match from here on, default: from now on")
@@ -172,6 +184,22 @@ def add_reading(add: Adder) -> None:
     )
     made.add_argument("-t", "--timeout", type=positive, metavar="SECONDS", help="then exit with 124")
     add_job(made, many=True)
+
+
+def add_recordings(add: Adder) -> None:
+    made = add("replay", "play a job's output as it came; one that runs is followed until it ends")
+    made.add_argument("-s", "--speed", type=speed, default=1.0, metavar="N", help="2: twice as fast; max: at once")
+    made.add_argument("-i", "--max-idle", type=positive, metavar="SECONDS", help="cut longer pauses to this")
+    add_job(made)
+    made = add("export", "write a job's output with its timing, for asciinema and its players")
+    made.usage = f"{PROGRAM} export [-h] [-i SECONDS] JOB --cast [FILE]"
+    made.add_argument(
+        "--cast", nargs="?", const="-", required=True, metavar="FILE", help="asciicast v2; default: stdout"
+    )
+    made.add_argument(
+        "-i", "--max-idle", type=positive, metavar="SECONDS", help="have players cut longer pauses to this"
+    )
+    add_job(made)
 
 
 def add_acting(add: Adder) -> None:

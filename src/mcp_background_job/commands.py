@@ -15,7 +15,7 @@ import time
 from . import answers
 from .config import BackgroundJobConfig
 from .display import job_table, label, labelled, note, print_json, print_page, progress, size, status_lines
-from .errors import StoreError
+from .errors import InvalidInput, StoreError
 from .models import EndedJob, RunningJob
 from .naming import find_job, settings
 from .pages import Page
@@ -54,14 +54,19 @@ def output(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
     if options.json:
-        found = manager.output(job, options.since, options.grep, options.context)
+        found = manager.output(job, options.since, options.grep, options.context, since_seconds=options.last)
         print_json(answers.page(found, job))
         return 1 if options.grep and not found.stdout + found.stderr else 0
     if options.grep:
-        found = manager.output(job, None, options.grep, options.context, sys.maxsize)
+        found = manager.output(job, options.since, options.grep, options.context, sys.maxsize, options.last)
         print_page(answers.page(found, job))
         return 0 if found.stdout + found.stderr else 1
-    found = manager.output(job, options.since or 0, max_chars=PAGE)
+    since = options.since or 0
+    if options.last is not None:
+        if options.since is not None:
+            raise InvalidInput("--since and --last are both given", "Leave one of them out")
+        since = manager.printed_since(job, manager.reader(job), options.last)
+    found = manager.output(job, since, max_chars=PAGE)
     if found.dropped_bytes:
         note(f"the oldest {size(found.dropped_bytes)} are no longer kept")
     show(found)

@@ -4,7 +4,7 @@ Runs at the other end of `tmux pipe-pane`, as `python -I -S inside.py logwriter 
 
 Promises: it goes on reading whatever the disk does, since tmux has no back-pressure and would grow; a segment's
 name is the offset of its first byte among all that the job ever printed; once the job's end mark has come, every
-byte before it is in the files and the lock is free.
+byte before it is in the files and the lock is free; when a byte came is on disk before the byte is.
 """
 
 from __future__ import annotations
@@ -24,15 +24,96 @@ GATHER = 0.001  # seconds
 SEGMENTS = 8
 MIN_SEGMENT = 512
 MAX_SEGMENT = 8 << 20
+# Timing: an entry says from which byte on and when; bytes of the next RESOLUTION milliseconds count as of that time,
+# so that a flood of 35 MB/s costs 100 entries a second, of five bytes each.
+RESOLUTION = 10
+# It comes on top of the log's limit: whoever asked for 10 MB of output gets them. A job that prints something every
+# second fills the 1.2 MB beside them in five days; then the oldest output has no timing any more.
+TIMING_SHARE = 8
+MIN_TIMING, MAX_TIMING = 64 << 10, 8 << 20
+TIMING_FILE = 64 << 10  # bytes, which are read in 10 ms
 RESTARTED = b"\r\n[log interrupted here: some output may be missing]\r\n"
+
+
+class TimingLog:
+    """Writes down when the output came, in files named by the offset of their first entry; drops the oldest.
+
+    An entry is two numbers of 7 bits a byte, lowest first, the high bit on all bytes but a number's last: bytes and
+    milliseconds since the entry before. A file's first entry counts from the file's name and from the zero of the
+    monotonic clock, which nobody can set back. After an error a new file is begun, so only a file's end can be torn.
+    """
+
+    def __init__(self, folder: str, log_limit: int) -> None:
+        self.folder = folder
+        self.limit = min(max(log_limit // TIMING_SHARE, MIN_TIMING), MAX_TIMING)
+        self.file_size = min(self.limit // SEGMENTS, TIMING_FILE)
+        self.kept: list[tuple[int, int]] = []  # (offset in the name, bytes), oldest first
+        self.fd = -1
+        self.offset = self.time = self.due = 0
+        try:
+            os.makedirs(folder, 0o700, exist_ok=True)
+            for name in sorted(os.listdir(folder)):
+                self.kept.append((int(name[:-5]), os.stat(os.path.join(folder, name)).st_size))
+        except (OSError, ValueError):
+            return  # a log without timing is better than none
+
+    def note(self, offset: int) -> None:
+        """The byte at `offset` comes now."""
+        now = time.monotonic_ns() // 1_000_000
+        if now < self.due:
+            return
+        self.due = now + RESOLUTION
+        try:
+            if self.fd < 0 or self.kept[-1][1] >= self.file_size:
+                self.start_file(offset)
+            entry = number(offset - self.offset) + number(now - self.time)
+            if os.write(self.fd, entry) < len(entry):
+                self.close()
+        except OSError:
+            self.close()
+            return
+        self.offset, self.time = offset, now
+        name, size = self.kept[-1]
+        self.kept[-1] = (name, size + len(entry))
+
+    def start_file(self, offset: int) -> None:
+        self.close()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        self.fd = os.open(self.path(offset), flags, 0o600)
+        self.offset, self.time = offset, 0
+        self.kept = [*(one for one in self.kept if one[0] != offset), (offset, 0)]
+        while sum(size for _, size in self.kept) > self.limit - self.file_size:
+            try:
+                os.unlink(self.path(self.kept.pop(0)[0]))
+            except OSError:
+                continue
+
+    def path(self, offset: int) -> str:
+        return os.path.join(self.folder, f"{offset:020d}.time")
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def number(value: int) -> bytes:
+    """`value` in as few bytes as it takes, 7 bits in each."""
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
 
 
 class SegmentLog:
     """Appends bytes to the segments of one folder and drops the oldest past `limit` bytes."""
 
-    def __init__(self, folder: str, limit: int) -> None:
+    def __init__(self, folder: str, limit: int, timing: TimingLog | None = None) -> None:
         self.folder = folder
         self.limit = limit
+        self.timing = timing
         self.segment_size = min(max(limit // SEGMENTS, MIN_SEGMENT), MAX_SEGMENT)
         self.kept: list[tuple[int, int]] = []  # (offset of the first byte, bytes on disk), oldest first
         for name in sorted(os.listdir(folder)):
@@ -44,6 +125,8 @@ class SegmentLog:
     def append(self, data: bytes) -> None:
         """Write `data`; on a disk error its bytes are counted and lost, and the next segment starts behind them."""
         view = memoryview(data)
+        if self.timing is not None and view:
+            self.timing.note(self.end)
         while view:
             if self.fd < 0 or self.kept[-1][1] >= self.segment_size:
                 try:
@@ -123,7 +206,8 @@ def main() -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)
     with open(os.path.join(job, "launch"), "rb") as file:
         launch = dict(item.split(b"=", 1) for item in file.read().split(b"\0") if item)
-    log = SegmentLog(os.path.join(job, "log"), int(launch[b"log_limit"]))
+    limit = int(launch[b"log_limit"])
+    log = SegmentLog(os.path.join(job, "log"), limit, TimingLog(os.path.join(job, "timing"), limit))
     if log.kept:
         log.append(RESTARTED)
     else:

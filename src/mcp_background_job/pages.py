@@ -165,6 +165,11 @@ class Reader:
                 return start, page
             size = min(size - 1, size * max_chars // page.size)
 
+    def safe_start(self, offset: int) -> int:
+        """The last offset up to `offset` at which no character and no escape sequence is cut."""
+        before = self.log.read(max(self.log.start, offset - FRAME_LOOKBACK), offset)
+        return offset - len(before) + split_point(before)
+
     def line_start(self, offset: int) -> int:
         """The first offset from `offset` on at which a line begins, if one does before the end."""
         if offset <= self.log.start:

@@ -195,12 +195,13 @@ class Tools:
         grep: Annotated[str, Field(description="Python regex: only matching lines, numbered")] = "",
         context: Annotated[int, Field(ge=0, le=1000, description="lines around each match")] = 0,
         max_chars: MaxChars = DEFAULT_CHARS,
+        since_seconds: Annotated[float | None, Field(ge=0, description="printed in the last s")] = None,
     ) -> Fields:
         """What the job printed, as a person would read it: without escape codes, progress bars in their last state.
         All of it (head and tail where it is long), or the next page from a cursor, or the lines that match.
         """
         job = self.manager.job(job_id)
-        read = functools.partial(self.manager.output, job, since, grep, context, max_chars)
+        read = functools.partial(self.manager.output, job, since, grep, context, max_chars, since_seconds)
         return answers.page(await anyio.to_thread.run_sync(read), job)
 
     async def tail(self, job_id: JobId, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> Fields:

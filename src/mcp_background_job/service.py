@@ -37,6 +37,7 @@ from .pages import DEFAULT_CHARS, Page, Reader
 from .policy import check_command
 from .presence import Absence, absence
 from .store import JobStore
+from .timing import Timing
 from .tmux import COLUMNS, ROWS, Screen, Tmux, pipe_command
 from .waiting import Outcome, Watch, wait_for, write_mark
 
@@ -256,13 +257,24 @@ class JobManager:
         return Reader(self.store.log(job.spec.job_id), job.spec.nonce, job.spec.separate_stderr)
 
     def output(
-        self, job: Job, since: int | None = None, grep: str = "", context: int = 0, max_chars: int = DEFAULT_CHARS
+        self,
+        job: Job,
+        since: int | None = None,
+        grep: str = "",
+        context: int = 0,
+        max_chars: int = DEFAULT_CHARS,
+        since_seconds: float | None = None,
     ) -> Page:
-        """What the job printed: all of it in bounds, a page of it, or the lines that match.
+        """What the job printed: all of it in bounds, a page of it, the last seconds' in bounds, or lines that match.
 
-        Raises InvalidInput for a bad pattern or a cursor beyond the end.
+        Raises InvalidInput for a bad pattern, a cursor beyond the end, or a log without timing.
         """
         reader = self.reader(job)
+        if since_seconds is not None:
+            if since is not None:
+                raise InvalidInput("since and since_seconds are both given", "Leave one of them out")
+            start = self.printed_since(job, reader, since_seconds)
+            return reader.grep(grep, context, max_chars, start) if grep else reader.between(start, max_chars)
         if since is not None and since > reader.log.end:
             raise InvalidInput(
                 f"since={since} is beyond the output's end at {reader.log.end}", "Use the cursor of an earlier answer"
@@ -270,6 +282,24 @@ class JobManager:
         if grep:
             return reader.grep(grep, context, max_chars, since or 0)
         return reader.whole(max_chars) if since is None else reader.page(since, max_chars)
+
+    def printed_since(self, job: Job, reader: Reader, seconds: float) -> int:
+        """The cursor of what the job printed in the last `seconds`.
+
+        Raises InvalidInput where nobody knows when it was printed.
+        """
+        timing = self.timing(job)
+        if timing.first is None and reader.log.end:
+            raise InvalidInput(
+                f"When job {job.spec.job_id!r} printed what is not known: its log has no timing",
+                "Call tail, or output without since_seconds",
+            )
+        found = timing.since(int((job_clock(job) - seconds) * 1000))
+        return reader.log.end if found is None else reader.safe_start(min(found, reader.log.end))
+
+    def timing(self, job: Job) -> Timing:
+        """When the job printed what; a log is to be looked at before its timing is, or it has bytes that have none."""
+        return Timing(self.store.folder / job.spec.job_id / "timing")
 
     def tail(self, job: Job, lines: int) -> Page:
         return self.reader(job).tail(lines)
@@ -521,6 +551,16 @@ class JobManager:
             and (pane.job_id in due or not (self.store.folder / pane.job_id).is_dir())
         ]
         self.tmux.close(doomed, socket)
+
+
+def job_clock(job: Job) -> float:
+    """Now, on the monotonic clock that the job's times are of; after its end by the calendar, as the machine may have
+    been started again since.
+    """
+    if not isinstance(job, EndedJob):
+        return time.monotonic()
+    ran = job.end.duration if job.end.duration is not None else job.end.ended - job.spec.started
+    return job.spec.started_monotonic + max(0.0, ran) + max(0.0, time.time() - job.end.ended)
 
 
 def clean_name(text: str, longest: int = 80) -> str:

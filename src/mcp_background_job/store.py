@@ -10,6 +10,7 @@
                                kill        a request to end the job: a signal number
                                run.json    processes and terminal
                                log/        what it printed
+                               timing/     when it printed what
                                holder      a person has the keys
                                declined    the last one whom an agent asked said no
                                exit.json   how it ended

@@ -55,6 +55,10 @@ class Person:
         """What the terminal shows; with colours, as the escape sequences that would draw it."""
         return self._outer("capture-pane", "-p", *(["-e"] if colours else []))
 
+    def ask(self, template: str) -> str:
+        """What the terminal's own tmux says of it."""
+        return self._outer("display-message", "-p", template).rstrip("\n")
+
     def sees(self, text: str, timeout: float = 10.0) -> str:
         """Wait until a text is on the screen; returns the screen."""
 

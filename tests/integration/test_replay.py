@@ -1,0 +1,308 @@
+"""replay on a real terminal and in a pipe; export, and asciinema on what it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.person import Person
+from support.rpc import Server
+from support.sandbox import Sandbox, ended, run_job, shows
+from support.terminal import COMMAND, PROGRAM, cli, start
+from support.waiting import stays_true, wait_until
+
+STEPS = 5
+STEP = 0.4  # seconds
+STEPPER = f"for n in 1 2 3 4 {STEPS}; do echo step$n; sleep {STEP}; done"
+# What a terminal's state is, as tmux knows it of the person's own.
+STATE = (
+    "#{cursor_flag} #{alternate_on} #{insert_flag} #{keypad_cursor_flag} #{keypad_flag} #{wrap_flag} #{origin_flag} "
+    "#{mouse_any_flag} #{mouse_sgr_flag} #{scroll_region_upper} #{scroll_region_lower}"
+)
+# Full screen, cursor hidden, mouse, application keys, margins, bracketed paste, no wrap, insert, red.
+SWITCHED = r"\033[?1049h\033[2J\033[?25l\033[?1000;1006h\033[?1h\033=\033[5;10r\033[?2004h\033[?7l\033[4h\033[31min red"
+
+
+@pytest.fixture
+def at(sandbox: Sandbox) -> Iterator[Any]:
+    """Start a person at a terminal, who runs a command of ours."""
+    people: list[Person] = []
+
+    def come(arguments: str, columns: int = 200, rows: int = 52, before: str = "") -> Person:
+        people.append(Person(sandbox, f"{before}{COMMAND} {arguments}; echo status $?", columns=columns, rows=rows))
+        return people[-1]
+
+    yield come
+    for person in people:
+        person.close()
+
+
+def log_of(sandbox: Sandbox, job_id: str) -> bytes:
+    folder = sandbox.state / "mcp-jobs" / job_id / "log"
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.log")))
+
+
+def played(sandbox: Sandbox, *arguments: str) -> tuple[list[float], str]:
+    """When each line of a replay in a pipe came, and what it said on stderr."""
+    process = start(sandbox, "replay", *arguments)
+    assert process.stdout is not None and process.stderr is not None
+    times = [time.monotonic() for _ in iter(process.stdout.readline, "")]
+    said = process.stderr.read()
+    assert process.wait(10) == 0, said
+    process.stdout.close()
+    process.stderr.close()
+    return times, said
+
+
+@pytest.mark.promise("replay")
+def test_it_is_played_at_the_pace_at_which_it_came(shared: Sandbox, server: Server) -> None:
+    job_id = run_job(server, STEPPER)["job_id"]
+    true = STEP * (STEPS - 1)
+    for options, speed in (([], 1.0), (["--speed", "4"], 4.0)):
+        times, said = played(shared, *options, job_id)
+        assert len(times) == STEPS and said == ""
+        # A loaded machine may show a line late, the first one too.
+        assert true / speed * 0.8 - 0.1 < times[-1] - times[0] < true / speed * 1.6 + 0.5, speed
+    times, _ = played(shared, "--speed", "max", job_id)
+    assert times[-1] - times[0] < STEP
+    times, _ = played(shared, "--max-idle", "0.1", job_id)
+    assert 0.1 * (STEPS - 1) * 0.8 - 0.1 < times[-1] - times[0] < true / 2
+
+
+def test_in_a_pipe_it_is_the_log_without_our_marks(shared: Sandbox, server: Server) -> None:
+    command = (
+        r"stty -echo; printf 'a\033[6n\377\303'; printf '\033[31merr\033[0m\n' >&2; "
+        r"printf '\033]0;t'; sleep .1; printf '\007z\n'; cat"
+    )
+    job_id = server.call("execute", command=command, separate_stderr=True)["job_id"]
+    shows(server, job_id, "z")
+    server.call("interact", job_id=job_id, input="typed")
+    server.call("kill", job_id=job_id)
+    log = log_of(shared, job_id)
+    nonce = json.loads((shared.state / "mcp-jobs" / job_id / "job.json").read_bytes())["nonce"].encode()
+    marks = [rb"\x1b\[7717;7002;%b" % nonce, rb"\x1b\[7717;7003;%b" % nonce, rb"\x1b\[7717;7004;\d{10}"]
+    assert all(re.search(mark, log) for mark in marks)
+    expected = re.sub(b"(%b)m" % b"|".join(marks), b"", log)
+    done = subprocess.run(
+        [*PROGRAM, "replay", "-s", "max", job_id], env=shared.environment, capture_output=True, timeout=30
+    )
+    assert done.stdout == expected and b"\x1b[6n" in expected and b"\x1b[31merr" in expected
+
+
+@pytest.mark.promise("replay")
+def test_on_a_terminal_it_looks_as_it_did(sandbox: Sandbox, at: Any) -> None:
+    server = sandbox.server()
+    job = run_job(
+        server,
+        r"printf '\033[2J\033[H\033[10;20Hplaced\033[3;5H\033[1mbold\033[0m'; sleep .3; printf 'ümlaut\033[20;1Hlast'",
+    )
+    screen = server.call("screen", job_id=job["job_id"])["screen"]
+    person: Person = at(f"replay {job['job_id']} 2>/dev/null")
+    shown = person.sees("status 0").rstrip("\n").split("\n")
+    expected = screen.rstrip("\n").split("\n")
+    assert expected[9].rstrip() == " " * 19 + "placed" and "ümlaut" in expected[2]
+    assert [line.rstrip() for line in shown[: len(expected) - 1]] == [line.rstrip() for line in expected[:-1]]
+    assert shown[len(expected) - 1].rstrip() == "last" and "status 0" in shown[len(expected)]
+
+
+@pytest.mark.promise("replay")
+@pytest.mark.parametrize("how", ["end", "C-c", "q", "TERM"])
+def test_the_terminal_is_as_before_however_it_ends(sandbox: Sandbox, at: Any, how: str) -> None:
+    server = sandbox.server()
+    job_id = run_job(server, f"printf '{SWITCHED}'; sleep 1")["job_id"]
+    run = server.call("execute", command=f"printf '{SWITCHED}'; cat")["job_id"]  # goes on until the person leaves
+    wait_until(lambda: b"in red" in log_of(sandbox, run))
+    shown = job_id if how == "end" else run
+    settings = sandbox.path("settings")
+    # The person's line settings and the terminal's modes, before and after.
+    person: Person = at(f"replay {shown}", before=f"trap : INT; stty -a >{settings}; read -r go; ")
+    wait_until(lambda: settings.exists() and settings.read_text())
+    before = person.ask(STATE)
+    person.press("Enter")
+    if how != "end":
+        wait_until(lambda: person.ask("#{alternate_on}") == "1")
+        person.sees("in red")
+    if how == "TERM":
+        [process] = [
+            one for one in sandbox.processes() if one.cmdline()[-2:] == ["replay", run] and "sh" not in one.name()
+        ]
+        process.terminate()
+    elif how != "end":
+        person.press(how)
+    expected = {"end": 0, "C-c": 130, "q": 0, "TERM": 143}[how]
+    person.sees(f"status {expected}")
+    person.sees("LEFT")
+    assert person.ask(STATE) == before
+    assert "in red" not in person.screen(), "the job's own screen has gone"
+    # What comes after it is in the terminal's own colour.
+    assert "\x1b[31m" not in person.screen(colours=True)
+    with Path(person.ask("#{pane_tty}")).open() as terminal:
+        after = subprocess.run(["stty", "-a"], stdin=terminal, capture_output=True, text=True, check=True).stdout
+    assert after == settings.read_text()
+    if how != "end":
+        assert server.call("status", job_id=run)["status"] == "running", "a look never ends the job"
+    server.call("kill", job_id=run)
+
+
+def test_the_persons_terminal_answers_nothing(sandbox: Sandbox, at: Any) -> None:
+    server = sandbox.server()
+    questions = r"\033[c\033[6n\033[>c\033[5n\033[18t\033]11;?\007\033P$qm\033\\\033[?2026$p"
+    # Without echo, or the answers of the job's own terminal would be part of its output.
+    job_id = run_job(server, f"stty -echo; printf '{questions}'; echo asked")["job_id"]
+    assert b"^[" not in log_of(sandbox, job_id)
+    person: Person = at(f"replay {job_id}")
+    person.sees("LEFT")
+    stays_true(lambda: "^[" not in person.screen(), 0.5)
+    assert "asked" in person.screen()
+    # The same bytes as they are do make it answer: the test can fail.
+    other = Person(sandbox, f"{COMMAND} replay {job_id} | cat")
+    try:
+        other.sees("^[[")
+    finally:
+        other.close()
+
+
+def test_a_job_that_runs_is_played_and_then_followed(sandbox: Sandbox, at: Any) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command="echo before; cat")["job_id"]
+    shows(server, job_id, "before")
+    person: Person = at(f"replay {job_id}", columns=100, rows=30)
+    said = person.sees("before").replace("\n", "")
+    assert "still runs" in said and "200x50" in said and "100x30" in said and "q ends" in said
+    server.call("interact", job_id=job_id, input="typed by an agent")
+    person.sees("typed by an agent")
+    server.call("interact", job_id=job_id, keys=["C-d"])
+    ended(server, job_id)
+    person.sees("completed, exit 0")
+    person.sees("status 0")
+
+
+def test_keys_pause_skip_and_end_it(sandbox: Sandbox, at: Any) -> None:
+    server = sandbox.server()
+    job_id = run_job(server, "echo first; sleep 2; echo second; sleep 2; echo third; sleep 2; echo fourth")["job_id"]
+    slow: Person = at(f"replay --speed 0.02 {job_id}")  # each pause takes 100 s
+    slow.press("Enter")  # the job's own start takes some seconds at this pace
+    slow.sees("first")
+    slow.press("Enter")
+    slow.sees("second")
+    slow.press("Space")
+    for _ in range(12):
+        slow.press("+")  # while it pauses no other key but q counts
+    stays_true(lambda: "third" not in slow.screen(), 0.5)
+    slow.press("Space")
+    for _ in range(4):
+        slow.press("+")  # what is left of the 100 s takes 6
+    slow.sees("third")
+    slow.press("q")
+    slow.sees("status 0")
+    assert "fourth" not in slow.screen()
+
+
+def test_a_job_of_before_plays_at_once_with_a_word(shared: Sandbox, server: Server) -> None:
+    job_id = run_job(server, STEPPER)["job_id"]
+    shutil.rmtree(shared.state / "mcp-jobs" / job_id / "timing")
+    times, said = played(shared, job_id)
+    assert len(times) == STEPS and times[-1] - times[0] < STEP
+    assert "no timing" in said
+    exported = cli(shared, "export", job_id, "--cast")
+    assert "no timing" in exported.stderr
+    assert len(exported.stdout.splitlines()) == 2
+
+
+def test_dropped_output_is_said_and_the_rest_keeps_its_pace(sandbox: Sandbox) -> None:
+    server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="4000")
+    job_id = run_job(server, f"sleep 1; seq 1 3000; sleep {STEP}; echo last")["job_id"]
+    log = log_of(sandbox, job_id)
+    begun = time.monotonic()
+    times, said = played(sandbox, job_id)
+    assert time.monotonic() - begun < 15
+    assert "no longer kept" in said
+    assert len(times) == log.count(b"\n")
+    assert STEP * 0.7 < times[-1] - times[0] < STEP * 3
+    cast = [json.loads(line) for line in cli(sandbox, "export", job_id, "--cast").stdout.splitlines()]
+    assert "".join(text for _, _, text in cast[1:]) == log.decode()
+    assert cast[1][0] == 0.0, "it begins with what is kept, not with a pause for what is not"
+
+
+@pytest.mark.promise("cast")
+def test_the_exported_file_is_the_log_and_this_users_alone(shared: Sandbox, server: Server) -> None:
+    before = time.time()
+    job = run_job(
+        server,
+        r"printf 'h\303'; sleep .2; printf '\251llo \033[31mred\033[0m\n'; seq 1 2000; printf '\377end'",
+        name='föö "x"',
+    )
+    path = shared.path("a.cast")
+    done = cli(shared, "export", job["job_id"], "--cast", path.name)
+    assert done.stdout == "" and "asciinema play" in done.stderr
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    header, *events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert (header["version"], header["width"], header["height"], header["title"]) == (2, 200, 50, 'föö "x"')
+    assert before - 2 < header["timestamp"] <= time.time() and header["duration"] == pytest.approx(
+        job["duration"], abs=0.01
+    )
+    assert header["env"]["SHELL"].endswith("sh") and header["env"]["TERM"]
+    assert "".join(text for _, _, text in events) == log_of(shared, job["job_id"]).decode(errors="replace")
+    assert [at for at, _, _ in events] == sorted(at for at, _, _ in events)
+    assert cli(shared, "export", job["job_id"], "--cast").stdout == path.read_text(encoding="utf-8")
+    assert cli(shared, "export", job["job_id"], "--cast", "-").stdout == path.read_text(encoding="utf-8")
+    shorter = json.loads(cli(shared, "export", "-i", "1.5", job["job_id"], "--cast").stdout.splitlines()[0])
+    assert shorter["idle_time_limit"] == 1.5
+    # An existing file is nobody's to overwrite, and stays as it is.
+    assert "exists already" in cli(shared, "export", job["job_id"], "--cast", path.name, status=1).stderr
+    assert "--cast" in cli(shared, "export", job["job_id"], status=2).stderr
+
+
+@pytest.mark.promise("cast")
+@pytest.mark.skipif(shutil.which("asciinema") is None, reason="asciinema is not installed")
+def test_asciinema_plays_it(sandbox: Sandbox, at: Any) -> None:
+    server = sandbox.server()
+    job_id = run_job(server, rf"{STEPPER}; printf '\303\251\033[31mred\033[0m\nthe end\n'")["job_id"]
+    path = sandbox.path("a.cast")
+    cli(sandbox, "export", job_id, "--cast", str(path))
+    raw = subprocess.run(
+        ["asciinema", "cat", str(path)], env=sandbox.environment, capture_output=True, timeout=30, check=True
+    )
+    assert raw.stdout == log_of(sandbox, job_id)
+    begun = time.monotonic()
+    person = Person(sandbox, f"asciinema play {path}; echo status $?", columns=200, rows=52)
+    try:
+        person.sees("step1")
+        assert "the end" not in person.screen()
+        shown = person.sees("status 0", 20)
+    finally:
+        person.close()
+    assert "é" in shown and "the end" in shown
+    assert time.monotonic() - begun > STEP * STEPS * 0.9
+
+
+def test_an_export_that_is_interrupted_leaves_no_half_file(shared: Sandbox, server: Server) -> None:
+    job_id = run_job(server, "echo x", name="full")["job_id"]
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -f 0; trap '' XFSZ; exec {COMMAND} export {job_id} --cast half.cast"],
+        env=shared.environment, cwd=shared.work, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert not shared.path("half.cast").exists()
+
+
+def test_ctrl_c_ends_a_replay_in_a_pipe(shared: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="echo up; cat")["job_id"]
+    shows(server, job_id, "up")
+    process = start(shared, "replay", job_id)
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "")
+    server.call("kill", job_id=job_id)

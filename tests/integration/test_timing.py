@@ -1,0 +1,210 @@
+"""output since_seconds: what a job printed in the last seconds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.rpc import Server, ToolError
+from support.sandbox import PYTHON, Sandbox, ended, run_job, shows
+from support.terminal import answer, cli
+from support.waiting import wait_until
+
+# Prints a line whenever a file appears, and then its own clock into another, so that the test knows when it was.
+TICKER = """
+import os, sys, time
+for number in range(100):
+    while not os.path.exists(f"go{number}"):
+        time.sleep(.005)
+    sys.stdout.write(open(f"go{number}").read())
+    sys.stdout.flush()
+    open(f"done{number}", "w").write(str(time.monotonic()))
+"""
+
+
+class Ticker:
+    """A job that prints what and when the test says."""
+
+    def __init__(self, world: Sandbox, server: Server, **options: object) -> None:
+        world.path("ticker.py").write_text(TICKER)
+        self.folder = world.path(f"ticker{len(world.records())}")
+        self.folder.mkdir()
+        command = f"exec {PYTHON} -I -S ../ticker.py"
+        self.server = server
+        self.job_id: str = server.call("execute", command=command, cwd=str(self.folder), **options)["job_id"]
+        self.count = 0
+
+    def print(self, text: str) -> float:
+        """Have `text` printed; when it was, on the monotonic clock."""
+        waiting = self.folder / "waiting"
+        waiting.write_text(text)
+        waiting.rename(self.folder / f"go{self.count}")
+        done = self.folder / f"done{self.count}"
+        self.count += 1
+        printed = wait_until(lambda: done.exists() and done.read_text())
+        shows(self.server, self.job_id, text.strip())
+        return float(str(printed))
+
+    def kill(self) -> None:
+        self.server.call("kill", job_id=self.job_id)
+
+
+def after(moment: float, seconds: float) -> None:
+    """Wait until `seconds` have passed since `moment`."""
+    wait_until(lambda: time.monotonic() > moment + seconds)
+
+
+@pytest.fixture
+def ticker(sandbox: Sandbox) -> Ticker:
+    return Ticker(sandbox, sandbox.server())
+
+
+def since_end(sandbox: Sandbox, job_id: str) -> float:
+    """Seconds since the job ended."""
+    record = json.loads((sandbox.state / "mcp-jobs" / job_id / "exit.json").read_bytes())
+    return time.time() - float(record["ended"])
+
+
+def seconds_since(moment: float) -> float:
+    return time.monotonic() - moment
+
+
+@pytest.mark.promise("since-seconds")
+def test_what_a_running_job_printed_in_the_last_seconds(ticker: Ticker) -> None:
+    server, job_id = ticker.server, ticker.job_id
+    ticker.print("old\n")
+    after(time.monotonic(), 1.5)
+    first = ticker.print("first\n")
+    second = ticker.print("second\n")
+    margin = 1.0  # for a slow machine; what is older is older by 1.5 s
+    found = server.call("output", job_id=job_id, since_seconds=seconds_since(first) + margin)
+    assert (found["stdout"], found["status"]) == ("first\nsecond\n", "running")
+    after(second, 0.6)
+    assert server.call("output", job_id=job_id, since_seconds=0.3)["stdout"] == ""
+    # The cursor goes on behind it, and neither loses nor repeats.
+    ticker.print("third\n")
+    assert server.call("output", job_id=job_id, since=found["cursor"])["stdout"] == "third\n"
+    assert server.call("output", job_id=job_id, since_seconds=1e9)["stdout"] == "old\nfirst\nsecond\nthird\n"
+    ticker.kill()
+
+
+def test_it_goes_together_with_grep_and_max_chars_and_not_with_since(ticker: Ticker) -> None:
+    server, job_id = ticker.server, ticker.job_id
+    ticker.print("hit 0\n")
+    after(time.monotonic(), 1.5)
+    moment = ticker.print("miss\nhit 1\nmiss\n" + "x" * 150 + "\nhit 2\n")
+    found = server.call("output", job_id=job_id, since_seconds=seconds_since(moment) + 1, grep="hit")
+    assert found["stdout"] == "3:hit 1\n6:hit 2\n"
+    cut = server.call("output", job_id=job_id, since_seconds=seconds_since(moment) + 1, max_chars=60)
+    assert cut["truncated"] and cut["stdout"].startswith("miss\nhit 1\n") and cut["stdout"].endswith("hit 2\n")
+    assert "left out" in cut["stdout"] and cut["cursor"] == found["cursor"]
+    with pytest.raises(ToolError, match="since and since_seconds"):
+        server.call("output", job_id=job_id, since_seconds=5, since=0)
+    with pytest.raises(ToolError, match="since_seconds"):
+        server.call("output", job_id=job_id, since_seconds=-1)
+    ticker.kill()
+
+
+def test_no_character_and_no_escape_sequence_is_cut(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    pieces = [rb"a\303", rb"\251\033[3", rb"1mred\033[0m\360\237", rb"\246\212\n"]
+    script = "; sleep .4; ".join(f"printf '{piece.decode()}'" for piece in pieces)
+    job = run_job(server, script)
+    whole = server.call("output", job_id=job["job_id"])["stdout"]
+    assert whole == "aéred🦊\n"
+    seen = set()
+    for tenths in range(int(job["duration"] * 10) + 2):
+        age = since_end(sandbox, job["job_id"])
+        text = server.call("output", job_id=job["job_id"], since_seconds=age + tenths / 10)["stdout"]
+        assert whole.endswith(text) and "�" not in text
+        seen.add(text)
+    assert len(seen) >= 4, seen
+
+
+def test_an_ended_jobs_seconds_are_counted_from_now(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job = run_job(server, "echo early; sleep 2; echo late")
+    job_id = job["job_id"]
+
+    def young(seconds: float) -> str:
+        """What it printed within its last `seconds`."""
+        ago = since_end(sandbox, job_id)
+        return str(server.call("output", job_id=job_id, since_seconds=ago + seconds)["stdout"])
+
+    assert young(1) == "late\n"
+    assert young(30) == "early\nlate\n"
+    wait_until(lambda: server.call("output", job_id=job_id, since_seconds=0.5)["stdout"] == "")
+
+
+def test_what_the_limit_dropped_is_said_to_be_missing(sandbox: Sandbox) -> None:
+    server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="20000")
+    job = run_job(server, "echo first; sleep 2; seq 1 20000; sleep 2; echo last")
+    found = server.call("output", job_id=job["job_id"], since_seconds=1e6)
+    whole = server.call("output", job_id=job["job_id"], since=0)
+    assert found["stdout"] == whole["stdout"] and found["dropped_bytes"] == whole["dropped_bytes"] > 80_000
+    ago = since_end(sandbox, job["job_id"])
+    assert server.call("output", job_id=job["job_id"], since_seconds=ago + 1)["stdout"] == "last\n"
+    # Of the flood it knows how much is gone, and that `first` is older.
+    ago = since_end(sandbox, job["job_id"])
+    flood = server.call("output", job_id=job["job_id"], since_seconds=ago + 3)
+    assert 0 < found["dropped_bytes"] - flood["dropped_bytes"] <= len("first\r\n") + 1
+
+
+def test_stderr_that_is_apart_stays_apart(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job = run_job(server, "echo o1; echo e1 >&2; sleep 2; echo e2 >&2; echo o2", separate_stderr=True)
+    found = server.call("output", job_id=job["job_id"], since_seconds=since_end(sandbox, job["job_id"]) + 1)
+    assert (found["stdout"], found["stderr"]) == ("o2\n", "e2\n")
+
+
+def test_a_job_of_before_says_that_its_times_are_not_known(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job = run_job(server, "echo hello")
+    shutil.rmtree(sandbox.state / "mcp-jobs" / job["job_id"] / "timing")
+    with pytest.raises(ToolError, match=r"no timing\. Call tail"):
+        server.call("output", job_id=job["job_id"], since_seconds=1000)
+    assert server.call("output", job_id=job["job_id"])["stdout"] == "hello\n"
+    silent = run_job(server, "true")
+    shutil.rmtree(sandbox.state / "mcp-jobs" / silent["job_id"] / "timing")
+    assert server.call("output", job_id=silent["job_id"], since_seconds=5)["stdout"] == ""
+
+
+def test_the_terminal_has_it_too(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job = run_job(server, "echo early; sleep 3; echo late; echo last")
+    job_id = job["job_id"]
+
+    def young() -> str:
+        """Of the last three seconds' half; the command's own start takes of them."""
+        return str(since_end(sandbox, job_id) + 2.5)
+
+    assert cli(sandbox, "output", "--last", young(), job_id).stdout == "late\nlast\n"
+    assert answer(sandbox, "output", "--last", young(), job_id)["stdout"] == "late\nlast\n"
+    assert cli(sandbox, "output", "--last", young(), "-g", "la", job_id).stdout == "2:late\n3:last\n"
+    assert cli(sandbox, "output", "--since", "7", "-g", "la", job_id).stdout == "2:late\n3:last\n"
+    for more in ((), ("--json",)):
+        refused = cli(sandbox, "output", *more, "--since", "0", "--last", "5", job_id, status=1)
+        assert "Leave one of them out" in refused.stderr
+
+
+def test_a_log_writer_that_was_killed_keeps_the_times(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    ticker = Ticker(sandbox, server)
+    ticker.print("before\n")
+    folder: Path = sandbox.state / "mcp-jobs" / ticker.job_id
+    [writer] = [one for one in sandbox.processes() if one.cmdline()[-2:] == ["logwriter", str(folder)]]
+    writer.kill()
+    restarted: Callable[[], bool] = lambda: "log interrupted" in cli(sandbox, "output", ticker.job_id).stdout  # noqa: E731
+    wait_until(restarted, 20)
+    after(time.monotonic(), 1.5)
+    moment = ticker.print("after\n")
+    found = server.call("output", job_id=ticker.job_id, since_seconds=seconds_since(moment) + 1)
+    assert found["stdout"] == "after\n"
+    assert server.call("output", job_id=ticker.job_id, since_seconds=1e6)["stdout"].startswith("before\n")
+    ticker.kill()
+    ended(server, ticker.job_id)
