@@ -46,19 +46,22 @@ def without_absent(fields: Mapping[str, object]) -> Fields:
 
 
 def listed(manager: JobManager, job: Job) -> Fields:
-    """One job of a list."""
-    return without_absent(
-        {
-            "job_id": job.spec.job_id,
-            "name": job.spec.name,
-            "status": status_of(job),
-            "command": job.spec.summary,
-            "started": timestamp(job.spec.started),
-            **ending(job),
-            "holder": "human" if manager.hold(job) else None,
-            "client": job.spec.client,
-        }
-    )
+    """One job of a list, which may be of a thousand."""
+    spec = job.spec
+    fields: Fields = {
+        "job_id": spec.job_id,
+        "name": spec.name,
+        "status": status_of(job),
+        "command": spec.summary,
+        "started": timestamp(spec.started),
+    }
+    if isinstance(job, EndedJob):
+        fields |= ending(job)
+    elif manager.hold(job):
+        fields["holder"] = "human"
+    if spec.client:
+        fields["client"] = spec.client
+    return fields
 
 
 def listing(manager: JobManager, found: Listing) -> Fields:

@@ -9,6 +9,7 @@ import secrets
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -108,6 +109,7 @@ def status_of(job: Job) -> Status:
     return job.end.status if isinstance(job, EndedJob) else "running"
 
 
+@lru_cache(4096)  # half of the time of a long list
 def timestamp(seconds: float) -> str:
     """UTC, ISO-8601, with Z, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
