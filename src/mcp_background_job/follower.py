@@ -12,7 +12,7 @@ import sys
 
 from .display import note, print_page
 from .events import FolderEvents
-from .log import Log
+from .log import Log, looking_again
 from .models import EndedJob, Job
 from .render import split_point
 from .service import JobManager
@@ -33,6 +33,7 @@ class Follower:
         self.drawn = False  # whether a part of a line stands on the screen
         self.live = sys.stdout.isatty() and not job.spec.separate_stderr
 
+    @looking_again
     def show(self, ended: bool) -> None:
         """All that has come since."""
         reader = self.manager.reader(self.job)

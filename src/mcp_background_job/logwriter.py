@@ -127,6 +127,10 @@ class SegmentLog:
         view = memoryview(data)
         if self.timing is not None and view:
             self.timing.note(self.end)
+        if len(view) > self.limit:  # all but its end would be dropped at once
+            self.end += len(view) - self.limit
+            view = view[-self.limit :]
+            self.close()
         while view:
             if self.fd < 0 or self.kept[-1][1] >= self.segment_size:
                 try:
@@ -156,9 +160,9 @@ class SegmentLog:
             self.kept.append((self.end, 0))
 
     def drop_oldest(self) -> None:
-        """Remove whole segments until at most `limit` bytes are kept."""
+        """Remove whole segments until at most `limit` bytes are kept; an empty one keeps nothing."""
         total = sum(size for _, size in self.kept)
-        while total > self.limit and len(self.kept) > 1:
+        while len(self.kept) > 1 and (total > self.limit or self.kept[0][1] == 0):
             start, size = self.kept.pop(0)
             total -= size
             try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from .grep import LineSearch, Matches
-from .log import Log
+from .log import Log, SegmentGone
 from .marks import stderr_mark, stdout_mark
 
 DEFAULT_CHARS = 40_000
@@ -104,7 +104,7 @@ class Reader:
 
     def fill(self, start: int, max_chars: int) -> Page:
         """The largest page from `start` on that has at most `max_chars` characters and no hole in it."""
-        high = self.log.run_end(start) - start
+        high = self.log.run_end(start, MAX_BLOCK) - start
         best, low, size = Page("", "", start), 0, max_chars
         while low < high:
             size = min(max(size, low + 1), high, MAX_BLOCK)
@@ -203,15 +203,21 @@ class Reader:
 
     def blocks(self, since: int) -> Iterator[tuple[str, str]]:
         """All that is kept from `since` on, as text, in blocks that end at a line's end."""
-        position = self.log.next_kept(since)
-        while position < self.log.end:
-            data = self.log.read(position, position + GREP_BLOCK)
-            if not data:
-                return
-            length = split_point(data) or len(data)
-            if position + len(data) < self.log.end:
-                length = data.rfind(b"\n", 0, length) + 1 or length
-            yield self.text(position, data[:length])
+        position = since
+        while True:
+            try:
+                position = self.log.next_kept(position)
+                data = self.log.read(position, min(position + GREP_BLOCK, self.log.run_end(position, GREP_BLOCK)))
+                if not data:
+                    return
+                length = split_point(data) or len(data)
+                if position + len(data) < self.log.end:
+                    length = data.rfind(b"\n", 0, length) + 1 or length
+                texts = self.text(position, data[:length])
+            except SegmentGone:
+                self.log.look()
+                continue
+            yield texts
             position += length
 
     def lines_before(self, offset: int) -> int:

@@ -19,8 +19,9 @@ import anyio
 import anyio.to_thread
 
 from .config import JOB_VARIABLE, BackgroundJobConfig
-from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, StoreError, TmuxError
+from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, TmuxError
 from .keyboard import type_into
+from .log import looking_again
 from .models import (
     LISTED_COMMAND,
     EndedJob,
@@ -237,25 +238,16 @@ class JobManager:
 
     def jobs(self, include_all: bool) -> Listing:
         """Running jobs and those whose window is still open, or all that are recorded."""
-        jobs: list[Job] = []
-        unreadable: list[str] = []
+        found, unreadable = self.store.load_all()
         oldest = time.time() - self.config.cleanup_interval_seconds
-        for job_id in self.store.ids():
-            try:
-                job = self.store.load(job_id)
-            except JobNotFound:
-                continue
-            except StoreError:
-                unreadable.append(job_id)
-                continue
-            if include_all or isinstance(job, RunningJob) or job.end.ended > oldest:
-                jobs.append(job)
+        jobs = [job for job in found if include_all or isinstance(job, RunningJob) or job.end.ended > oldest]
         jobs.sort(key=lambda job: job.spec.started, reverse=True)
         return Listing(jobs, sorted(unreadable))
 
     def reader(self, job: Job) -> Reader:
         return Reader(self.store.log(job.spec.job_id), job.spec.nonce, job.spec.separate_stderr)
 
+    @looking_again
     def output(
         self,
         job: Job,
@@ -301,6 +293,7 @@ class JobManager:
         """When the job printed what; a log is to be looked at before its timing is, or it has bytes that have none."""
         return Timing(self.store.folder / job.spec.job_id / "timing")
 
+    @looking_again
     def tail(self, job: Job, lines: int) -> Page:
         return self.reader(job).tail(lines)
 
@@ -524,13 +517,9 @@ class JobManager:
         remove_before = now - self.config.retention_seconds
         sockets: set[str] = set()
         ended: dict[str, EndedJob] = {}
-        for job_id in self.store.ids():
-            try:
-                job = self.store.load(job_id)
-            except (JobNotFound, StoreError):
-                continue
+        for job in self.store.load_all()[0]:
             if isinstance(job, EndedJob):
-                ended[job_id] = job
+                ended[job.spec.job_id] = job
             if job.run is not None:
                 sockets.add(job.run.socket)
         due = {job_id for job_id, job in ended.items() if job.end.ended < close_before}

@@ -22,6 +22,7 @@ from .errors import InvalidInput
 from .events import FolderEvents
 from .grep import compile_pattern, matches_in
 from .keyboard import sent_since
+from .log import looking_again
 from .marks import sync_mark
 from .models import EndedJob, Job, RunningJob, new_nonce
 from .pages import DEFAULT_CHARS, Page, Reader
@@ -209,6 +210,7 @@ class Watch:
             return False
         return await anyio.to_thread.run_sync(self.search, watched, limiter=searches_of(asyncio.get_running_loop()))
 
+    @looking_again
     def search(self, watched: Watched) -> bool:
         """Search what has come; the echo of input is not output."""
         assert self.pattern is not None
@@ -229,6 +231,7 @@ class Watch:
 
     # -- the answer -----------------------------------------------------------------------------------------
 
+    @looking_again
     def outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
         job = self.manager.job(watched.job_id)
         page = self.manager.reader(job).between(watched.start, self.max_chars)
