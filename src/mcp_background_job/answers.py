@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
@@ -96,7 +95,7 @@ def full_status(manager: JobManager, job: Job) -> Fields:
         fields["peak_memory_bytes"] = job.end.peak_memory
         fields["survivors"] = job.end.survivors or None
     else:
-        fields["duration"] = time.monotonic() - job.spec.started_monotonic
+        fields["duration"] = job.spec.age
     for name in ("duration", "cpu_seconds"):
         value = fields.get(name)
         if isinstance(value, float):

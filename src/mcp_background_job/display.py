@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -82,7 +81,7 @@ def elapsed(job: Job) -> float:
     """Seconds that the job has run."""
     if isinstance(job, EndedJob):
         return job.end.duration if job.end.duration is not None else max(0.0, job.end.ended - job.spec.started)
-    return time.monotonic() - job.spec.started_monotonic
+    return job.spec.age
 
 
 def state(manager: JobManager, job: Job) -> tuple[str, str]:

@@ -9,6 +9,7 @@ folder and the reading is never passed over: `SegmentGone` says so, and whoever 
 from __future__ import annotations
 
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import wraps
@@ -20,6 +21,7 @@ from .errors import StoreError
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
+SEGMENT = re.compile(r"[0-9]{20}\.log")  # another file in the folder is a person's own
 LOOKS = 200  # a full-speed flood drops an eighth of 1 MB every 4 ms, longer than most reads take
 
 
@@ -124,7 +126,7 @@ def list_starts(folder: Path) -> list[int]:
         names = os.listdir(folder)  # noqa: PTH208 - 5x faster
     except FileNotFoundError:
         return []
-    return sorted(int(name[:-4]) for name in names if name.endswith(".log") and name[:-4].isdigit())
+    return sorted(int(name[:-4]) for name in names if SEGMENT.fullmatch(name))
 
 
 def looking_again(read: Callable[Given, Answer]) -> Callable[Given, Answer]:

@@ -117,7 +117,7 @@ class SegmentLog:
         self.segment_size = min(max(limit // SEGMENTS, MIN_SEGMENT), MAX_SEGMENT)
         self.kept: list[tuple[int, int]] = []  # (offset of the first byte, bytes on disk), oldest first
         for name in sorted(os.listdir(folder)):
-            if name.endswith(".log"):
+            if len(name) == 24 and name.endswith(".log") and name[:-4].isdigit():
                 self.kept.append((int(name[:-4]), os.stat(os.path.join(folder, name)).st_size))
         self.end = sum(self.kept[-1]) if self.kept else 0
         self.fd = -1

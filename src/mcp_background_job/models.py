@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,7 +24,10 @@ Reason = Literal["exit", "signal", "kill", "window_closed", "timeout", "lost"]
 
 
 class Record(BaseModel):
-    """Base of what is read from disk: unknown fields of a newer version are left alone."""
+    """Base of what is read from disk.
+
+    Unknown fields of a newer version are left alone, and what an older one may not have written has a default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -33,16 +37,23 @@ class Spec(Record):
 
     version: int = RECORD_VERSION
     job_id: str
-    name: str
-    summary: str  # the command's first LISTED_COMMAND characters, with … where there are more
-    cwd: str
+    name: str = ""
+    summary: str = ""  # the command's first LISTED_COMMAND characters, with … where there are more
+    cwd: str = ""
     started: float  # seconds since the epoch
-    started_monotonic: float  # seconds on this boot's monotonic clock
+    started_monotonic: float | None = None  # seconds on this boot's monotonic clock
     timeout: float | None = None  # seconds
     separate_stderr: bool = False
-    nonce: str
-    socket: str  # the tmux socket's path, empty for the default one
+    nonce: str = ""
+    socket: str = ""  # the tmux socket's path, empty for the default one
     client: str = ""  # the MCP client that asked for it
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was asked for; the clock that people set is the last resort."""
+        if self.started_monotonic is None:
+            return max(0.0, time.time() - self.started)
+        return time.monotonic() - self.started_monotonic
 
 
 class Run(Record):
@@ -58,7 +69,7 @@ class Run(Record):
 class End(Record):
     """The exit record; written by the runner, or by whoever finds that it can't do so any more."""
 
-    cause: Cause
+    cause: Cause = "exit"
     code: int | None = None
     signal: int | None = None
     ended: float  # seconds since the epoch
@@ -113,6 +124,11 @@ def status_of(job: Job) -> Status:
 def timestamp(seconds: float) -> str:
     """UTC, ISO-8601, with Z, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def summary_of(command: str) -> str:
+    """What a list shows of a command."""
+    return command if len(command) <= LISTED_COMMAND else command[:LISTED_COMMAND] + "…"
 
 
 def new_nonce() -> str:

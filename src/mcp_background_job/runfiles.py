@@ -84,10 +84,15 @@ def write_record(job: str, text: str) -> None:
             return
 
 
+def is_segment(name: str) -> bool:
+    """Whether a file of a log folder is the log's own: a person may have put others there."""
+    return len(name) == 24 and name.endswith(".log") and name[:-4].isdigit()
+
+
 def log_size(folder: str) -> int:
     """The offset at which the log ends now."""
     try:
-        last = max((name for name in os.listdir(folder) if name.endswith(".log")), default=None)
+        last = max((name for name in os.listdir(folder) if is_segment(name)), default=None)
         return 0 if last is None else int(last[:-4]) + os.stat(os.path.join(folder, last)).st_size
     except OSError:
         return 0

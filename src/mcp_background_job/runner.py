@@ -24,6 +24,7 @@ from mcp_background_job.marks import end_mark
 from mcp_background_job.processes import become_subreaper, descendants, send
 from mcp_background_job.runfiles import (
     RECORD_SIZE,
+    is_segment,
     lock_is_free,
     log_size,
     quote,
@@ -379,7 +380,7 @@ class Runner:
             time.sleep(0.001 if now - begun < 0.5 else 0.02)
 
     def log_began(self) -> bool:
-        return any(name.endswith(".log") for name in os.listdir(self.path("log")))
+        return any(is_segment(name) for name in os.listdir(self.path("log")))
 
     def tmux_is_gone(self) -> bool:
         """Whether the tmux server went along with the window; it takes it some milliseconds."""

@@ -23,7 +23,6 @@ from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunni
 from .keyboard import type_into
 from .log import looking_again
 from .models import (
-    LISTED_COMMAND,
     EndedJob,
     Hold,
     Job,
@@ -32,6 +31,7 @@ from .models import (
     new_nonce,
     signal_name,
     status_of,
+    summary_of,
 )
 from .orphans import end_orphans, resume
 from .pages import DEFAULT_CHARS, Page, Reader
@@ -121,7 +121,7 @@ class JobManager:
         spec = Spec(
             job_id=job_id,
             name=clean_name(name) or clean_name(command)[:40],
-            summary=command if len(command) <= LISTED_COMMAND else command[:LISTED_COMMAND] + "…",
+            summary=summary_of(command),
             cwd=folder,
             started=time.time(),
             started_monotonic=time.monotonic(),
@@ -212,7 +212,7 @@ class JobManager:
 
     def slow_start_failed(self, job: RunningJob) -> bool:
         """Whether a runner that is late will not come at all: the only thing about a start that tmux knows better."""
-        if time.monotonic() - job.spec.started_monotonic < LATE_START:
+        if job.spec.age < LATE_START:
             return False
         try:
             panes = self.tmux.panes(job.spec.socket)
@@ -520,8 +520,8 @@ class JobManager:
         for job in self.store.load_all()[0]:
             if isinstance(job, EndedJob):
                 ended[job.spec.job_id] = job
-            if job.run is not None:
-                sockets.add(job.run.socket)
+            # A runner that was killed at once has not said where it is.
+            sockets.add(job.run.socket if job.run is not None else job.spec.socket)
         due = {job_id for job_id, job in ended.items() if job.end.ended < close_before}
         for socket in sockets:
             self.close_windows(socket, due)

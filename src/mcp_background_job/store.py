@@ -37,7 +37,7 @@ from pydantic import ValidationError
 
 from .errors import JobNotFound, StoreError, TooManyJobs
 from .log import Log
-from .models import Cause, End, EndedJob, Hold, Job, Run, RunningJob, Spec
+from .models import Cause, End, EndedJob, Hold, Job, Run, RunningJob, Spec, summary_of
 
 RecordT = TypeVar("RecordT", Spec, Run, End, Hold)
 
@@ -287,6 +287,9 @@ class JobStore:
                 raise JobNotFound(path.name) from None
             if spec.job_id != path.name:
                 raise StoreError(f"{str(path)!r} is a copy of job {spec.job_id!r}")
+            if not spec.summary:
+                with suppress(OSError):
+                    spec = spec.model_copy(update={"summary": summary_of(self.command(path.name))})
             self._specs[path.name] = spec
         return spec
 
@@ -307,7 +310,7 @@ class JobStore:
 
     def _starting(self, spec: Spec, lock: Path) -> bool:
         """Whether the runner may still be on its way: its lock appears held, so there is none yet."""
-        return 0 <= time.monotonic() - spec.started_monotonic < START_GRACE and not lock.exists()
+        return 0 <= spec.age < START_GRACE and not lock.exists()
 
     def declare_lost(self, job_id: str) -> None:
         """Say of a job without a lock that its runner will not come: its window is gone."""

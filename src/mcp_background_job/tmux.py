@@ -42,6 +42,7 @@ WINDOW_OPTIONS = {
 NOT_COPIED = {"destroy-unattached", "lock-command"}  # of our session's options, for others of its group
 BATCH = 15  # commands in one invocation, each at most as long as a message of an agent
 PATIENCE = 10.0  # seconds for one answer of tmux; under full load the slowest of thousands took 1
+CLOSED_AT_ONCE = 100  # panes; the names of 800 fill the 16 KB that one invocation may have
 OLDEST = (3, 2)
 # Of the caller's environment, what a tmux server may be started with: it would keep the rest, secrets included.
 CLEAN = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK)")
@@ -398,9 +399,13 @@ class Tmux:
         return [Pane(r[0], r[2], r[3], r[1] == "1") for r in rows if len(r) == 4 and r[2]]
 
     def close(self, panes: Sequence[str], socket: str = "") -> None:
-        """Close panes; a window goes with its last one."""
-        if panes:
-            self.run(*join_commands([["kill-pane", "-t", pane] for pane in panes]), socket=socket)
+        """Close panes; a window goes with its last one.
+
+        What another server has closed in between ends the rest of a batch; the next sweep has it.
+        """
+        for start in range(0, len(panes), CLOSED_AT_ONCE):
+            batch = panes[start : start + CLOSED_AT_ONCE]
+            self.run(*join_commands([["kill-pane", "-t", pane] for pane in batch]), socket=socket)
 
     # -- people ---------------------------------------------------------------------------------------------
 
