@@ -264,6 +264,7 @@ WAITING = [
 
 
 @pytest.mark.parametrize("program", WAITING, ids=lambda program: program.name)
+@pytest.mark.promise("awaiting-told")
 def test_a_program_that_waits_is_told_as_what_it_waits_for(tmux: Tmux, program: Waiting) -> None:
     job = tmux.start(at_hand(program.command, program.needs))
     seen: list[Awaiting | None] = []
@@ -368,6 +369,7 @@ def working(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Counter[Await
 
 
 @pytest.mark.parametrize("program", WORKING, ids=lambda program: program.name)
+@pytest.mark.promise("awaiting-not-false")
 def test_a_program_at_work_is_never_said_to_wait(
     working: dict[str, Counter[Awaiting | None]], program: Working
 ) -> None:
@@ -376,6 +378,7 @@ def test_a_program_at_work_is_never_said_to_wait(
     assert set(working[program.name]) == {None}
 
 
+@pytest.mark.promise("awaiting-not-false")
 def test_a_stopped_reader_waits_for_nothing_until_it_is_continued(tmux: Tmux) -> None:
     job = tmux.start("exec cat")
     wait_until(lambda: job.look() == "prompt", PATIENCE)
@@ -402,6 +405,7 @@ def test_a_reader_that_its_shell_left_behind_counts(tmux: Tmux) -> None:
     wait_until(lambda: job.look() == "prompt", PATIENCE)
 
 
+@pytest.mark.promise("awaiting-told")
 def test_a_shell_waits_again_when_its_command_has_ended(tmux: Tmux) -> None:
     job = tmux.start("exec bash --norc -i")
     wait_until(lambda: job.look() == "screen", PATIENCE)
@@ -439,6 +443,7 @@ def test_a_line_of_the_limit_goes_through_and_one_byte_more_does_not(tmux: Tmux)
     wait_until(lambda: lengths.read_text().split() == [str(limit)] * 2, PATIENCE, what="the last byte is lost")
 
 
+@pytest.mark.promise("awaiting-not-false")
 def test_an_ended_job_waits_for_nothing(tmux: Tmux) -> None:
     tmux.start("exec cat")  # keeps the session
     job = tmux.start("exec cat")

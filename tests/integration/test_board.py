@@ -78,6 +78,7 @@ def _board(sandbox: Sandbox) -> psutil.Process:
     return process
 
 
+@pytest.mark.promise("pair-signs", "pair-board")
 def test_window_0_shows_every_job_with_its_state_time_and_last_line(sandbox: Sandbox, server: Server) -> None:
     runs = server.call("execute", command="echo first; echo the last line; exec sleep 1000", name="runs")["job_id"]
     asks = server.call("execute", command="read -s -p 'Password: ' x", name="asks")["job_id"]
@@ -92,6 +93,7 @@ def test_window_0_shows_every_job_with_its_state_time_and_last_line(sandbox: San
     assert all(len(line) <= 80 for line in screen.splitlines())
 
 
+@pytest.mark.promise("pair-board")
 def test_enter_goes_to_the_jobs_window_and_prefix_0_comes_back(sandbox: Sandbox, server: Server) -> None:
     first = server.call("execute", command="echo in the first; cat", name="first")["job_id"]
     server.call("execute", command="echo in the second; cat", name="second")
@@ -119,6 +121,7 @@ def test_a_board_moves_only_the_one_who_pressed_enter(sandbox: Sandbox, server: 
     assert "LAST LINE" in other.screen()
 
 
+@pytest.mark.promise("pair-handback")
 def test_t_takes_over_and_hands_back(sandbox: Sandbox, server: Server) -> None:
     job_id = server.call("execute", command="echo up; cat", name="talk")["job_id"]
     shows(server, job_id, "up")
@@ -133,6 +136,7 @@ def test_t_takes_over_and_hands_back(sandbox: Sandbox, server: Server) -> None:
     assert server.call("status", job_id=job_id)["holder"] == "agent"
 
 
+@pytest.mark.promise("pair-handoff")
 def test_what_an_agent_asks_stands_above_all_jobs(sandbox: Sandbox, server: Server) -> None:
     job_id = server.call("execute", command="echo up; cat", name="deploy")["job_id"]
     server.call("execute", command="sleep 1000", name="later")
@@ -145,7 +149,7 @@ def test_what_an_agent_asks_stands_above_all_jobs(sandbox: Sandbox, server: Serv
     assert job_id in person.screen().splitlines()[4]
 
 
-@pytest.mark.promise("kill-asks")
+@pytest.mark.promise("kill-asks", "pair-board")
 def test_k_kills_after_asking(sandbox: Sandbox, server: Server) -> None:
     job_id = server.call("execute", command="echo up; exec sleep 1000", name="doomed")["job_id"]
     person = Person(sandbox, columns=80, rows=24)
@@ -223,6 +227,7 @@ def test_a_resized_terminal_is_drawn_anew_and_a_long_list_scrolls(sandbox: Sandb
     wait_until(lambda: all(job_id in person.screen() for job_id in ids))
 
 
+@pytest.mark.promise("record-foreign")
 def test_a_corrupt_record_is_a_line_of_its_own(sandbox: Sandbox, server: Server) -> None:
     fine = server.call("execute", command="exec sleep 1000", name="fine")["job_id"]
     person = Person(sandbox, columns=80, rows=24)
@@ -236,6 +241,7 @@ def test_a_corrupt_record_is_a_line_of_its_own(sandbox: Sandbox, server: Server)
     wait_until(lambda: "abcdef" not in person.screen())
 
 
+@pytest.mark.promise("pair-board")
 def test_the_board_outlives_its_state_folder_and_comes_back_with_it(alone: Sandbox) -> None:
     sandbox, server = alone, alone.server()
     server.call("execute", command="exec sleep 1000", name="before")
@@ -249,6 +255,7 @@ def test_the_board_outlives_its_state_folder_and_comes_back_with_it(alone: Sandb
     assert _board(sandbox) == board
 
 
+@pytest.mark.promise("pair-board")
 def test_a_killed_board_is_started_again_and_takes_nothing_along(sandbox: Sandbox, server: Server) -> None:
     job_id = server.call("execute", command="echo up; cat", name="talk")["job_id"]
     person = Person(sandbox, columns=80, rows=24)

@@ -26,6 +26,7 @@ def run(sandbox: Sandbox, *arguments: str) -> str:
     return cli(sandbox, "run", *arguments).stdout.strip()
 
 
+@pytest.mark.promise("cli-same-jobs")
 def test_terminal_and_agent_see_the_same_jobs_in_the_same_fields(shared: Sandbox, server: Server) -> None:
     job_id = server.call("execute", command="echo up; exit 3", name="agents")["job_id"]
     mine = run(shared, "--name", "mine", "echo up; cat")
@@ -42,6 +43,7 @@ def test_terminal_and_agent_see_the_same_jobs_in_the_same_fields(shared: Sandbox
     assert server.call("status", job_id=mine)["reason"] == "kill"
 
 
+@pytest.mark.promise("cli-whole")
 def test_the_list_is_a_line_a_job_and_nothing_of_it_is_cut_in_a_pipe(shared: Sandbox, server: Server) -> None:
     long = "true " + "x" * 150
     run_job(server, long, name="a name of some length for a job")
@@ -68,6 +70,7 @@ def test_colours_are_for_terminals_and_no_color_is_honoured(shared: Sandbox, ser
     assert not COLOUR.search(on_a_terminal(shared, "doctor", NO_COLOR="1"))
 
 
+@pytest.mark.promise("text-is-text")
 def test_a_name_or_command_can_neither_colour_nor_move_the_list(shared: Sandbox, server: Server) -> None:
     evil = "true '\x1b[2J\x1b]0;title\x07' [red]x[/red]\n#\n"
     job = run_job(server, evil, name="n\x1b[31m")
@@ -93,6 +96,7 @@ def test_run_takes_folder_environment_and_timeout(shared: Sandbox) -> None:
     assert time.monotonic() - begun < 15
 
 
+@pytest.mark.promise("cli-exit-status")
 def test_run_wait_shows_both_streams_and_exits_as_the_job(shared: Sandbox) -> None:
     done = cli(shared, "run", "-w", "--separate-stderr", "echo out; echo err >&2; exit 9", status=9)
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
@@ -101,6 +105,7 @@ def test_run_wait_shows_both_streams_and_exits_as_the_job(shared: Sandbox) -> No
     assert (found["stdout"], found["exit_code"], found["status"]) == ("hi\n", 4, "failed")
 
 
+@pytest.mark.promise("job-refused-whole")
 def test_a_refused_run_leaves_nothing(shared: Sandbox) -> None:
     before = shared.records()
     for status, arguments in ((2, ()), (1, ("",)), (1, ("--cwd", "/no/such", "true"))):
@@ -123,6 +128,7 @@ def test_a_job_is_found_by_id_beginning_of_id_and_name(sandbox: Sandbox) -> None
     cli(sandbox, "kill", job_id, "twice")
 
 
+@pytest.mark.promise("cli-exit-status")
 def test_wait_exits_as_the_job_that_ended_first(shared: Sandbox) -> None:
     slow, quick = run(shared, "cat"), run(shared, "--name", "quick", "sleep 0.3; exit 6")
     done = cli(shared, "wait", slow, quick, status=6)
@@ -160,6 +166,7 @@ def test_send_types_and_shows_the_answer(shared: Sandbox) -> None:
     assert "not running" in cli(shared, "send", job_id, "x", status=1).stderr
 
 
+@pytest.mark.promise("human-holds")
 def test_a_person_takes_a_job_and_only_they_type_and_kill(shared: Sandbox, server: Server) -> None:
     job_id = run(shared, "--name", "held", "cat")
     assert job_id in cli(shared, "take", job_id).stdout
@@ -181,6 +188,7 @@ def test_a_person_takes_a_job_and_only_they_type_and_kill(shared: Sandbox, serve
     assert "already terminated" in cli(shared, "kill", job_id).stdout
 
 
+@pytest.mark.promise("cli-whole")
 def test_tail_follows_to_the_end_with_whole_lines(shared: Sandbox) -> None:
     script = "seq 1 5; for i in 1 2 3; do printf '%s%%\\r' $i; sleep .1; done; echo done; printf half; sleep .3; echo"
     job_id = run(shared, f"{script}; seq 6 900; printf end")
@@ -191,6 +199,7 @@ def test_tail_follows_to_the_end_with_whole_lines(shared: Sandbox) -> None:
     assert cli(shared, "tail", "-n", "2", job_id).stdout == "900\nend"
 
 
+@pytest.mark.promise("cli-ctrl-c")
 def test_ctrl_c_ends_the_look_and_not_the_job(shared: Sandbox, server: Server) -> None:
     job_id = run(shared, "while sleep .1; do echo tick; done")
     shows(server, job_id, "tick")
@@ -229,6 +238,7 @@ def test_a_progress_bar_is_drawn_over_on_a_terminal(shared: Sandbox) -> None:
     assert "fin\r\n" in shown and "completed, exit 0" in shown
 
 
+@pytest.mark.promise("cli-whole")
 def test_output_is_whole_however_long(shared: Sandbox) -> None:
     json_answer = answer(shared, "run", "-w", "seq 1 400000", MCP_BG_MAX_OUTPUT_SIZE="100MB")
     job_id = json_answer["job_id"]
@@ -253,6 +263,7 @@ def test_a_reader_that_goes_away_is_no_error(shared: Sandbox) -> None:
     assert (done.stdout, done.stderr) == ("1\n2\n141\n", "")
 
 
+@pytest.mark.promise("cli-clean")
 def test_clean_removes_what_has_ended_and_nothing_that_runs(sandbox: Sandbox) -> None:
     running = run(sandbox, "cat")
     done = [answer(sandbox, "run", "-w", "true")["job_id"] for _ in range(2)]

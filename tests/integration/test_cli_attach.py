@@ -44,6 +44,7 @@ def sessions(sandbox: Sandbox) -> list[str]:
     return sandbox.tmux("list-sessions", "-F", "#{session_name}", check=False).splitlines()
 
 
+@pytest.mark.promise("pair-attach")
 def test_attach_goes_to_the_job_and_typing_reaches_it(sandbox: Sandbox, attach: Attach) -> None:
     server, first, second = jobs(sandbox)
     person = attach(second)

@@ -31,6 +31,7 @@ def wrong(found: list[dict[str, Any]]) -> dict[str, Any]:
     return one
 
 
+@pytest.mark.promise("cli-doctor")
 def test_a_healthy_machine_is_healthy_and_nothing_is_left(sandbox: Sandbox) -> None:
     shown = cli(sandbox, "doctor").stdout
     assert "✓ round trip" in shown and "Nothing is wrong." in shown
@@ -40,6 +41,7 @@ def test_a_healthy_machine_is_healthy_and_nothing_is_left(sandbox: Sandbox) -> N
     wait_until(lambda: not sandbox.processes())
 
 
+@pytest.mark.promise("cli-doctor")
 def test_running_jobs_are_left_alone(sandbox: Sandbox) -> None:
     server = sandbox.server()
     job_id = server.call("execute", command="echo up; cat")["job_id"]
@@ -66,6 +68,7 @@ def test_the_round_trip_works_under_any_setting(sandbox: Sandbox) -> None:
     )
 
 
+@pytest.mark.promise("cli-doctor")
 def test_missing_tmux_comes_with_what_to_install(sandbox: Sandbox) -> None:
     folder = sandbox.root / "bin"
     folder.mkdir()
@@ -88,6 +91,7 @@ def test_a_bad_setting_and_a_misspelt_one_are_named(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("fault", ["mode", "link", "file", "readonly"])
+@pytest.mark.promise("cli-doctor")
 def test_a_state_folder_that_can_not_be_used_is_wrong(sandbox: Sandbox, fault: str) -> None:
     folder = sandbox.state / SESSION
     folder.mkdir(parents=True, mode=0o700)
@@ -111,6 +115,7 @@ def test_a_state_folder_that_can_not_be_used_is_wrong(sandbox: Sandbox, fault: s
         sandbox.state.chmod(0o700)
 
 
+@pytest.mark.promise("cli-doctor")
 def test_a_job_without_its_log_writer_is_found(sandbox: Sandbox) -> None:
     server = sandbox.server()
     job_id = server.call("execute", command="echo up; cat", name="mute")["job_id"]

@@ -19,6 +19,7 @@ from support.waiting import wait_until
 SOON = 4.0
 
 
+@pytest.mark.promise("end-exit-code")
 def test_every_exit_code_is_told_as_it_was(server: Server) -> None:
     codes = [0, 1, 2, 3, 64, 77, 100, 124, 125, 126, 127, 128, 129, 130, 137, 139, 143, 200, 254, 255]
     jobs = run_jobs(server, [f"exit {code}" for code in codes])
@@ -28,18 +29,21 @@ def test_every_exit_code_is_told_as_it_was(server: Server) -> None:
     assert not any("signal" in job for job in jobs)
 
 
+@pytest.mark.promise("end-exit-code")
 def test_an_instant_end_is_as_sure_as_a_slow_one(server: Server) -> None:
     jobs = run_jobs(server, ["exit 9"] * 20)
     assert [(job["status"], job["exit_code"]) for job in jobs] == [("failed", 9)] * 20
 
 
 @pytest.mark.parametrize("name", ["SEGV", "KILL", "TERM", "INT", "ABRT", "HUP", "PIPE", "USR1"])
+@pytest.mark.promise("end-signal")
 def test_a_death_by_signal_names_the_signal(server: Server, name: str) -> None:
     job = run_job(server, f"ulimit -c 0; kill -{name} $$; sleep 5")
     assert (job["status"], job["reason"], job["signal"]) == ("failed", "signal", name)
     assert "exit_code" not in job or job["exit_code"] == 128 + getattr(signal, f"SIG{name}")
 
 
+@pytest.mark.promise("end-signal")
 def test_a_signal_from_outside_is_a_failure_and_not_a_kill(server: Server) -> None:
     job_id = server.call("execute", command="exec sleep 60")["job_id"]
     pid = int(wait_until(lambda: server.call("status", job_id=job_id).get("pid") or 0))
@@ -49,11 +53,13 @@ def test_a_signal_from_outside_is_a_failure_and_not_a_kill(server: Server) -> No
     assert (job["status"], job["reason"], job["signal"]) == ("failed", "signal", "TERM")
 
 
+@pytest.mark.promise("end-signal")
 def test_a_child_that_dies_of_a_signal_leaves_the_shells_exit_code(server: Server) -> None:
     job = run_job(server, "sh -c 'kill -KILL $$'; exit $?")
     assert (job["status"], job["reason"], job["exit_code"]) == ("failed", "exit", 137)
 
 
+@pytest.mark.promise("output-whole-at-end")
 def test_the_end_comes_with_the_whole_output(server: Server) -> None:
     lines = [f"line {number}" for number in range(2000)]
     jobs = [
@@ -66,12 +72,14 @@ def test_the_end_comes_with_the_whole_output(server: Server) -> None:
         assert server.call("output", job_id=job_id)["stdout"].splitlines() == lines
 
 
+@pytest.mark.promise("output-whole-at-end")
 def test_the_last_word_without_a_newline_is_not_lost(server: Server) -> None:
     jobs = run_jobs(server, ["printf 'last word'"] * 10)
     texts = [server.call("output", job_id=job["job_id"])["stdout"] for job in jobs]
     assert texts == ["last word"] * 10
 
 
+@pytest.mark.promise("end-main-process")
 def test_a_background_child_does_not_keep_an_ended_job_running(server: Server) -> None:
     job = run_job(server, "sleep 300 & echo $!; exit 4")
     assert (job["status"], job["exit_code"]) == ("failed", 4)
@@ -79,6 +87,7 @@ def test_a_background_child_does_not_keep_an_ended_job_running(server: Server) -
     wait_until(lambda: not alive(child), SOON, what="the hang-up of the background child")
 
 
+@pytest.mark.promise("end-reason", "end-timeout")
 def test_a_job_past_its_timeout_is_killed_with_its_children(server: Server) -> None:
     command = "setsid sleep 300 & echo $!; sleep 300; sleep 300"
     job_id = server.call("execute", command=command, timeout=1)["job_id"]
@@ -95,6 +104,7 @@ def test_a_job_that_ends_in_time_has_nothing_of_its_timeout(server: Server) -> N
     assert (job["status"], job["reason"], job["exit_code"]) == ("failed", "exit", 5)
 
 
+@pytest.mark.promise("end-timeout")
 def test_a_timeout_holds_though_every_server_is_gone(sandbox: Sandbox) -> None:
     server = sandbox.server()
     by_call = server.call("execute", command="echo $$; exec sleep 300", timeout=2)["job_id"]
@@ -106,6 +116,7 @@ def test_a_timeout_holds_though_every_server_is_gone(sandbox: Sandbox) -> None:
     assert job["duration"] < 8
 
 
+@pytest.mark.promise("end-timeout")
 def test_the_default_timeout_of_the_configuration_is_for_jobs_without_their_own(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_JOB_TIMEOUT="1")
     default, own = (
@@ -117,6 +128,7 @@ def test_the_default_timeout_of_the_configuration_is_for_jobs_without_their_own(
     assert ended(server, own)["exit_code"] == 6
 
 
+@pytest.mark.promise("end-reason")
 def test_a_window_closed_by_hand_kills_the_job(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="sleep 300 & setsid sleep 300 & echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
@@ -128,6 +140,7 @@ def test_a_window_closed_by_hand_kills_the_job(server: Server, shared: Sandbox) 
     wait_until(lambda: not any(alive(process.pid) for process in tree), 8, what="the end of its processes")
 
 
+@pytest.mark.promise("end-final")
 def test_closing_the_window_of_a_finished_job_changes_nothing(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "echo kept; exit 3")
     shared.tmux("kill-window", "-t", shared.window(job["job_id"]))
@@ -141,6 +154,7 @@ def _attach(server: Server, job_id: str) -> dict[str, object]:
     return {"attach": answer["attach"]} if "attach" in answer else {}
 
 
+@pytest.mark.promise("end-not-false")
 def test_a_killed_runner_is_a_lost_job_and_never_a_running_one(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
@@ -151,6 +165,7 @@ def test_a_killed_runner_is_a_lost_job_and_never_a_running_one(server: Server, s
     assert server.call("status", job_id=job_id)["reason"] == "lost"
 
 
+@pytest.mark.promise("end-not-false")
 def test_a_runner_killed_within_a_jobs_last_moment_is_never_a_false_success(server: Server, shared: Sandbox) -> None:
     for command in ("true", "sleep 300"):
         job_id = server.call("execute", command=command)["job_id"]
@@ -163,6 +178,7 @@ def test_a_runner_killed_within_a_jobs_last_moment_is_never_a_false_success(serv
 
 
 @pytest.mark.parametrize("how", ["kill-server", "SIGKILL"])
+@pytest.mark.promise("end-reason", "end-not-false")
 def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(sandbox: Sandbox, how: str) -> None:
     server = sandbox.server()
     finished = run_job(server, "echo before; exit 3")
@@ -191,6 +207,7 @@ def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(sandbox: S
     assert run_job(server, "exit 8")["exit_code"] == 8
 
 
+@pytest.mark.promise("end-reason")
 def test_the_whole_session_closed_by_hand_ends_its_jobs(sandbox: Sandbox) -> None:
     server = sandbox.server()
     sandbox.tmux("new-session", "-d", "-s", "mine", "--", "sleep", "1000")
@@ -275,6 +292,7 @@ def test_a_full_disk_leaves_no_job_running_and_no_false_success(sandbox: Sandbox
         subprocess.run(["umount", "-l", str(sandbox.state)], check=True)
 
 
+@pytest.mark.promise("output-whole-at-end")
 def test_a_flood_of_output_ends_with_its_last_line(server: Server) -> None:
     command = f"{PYTHON} -I -S -c '[print(i) for i in range(200000)]'; echo last; exit 2"
     job = run_job(server, command)

@@ -45,15 +45,18 @@ def test_a_job_prints_what_the_command_printed(server: Server) -> None:
         ("echo tail\\\n  continued", "tail continued\n"),
     ],
 )
+@pytest.mark.promise("job-as-typed")
 def test_shell_syntax_means_what_it_means_in_a_terminal(server: Server, command: str, expected: str) -> None:
     assert printed(server, command) == expected
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+@pytest.mark.promise("job-as-typed")
 def test_the_shell_is_bash_where_there_is_one(server: Server) -> None:
     assert printed(server, 'a=(x y z); [[ ${#a[@]} == 3 ]] && echo "${BASH_VERSION:+bash}"') == "bash\n"
 
 
+@pytest.mark.promise("job-verbatim")
 def test_a_command_of_200_kilobytes_runs_whole(server: Server) -> None:
     body = "\n".join(f": filler line {number:06} of a long command" for number in range(5400))
     command = f"{body}\necho reached the end"
@@ -64,6 +67,7 @@ def test_a_command_of_200_kilobytes_runs_whole(server: Server) -> None:
     assert server.call("output", job_id=job["job_id"])["stdout"] == "reached the end\n"
 
 
+@pytest.mark.promise("job-verbatim")
 def test_a_here_document_of_200_kilobytes_arrives_byte_for_byte(server: Server) -> None:
     text = "".join(f'{number:06} it\'s "text" with $dollars `ticks` \\ and %s\n' for number in range(4000))
     assert len(text) > 190_000
@@ -86,11 +90,13 @@ def test_a_missing_program_fails_with_127(server: Server) -> None:
     assert (job["status"], job["exit_code"]) == ("failed", 127)
 
 
+@pytest.mark.promise("job-as-typed")
 def test_all_three_standard_streams_are_a_terminal_of_the_jobs_own(server: Server) -> None:
     text = printed(server, "for n in 0 1 2; do test -t $n && echo $n; done; tty >/dev/null && : </dev/tty && echo own")
     assert text == "0\n1\n2\nown\n"
 
 
+@pytest.mark.promise("job-as-typed")
 def test_the_terminal_is_about_200_columns_wide_from_the_first_moment(server: Server) -> None:
     commands = ["stty size"] * 8 + ["tput cols"]
     pending = [run_job(server, command)["job_id"] for command in commands]
@@ -134,6 +140,7 @@ def test_a_dumb_term_of_the_client_does_not_reach_the_job(odd: Server) -> None:
     assert printed(odd, "echo $TERM").startswith(("screen", "tmux", "xterm"))
 
 
+@pytest.mark.promise("job-no-pager")
 def test_pagers_are_off_unless_env_asks_for_one(server: Server) -> None:
     assert printed(server, 'echo "$PAGER $GIT_PAGER"') == "cat cat\n"
     assert printed(server, 'echo "$PAGER $GIT_PAGER"', env={"PAGER": "less -R"}) == "less -R cat\n"
@@ -141,6 +148,7 @@ def test_pagers_are_off_unless_env_asks_for_one(server: Server) -> None:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
+@pytest.mark.promise("job-no-pager")
 def test_git_log_does_not_hang_in_a_pager(server: Server) -> None:
     text = printed(
         server,
@@ -153,6 +161,7 @@ def test_git_log_does_not_hang_in_a_pager(server: Server) -> None:
     assert lines[0].endswith("change 60") and lines[-1].endswith("change 1")
 
 
+@pytest.mark.promise("job-environment")
 def test_a_job_has_the_servers_environment_and_what_env_adds(odd: Server) -> None:
     text = printed(
         odd,
@@ -162,10 +171,12 @@ def test_a_job_has_the_servers_environment_and_what_env_adds(odd: Server) -> Non
     assert text == "seen|env|two\nlines 'and' \"quotes\" $x ; # %||set|\n"
 
 
+@pytest.mark.promise("private-token")
 def test_a_job_does_not_see_the_token_of_the_server(odd: Server) -> None:
     assert printed(odd, "env | grep -i token; echo none") == "none\n"
 
 
+@pytest.mark.promise("private-environment")
 def test_the_environment_is_left_neither_on_disk_nor_on_a_command_line_nor_in_tmux(
     odd: Server, odd_world: Sandbox
 ) -> None:
@@ -186,6 +197,7 @@ def test_the_environment_is_left_neither_on_disk_nor_on_a_command_line_nor_in_tm
     assert not any("secret-of-" in value for value in tmux_server.environ().values())
 
 
+@pytest.mark.promise("job-environment")
 def test_a_job_starts_in_cwd(server: Server, shared: Sandbox) -> None:
     folder = shared.path("a folder; with #{odd} $(chars) %H 漢")
     folder.mkdir()
@@ -195,6 +207,7 @@ def test_a_job_starts_in_cwd(server: Server, shared: Sandbox) -> None:
     assert text == f"{folder}\n{folder}\n"
 
 
+@pytest.mark.promise("job-environment")
 def test_without_cwd_a_job_starts_where_the_server_is(server: Server, shared: Sandbox) -> None:
     assert printed(server, "pwd") == f"{shared.work}\n"
 
@@ -204,6 +217,7 @@ def test_working_dir_is_the_folder_that_jobs_start_in(odd: Server, odd_world: Sa
     assert printed(odd, "pwd", cwd=str(odd_world.work)) == f"{odd_world.work}\n"
 
 
+@pytest.mark.promise("job-as-typed")
 def test_a_job_handles_signals_like_a_command_in_a_terminal(server: Server) -> None:
     # A runner that ignores INT, QUIT, TSTP or blocks HUP must not pass that on.
     job = run_job(server, "grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -s '\\t ' ' '; true")
@@ -215,6 +229,7 @@ def test_a_job_handles_signals_like_a_command_in_a_terminal(server: Server) -> N
     assert ignored & ~(0b11 << 31) == 0, "32 and 33 are the C library's own; nobody can set them back"
 
 
+@pytest.mark.promise("job-environment")
 def test_a_job_inherits_no_file_of_ours(server: Server) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("no /proc here")
@@ -226,6 +241,7 @@ def test_a_job_inherits_no_file_of_ours(server: Server) -> None:
     assert opened == [0, 1, 2, 3]
 
 
+@pytest.mark.promise("job-as-typed")
 def test_ctrl_c_reaches_the_job_and_not_its_supervisor(server: Server) -> None:
     job_id = server.call("execute", command="trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 0.1; done")[
         "job_id"
@@ -286,6 +302,7 @@ def test_peak_memory_and_cpu_seconds_are_told_once_known(server: Server) -> None
     assert 0 < cpu < 30
 
 
+@pytest.mark.promise("job-many-at-once")
 def test_ten_jobs_started_at_once_are_ten_jobs(server: Server) -> None:
     jobs = run_jobs(server, [f"echo job {number}; exit {number}" for number in range(10)])
     assert len({job["job_id"] for job in jobs}) == 10
@@ -294,6 +311,7 @@ def test_ten_jobs_started_at_once_are_ten_jobs(server: Server) -> None:
         assert server.call("output", job_id=job["job_id"])["stdout"] == f"job {number}\n"
 
 
+@pytest.mark.promise("pair-attach")
 def test_the_line_to_attach_with_shows_the_job_to_a_person(shared: Sandbox, server: Server) -> None:
     answer = server.call("execute", command="echo for $((6 * 7)) eyes; cat")
     person = Person(shared, answer["attach"])
@@ -314,6 +332,7 @@ def test_a_default_state_folder_is_the_platforms(sandbox: Sandbox) -> None:
     assert not (sandbox.work / "mcp-jobs").exists()
 
 
+@pytest.mark.promise("job-refused-whole")
 def test_an_allowed_command_runs_and_another_is_refused_without_a_trace(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_ALLOWED_COMMANDS="^echo ,^true$")
     assert printed(server, "echo fine && true") == "fine\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
+
 from support.rpc import Server
 from support.sandbox import Sandbox, run_job, shows
 
@@ -14,6 +16,7 @@ def _modes(folder: Path) -> dict[str, str]:
     return {str(path): oct(stat.S_IMODE(path.lstat().st_mode)) for path in paths}
 
 
+@pytest.mark.promise("private-files")
 def test_folders_are_0700_and_files_0600_whatever_the_umask(sandbox: Sandbox) -> None:
     server = sandbox.server(umask=0)
     run_job(server, "echo out; echo err >&2", env={"SECRET": "x"})
@@ -35,6 +38,7 @@ def test_folders_are_0700_and_files_0600_whatever_the_umask(sandbox: Sandbox) ->
     assert not wrong
 
 
+@pytest.mark.promise("job-environment")
 def test_a_job_keeps_the_callers_umask(sandbox: Sandbox) -> None:
     server = sandbox.server(umask=0o027)
     job = run_job(server, "umask; touch made")
@@ -49,6 +53,7 @@ def test_each_job_has_a_directory_named_by_its_id_under_the_session(server: Serv
         assert any((shared.state / "mcp-jobs" / job_id).iterdir())
 
 
+@pytest.mark.promise("output-plain-files")
 def test_the_log_is_a_plain_file_that_a_person_can_read(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "echo for the person; printf '\\033[31mred\\033[0m\\n'; seq 1 500")
     log = Path(job["log"])
@@ -60,6 +65,7 @@ def test_the_log_is_a_plain_file_that_a_person_can_read(server: Server, shared: 
     assert "\r\n499\r\n500\r\n" in text
 
 
+@pytest.mark.promise("record-foreign")
 def test_a_foreign_file_in_the_state_folder_does_not_hide_the_jobs(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "exit 3")
     session = shared.state / "mcp-jobs"

@@ -148,6 +148,7 @@ def refused(sandbox: Sandbox, *arguments: str, **environment: str) -> tuple[int,
 # -- the token ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("safe-http")
 def test_without_a_token_the_server_does_not_start(shared: Sandbox) -> None:
     for given in ({}, {"MCP_BG_HTTP_TOKEN": "fifteen-letters"}):
         status, errors = refused(shared, **given)
@@ -227,6 +228,7 @@ NOT_THE_TOKEN: list[dict[str, str]] = [
 
 
 @pytest.mark.parametrize("given", NOT_THE_TOKEN)
+@pytest.mark.promise("safe-http")
 def test_without_the_right_token_every_path_answers_401(web: HttpServer, given: dict[str, str]) -> None:
     headers = {name: value for name, value in HEADERS.items() if name != "Authorization"} | given
     for path in ("/mcp", "/mcp?token=" + TOKEN, "/", "/nowhere", "/health/../mcp", "/health/", "//health", "*"):
@@ -261,12 +263,14 @@ def test_the_token_is_asked_for_before_the_body_is_read(web: HttpServer) -> None
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example:{port}", "10.0.0.1"])
+@pytest.mark.promise("safe-http")
 def test_a_foreign_host_is_refused(web: HttpServer, host: str) -> None:
     assert web.initialize(Host=host.format(port=web.port)) == 421
     assert web.ask("GET", "/health", headers={"Host": host.format(port=web.port)}).status == 421
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "https://127.0.0.1.evil.example:80", "null", "file://"])
+@pytest.mark.promise("safe-http")
 def test_a_foreign_origin_is_refused(web: HttpServer, origin: str) -> None:
     assert web.initialize(Origin=origin) == 403
     assert web.ask("GET", "/health", headers={"Origin": origin}).status == 403
@@ -278,6 +282,7 @@ def test_loopback_by_its_names_is_welcome(web: HttpServer) -> None:
     assert web.initialize(Origin=f"http://localhost:{web.port}") == 200
 
 
+@pytest.mark.promise("safe-http")
 def test_bound_elsewhere_a_foreign_host_is_refused_all_the_same(sandbox: Sandbox) -> None:
     """127.0.0.2 stands for another interface: nothing of these tests leaves the machine."""
     arguments = ("--host", "127.0.0.2", "--allowed-host", "box.example", "--allowed-host", "tls.example:8443")
@@ -341,6 +346,7 @@ def test_health_needs_no_token_and_says_nothing_else(web: HttpServer) -> None:
 # -- load ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("safe-http-load")
 def test_a_body_of_10_mb_is_refused_and_others_are_served(web: HttpServer) -> None:
     body = json.dumps({**INITIALIZE, "padding": "x" * 10_000_000}).encode()
     assert web.ask("POST", "/mcp", body).status == 413
@@ -351,6 +357,7 @@ def test_a_body_of_10_mb_is_refused_and_others_are_served(web: HttpServer) -> No
     assert web.initialize() == 200
 
 
+@pytest.mark.promise("job-verbatim")
 def test_a_command_as_long_as_one_may_be_fits(web: HttpServer, shared: Sandbox) -> None:
     """A million bytes that JSON writes as six million."""
     command = "true #" + "\x01" * 999_000
@@ -367,6 +374,7 @@ SLOW = [
 ]
 
 
+@pytest.mark.promise("safe-http-load")
 def test_200_slow_connections_keep_nobody_out_and_are_closed(sandbox: Sandbox) -> None:
     with served(sandbox, patience=4.0) as server, contextlib.ExitStack() as stack:
         alone = min(server.seconds_of_a_call() for _ in range(5))
@@ -389,6 +397,7 @@ def closed(connection: socket.socket) -> None:
             pass
 
 
+@pytest.mark.promise("safe-http-load")
 def test_a_client_that_drips_is_closed_too(sandbox: Sandbox) -> None:
     with served(sandbox, patience=1.0) as server, server.raw(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ") as slow:
 
@@ -402,6 +411,7 @@ def test_a_client_that_drips_is_closed_too(sandbox: Sandbox) -> None:
         wait_until(dropped, 10, every=0.1)
 
 
+@pytest.mark.promise("safe-http-load")
 def test_more_connections_than_there_is_room_for_keep_nobody_out(sandbox: Sandbox) -> None:
     with served(sandbox) as server, contextlib.ExitStack() as stack:
         slow = [stack.enter_context(server.raw(b"POST /mcp HTTP/1.1\r\n")) for _ in range(600)]
@@ -422,6 +432,7 @@ def test_more_connections_than_there_is_room_for_keep_nobody_out(sandbox: Sandbo
         b"GET /mcp HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 50_000,
     ],
 )
+@pytest.mark.promise("safe-http-load")
 def test_what_is_no_http_gets_an_error_and_no_trace(web: HttpServer, junk: bytes) -> None:
     connection = web.raw()
     with connection, contextlib.suppress(ConnectionResetError, BrokenPipeError):
@@ -497,12 +508,14 @@ def test_the_sdks_client_without_the_token_gets_nowhere(web: HttpServer, mode: s
     assert "Assertion" not in repr(stopped.value)
 
 
+@pytest.mark.promise("server-contract")
 def test_the_tools_are_those_of_stdio(web: HttpServer, shared: Sandbox) -> None:
     listed = with_client(web, lambda client: client.list_tools())
     names = {tool.name for tool in listed.tools}
     assert names == {tool["name"] for tool in shared.server().request("tools/list")["tools"]}
 
 
+@pytest.mark.promise("servers-same-jobs")
 def test_stdio_and_http_share_the_same_jobs(web: HttpServer, shared: Sandbox) -> None:
     stdio = shared.server()
     job_id = stdio.call("execute", command="read line; echo got $line")["job_id"]
@@ -521,6 +534,7 @@ def test_stdio_and_http_share_the_same_jobs(web: HttpServer, shared: Sandbox) ->
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.promise("servers-stop")
 def test_a_signal_stops_it_at_once_and_the_jobs_go_on(sandbox: Sandbox, number: signal.Signals, status: int) -> None:
     stdio = sandbox.server()
     with served(sandbox) as server:
@@ -556,6 +570,7 @@ def test_it_tidies_up_as_the_stdio_server_does(sandbox: Sandbox) -> None:
         wait_until(lambda: not left.exists(), 10)
 
 
+@pytest.mark.promise("private-token")
 def test_the_token_is_on_no_command_line_and_in_no_log(web: HttpServer) -> None:
     assert TOKEN.encode() not in Path(f"/proc/{web.process.pid}/cmdline").read_bytes()
     assert TOKEN not in web.stderr

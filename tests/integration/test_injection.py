@@ -102,6 +102,7 @@ def test_the_trap_works(world: World) -> None:
     world.trace.unlink()
 
 
+@pytest.mark.promise("text-is-text")
 def test_answers_hold_the_text_and_nothing_that_a_terminal_obeys(world: World) -> None:
     listed = {job["job_id"]: job for job in world.server.call("list")["jobs"]}
     for text, job_id in zip(TEXTS, world.jobs, strict=True):
@@ -123,6 +124,7 @@ def test_answers_hold_the_text_and_nothing_that_a_terminal_obeys(world: World) -
     world.nothing_ran()
 
 
+@pytest.mark.promise("text-is-text")
 def test_the_status_line_the_border_and_the_menu_stand(world: World, person: Person) -> None:
     for text, job_id in zip(TEXTS, world.jobs, strict=True):
         if not text.isprintable():
@@ -145,6 +147,7 @@ def test_the_status_line_the_border_and_the_menu_stand(world: World, person: Per
         wait_until(lambda: "Take over" not in person.screen())
 
 
+@pytest.mark.promise("pair-menu")
 def test_the_menu_acts_on_the_job_and_on_no_other(world: World, person: Person) -> None:
     job_id = world.start("'; run w; #(w)")
     world.go_to(job_id)
@@ -180,6 +183,7 @@ def test_the_board_shows_a_row_for_each(world: World) -> None:
     world.nothing_ran()
 
 
+@pytest.mark.promise("text-is-text")
 def test_a_message_of_a_hand_off_is_shown_as_it_stands(world: World, person: Person) -> None:
     job_id = world.start("asks")
     world.go_to(job_id)
@@ -205,6 +209,7 @@ def test_a_message_of_a_hand_off_is_shown_as_it_stands(world: World, person: Per
     wait_until(lambda: world.server.call("status", job_id=job_id)["holder"] == "agent")
 
 
+@pytest.mark.promise("text-is-text")
 def test_a_window_that_was_renamed_breaks_nothing(world: World, person: Person) -> None:
     job_id = world.start("renamed")
     world.go_to(job_id)
@@ -220,6 +225,7 @@ def test_a_window_that_was_renamed_breaks_nothing(world: World, person: Person) 
         wait_until(lambda: "Take over" not in person.screen())
 
 
+@pytest.mark.promise("interact-verbatim")
 def test_input_is_typed_as_it_stands(world: World) -> None:
     job_id = world.server.call("execute", command="exec cat >typed")["job_id"]
     texts = [text for text in TEXTS if not CONTROLS.search(text) and "\n" not in text]
@@ -234,6 +240,7 @@ def test_input_is_typed_as_it_stands(world: World) -> None:
     world.nothing_ran()
 
 
+@pytest.mark.promise("text-is-text")
 def test_folders_and_variables_may_be_named_so_too(world: World) -> None:
     for text in TEXTS[::3]:
         name = text.replace("/", "_")
@@ -252,6 +259,7 @@ HOSTILE_IDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.promise("safe-ids")
 def test_an_id_that_is_none_finds_nothing(world: World) -> None:
     for job_id in HOSTILE_IDS:
         for tool, more in (("status", {}), ("output", {}), ("tail", {}), ("screen", {}), ("interact", {"input": "x"})):
@@ -269,6 +277,7 @@ def test_an_id_that_is_none_finds_nothing(world: World) -> None:
     world.nothing_ran()
 
 
+@pytest.mark.promise("text-is-text")
 def test_the_persons_commands_print_nothing_that_a_terminal_obeys(world: World) -> None:
     for arguments in (["list"], *(["status", job_id] for job_id in world.jobs[-4:])):
         shown = cli(world.sandbox, *arguments).stdout

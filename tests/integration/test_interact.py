@@ -39,6 +39,7 @@ def cat(server: Server) -> Iterator[str]:
 # when it comes back, and with what
 
 
+@pytest.mark.promise("interact-whole")
 def test_a_repl_answers_with_its_result_and_its_next_prompt(server: Server, repl: str) -> None:
     answer = server.call("interact", job_id=repl, input="6 * 7")
     lines = answer["stdout"].splitlines()
@@ -49,6 +50,7 @@ def test_a_repl_answers_with_its_result_and_its_next_prompt(server: Server, repl
     assert answer["cursor"] == server.call("output", job_id=repl)["cursor"]
 
 
+@pytest.mark.promise("interact-whole")
 def test_an_answer_has_nothing_from_before_and_nothing_is_lost(server: Server, repl: str) -> None:
     for number in range(20):
         answer = server.call("interact", job_id=repl, input=f"'answer-' + str({number})")
@@ -57,6 +59,7 @@ def test_an_answer_has_nothing_from_before_and_nothing_is_lost(server: Server, r
         assert (echo, result, prompt.strip()) == (f"'answer-' + str({number})", f"'answer-{number}'", ">>>")
 
 
+@pytest.mark.promise("interact-whole")
 def test_an_answer_that_takes_a_second_is_waited_for_and_whole(server: Server, repl: str) -> None:
     server.call("interact", job_id=repl, input="import time")
     answer = server.call("interact", job_id=repl, input="time.sleep(1); print('slow', 'and whole')")
@@ -66,6 +69,7 @@ def test_an_answer_that_takes_a_second_is_waited_for_and_whole(server: Server, r
     assert "\nab\ncd\n" in paused["stdout"]
 
 
+@pytest.mark.promise("interact-whole")
 def test_a_long_answer_is_whole(server: Server, repl: str) -> None:
     answer = server.call("interact", job_id=repl, input="print('\\n'.join(str(n) for n in range(2000)))")
     assert answer["stdout"].splitlines()[1:-1] == [str(number) for number in range(2000)]
@@ -91,6 +95,7 @@ def test_a_shells_read_takes_the_line_and_the_end_is_told(server: Server) -> Non
     assert ended(server, job_id)["exit_code"] == 3
 
 
+@pytest.mark.promise("awaiting-told")
 def test_a_question_after_the_input_is_told_as_awaiting_input(server: Server) -> None:
     job_id = server.call("execute", command='read -p "One? " a; read -s -p "Two? " b; echo; echo "$a-$b"')["job_id"]
     shows(server, job_id, "One? ")
@@ -189,6 +194,7 @@ TEXTS = [
 ]
 
 
+@pytest.mark.promise("interact-verbatim")
 def test_input_arrives_byte_for_byte(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; exec cat > typed")["job_id"]
     shows(server, job_id, "up")
@@ -201,6 +207,7 @@ def test_input_arrives_byte_for_byte(server: Server, shared: Sandbox) -> None:
     assert not shared.path("pwned").exists()
 
 
+@pytest.mark.promise("interact-verbatim")
 def test_180_kilobytes_of_lines_arrive_whole(server: Server, shared: Sandbox) -> None:
     text = "".join(f"{number:05} {'x' * 50} ; #{{}} é\n" for number in range(2800))
     assert len(text.encode()) > 180_000
@@ -212,6 +219,7 @@ def test_180_kilobytes_of_lines_arrive_whole(server: Server, shared: Sandbox) ->
     assert shared.path("many").read_text() == text
 
 
+@pytest.mark.promise("interact-verbatim")
 def test_a_program_in_raw_mode_gets_the_same_bytes_as_from_a_keyboard(server: Server, shared: Sandbox) -> None:
     script = (
         "import os, sys, tty\n"
@@ -251,6 +259,7 @@ def test_several_lines_into_a_python_repl(server: Server) -> None:
     assert "Error" not in answer["stdout"]
 
 
+@pytest.mark.promise("interact-copy-mode")
 def test_input_reaches_the_job_though_a_person_scrolls_in_copy_mode(server: Server, shared: Sandbox, cat: str) -> None:
     window = shared.window(cat)
     shared.tmux("copy-mode", "-t", window)
@@ -260,6 +269,7 @@ def test_input_reaches_the_job_though_a_person_scrolls_in_copy_mode(server: Serv
     shows(server, cat, "x\nx\n")
 
 
+@pytest.mark.promise("interact-copy-mode")
 def test_text_alone_does_not_throw_a_person_out_of_copy_mode(server: Server, shared: Sandbox, cat: str) -> None:
     window = shared.window(cat)
     shared.tmux("copy-mode", "-t", window)
@@ -267,6 +277,7 @@ def test_text_alone_does_not_throw_a_person_out_of_copy_mode(server: Server, sha
     assert shared.tmux("display-message", "-p", "-t", window, "#{pane_in_mode}") == "1"
 
 
+@pytest.mark.promise("interact-copy-mode")
 def test_keys_bring_a_person_back_to_where_they_were_in_copy_mode(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="seq 1 300; exec cat")["job_id"]
     shows(server, job_id, "300")
@@ -281,6 +292,7 @@ def test_keys_bring_a_person_back_to_where_they_were_in_copy_mode(server: Server
     server.call("kill", job_id=job_id)
 
 
+@pytest.mark.promise("interact-refused-whole")
 def test_a_line_longer_than_the_terminal_takes_is_refused_before_anything_is_sent(server: Server, cat: str) -> None:
     for text in ("x" * 4096, "short first\n" + "é" * 2500, "x" * 100_000):
         with pytest.raises(ToolError, match="4095"):
@@ -295,6 +307,7 @@ def test_a_program_in_raw_mode_takes_longer_lines(server: Server, repl: str) -> 
 
 
 @pytest.mark.parametrize("keys", [["Bogus"], ["Up", "NoSuchKey"], ["C-Bogus"], ["F99"]])
+@pytest.mark.promise("interact-refused-whole")
 def test_an_unknown_key_is_refused_by_name_and_nothing_is_sent(server: Server, cat: str, keys: list[str]) -> None:
     with pytest.raises(ToolError) as refusal:
         server.call("interact", job_id=cat, input="not sent", keys=keys)
@@ -303,6 +316,7 @@ def test_an_unknown_key_is_refused_by_name_and_nothing_is_sent(server: Server, c
     assert server.call("interact", job_id=cat, input="fine")["stdout"] == "fine\nfine\n"
 
 
+@pytest.mark.promise("interact-refused-whole")
 def test_a_dead_job_takes_no_input(server: Server) -> None:
     job = run_job(server, "exit 3")
     for arguments in ({"input": "x"}, {"keys": ["C-c"]}, {"input": ""}):
@@ -310,6 +324,7 @@ def test_a_dead_job_takes_no_input(server: Server) -> None:
             server.call("interact", job_id=job["job_id"], **arguments)
 
 
+@pytest.mark.promise("interact-one-at-a-time")
 def test_two_agents_inputs_never_interleave(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="stty -echo; echo up; exec cat > both")["job_id"]
     shows(server, job_id, "up")

@@ -61,6 +61,7 @@ def _stop(server: Server, how: str) -> float:
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "EOF"])
+@pytest.mark.promise("servers-stop")
 def test_the_server_stops_at_once_and_leaves_its_jobs_running(server: Server, shared: Sandbox, how: str) -> None:
     watcher, server = server, shared.server()
     job_id = server.call("execute", command="echo $$; exec sleep 300")["job_id"]
@@ -75,6 +76,7 @@ def test_the_server_stops_at_once_and_leaves_its_jobs_running(server: Server, sh
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "EOF"])
+@pytest.mark.promise("servers-stop")
 def test_a_server_that_nobody_spoke_to_stops_at_once_too(shared: Sandbox, how: str) -> None:
     server = shared.silent_server()
     # Nothing tells from outside that it is up: it has worked for a while, and now it rests.
@@ -97,6 +99,7 @@ def _rests(server: Server) -> bool:
     return server_cpu(server) == before
 
 
+@pytest.mark.promise("servers-stop")
 def test_a_server_whose_input_ends_exits_with_0_and_its_job_ends_as_it_will(server: Server, shared: Sandbox) -> None:
     leaving = shared.server()
     job_id = leaving.call("execute", command="sleep 0.3; exit 3")["job_id"]
@@ -133,6 +136,7 @@ GARBAGE = [
 ]
 
 
+@pytest.mark.promise("server-protocol")
 def test_garbage_on_standard_input_is_survived(shared: Sandbox) -> None:
     server = shared.server()
     for garbage in GARBAGE:
@@ -142,6 +146,7 @@ def test_garbage_on_standard_input_is_survived(shared: Sandbox) -> None:
     assert not server.noise
 
 
+@pytest.mark.promise("server-protocol")
 def test_garbage_before_the_first_word_is_survived(shared: Sandbox) -> None:
     server = shared.silent_server()
     for garbage in (b"not json\n", b"\xff\xfe\n", b"{}\n", b"\n"):
@@ -149,6 +154,7 @@ def test_garbage_before_the_first_word_is_survived(shared: Sandbox) -> None:
     assert run_job(server.open(), "exit 3")["exit_code"] == 3
 
 
+@pytest.mark.promise("server-protocol")
 def test_only_protocol_is_printed_whatever_happens(shared: Sandbox) -> None:
     server = shared.server()
     run_job(server, "echo to stdout; echo to stderr >&2; exit 1")
@@ -161,6 +167,7 @@ def test_only_protocol_is_printed_whatever_happens(shared: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", MODERN_ERA])
+@pytest.mark.promise("server-protocol")
 def test_every_protocol_version_of_both_eras_works(shared: Sandbox, version: str) -> None:
     server = shared.server(protocol=version)
     if version == MODERN_ERA:
@@ -199,6 +206,7 @@ def test_the_sdks_own_client_works_in_both_eras(shared: Sandbox, mode: str) -> N
     assert refused is True
 
 
+@pytest.mark.promise("server-contract")
 def test_tools_parameters_and_defaults_are_the_contracts(server: Server) -> None:
     tools = {tool["name"]: tool for tool in server.request("tools/list")["tools"]}
     assert {name: set(tool["inputSchema"]["properties"]) for name, tool in tools.items()} == TOOLS
@@ -211,6 +219,7 @@ def test_tools_parameters_and_defaults_are_the_contracts(server: Server) -> None
         assert tools[name]["inputSchema"]["properties"][parameter]["default"] == default, (name, parameter)
 
 
+@pytest.mark.promise("server-contract")
 def test_tools_carry_the_contracts_hints(server: Server) -> None:
     hints = {tool["name"]: tool["annotations"] for tool in server.request("tools/list")["tools"]}
     assert {name for name, hint in hints.items() if hint.get("readOnlyHint")} == READ_ONLY
@@ -219,6 +228,7 @@ def test_tools_carry_the_contracts_hints(server: Server) -> None:
     assert hints["kill"]["destructiveHint"] is True and hints["kill"]["idempotentHint"] is True
 
 
+@pytest.mark.promise("limit-tokens")
 def test_the_tool_list_and_the_instructions_are_cheap(server: Server, shared: Sandbox) -> None:
     pending = server.begin("tools/list")
     pending.result()

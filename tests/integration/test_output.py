@@ -77,6 +77,7 @@ def _pages(server: Server, job_id: str, since: int = 0, **options: Any) -> Itera
 # cursors
 
 
+@pytest.mark.promise("cursor-exact")
 def test_a_character_split_between_two_reads_is_read_once_and_whole(server: Server, printer: Printer) -> None:
     euro = "€".encode()
     printer.print(b"a" + euro[:2])
@@ -87,6 +88,7 @@ def test_a_character_split_between_two_reads_is_read_once_and_whole(server: Serv
     assert first["stdout"] == "a"
 
 
+@pytest.mark.promise("cursor-exact")
 def test_an_escape_sequence_split_between_two_reads_shows_nothing_of_itself(server: Server, printer: Printer) -> None:
     printer.print(b"a\x1b[3")
     first = _new(server, printer.job_id, 0)
@@ -110,12 +112,14 @@ def test_a_redraw_that_straddles_two_reads_is_folded_in_each(server: Server, pri
     assert server.call("output", job_id=printer.job_id)["stdout"] == "100%\ndone\n"
 
 
+@pytest.mark.promise("output-any-bytes")
 def test_invalid_utf8_and_nul_survive(server: Server, printer: Printer) -> None:
     printer.print(b"a\xff\xfe\x00b\r\nend\r\n")
     text = shows(server, printer.job_id, "end")
     assert text.startswith("a") and text.endswith("b\nend\n")
 
 
+@pytest.mark.promise("cursor-exact")
 def test_a_cursor_counts_the_bytes_that_the_job_printed(server: Server, printer: Printer) -> None:
     data = "grün \x1b[31mrot\x1b[0m 漢\r\n".encode()
     printer.print(data)
@@ -124,6 +128,7 @@ def test_a_cursor_counts_the_bytes_that_the_job_printed(server: Server, printer:
     assert server.call("tail", job_id=printer.job_id)["cursor"] == len(data)
 
 
+@pytest.mark.promise("cursor-stays")
 def test_a_cursor_of_one_server_is_good_on_the_next(sandbox: Sandbox) -> None:
     server = sandbox.server()
     printer = Printer(sandbox, server)
@@ -154,6 +159,7 @@ def colourful(shared: Sandbox, server: Server) -> tuple[str, str, int]:
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=st.lists(st.integers(100, 6000), min_size=1, max_size=8))
+@pytest.mark.promise("cursor-exact")
 def test_pages_of_any_size_add_up_to_the_whole(
     server: Server, colourful: tuple[str, str, int], sizes: list[int]
 ) -> None:
@@ -174,6 +180,7 @@ def test_pages_of_any_size_add_up_to_the_whole(
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
+@pytest.mark.promise("cursor-exact")
 def test_any_byte_is_a_cursor_to_read_from(
     server: Server, colourful: tuple[str, str, int], data: st.DataObject
 ) -> None:
@@ -187,6 +194,7 @@ def test_any_byte_is_a_cursor_to_read_from(
     assert len(rest) <= total - since
 
 
+@pytest.mark.promise("output-reads-in-flood")
 def test_output_that_comes_while_it_is_read_is_neither_lost_nor_repeated(server: Server) -> None:
     job_id = server.call(
         "execute", command='for i in $(seq 1 400); do echo "row $i"; [ $((i % 40)) = 0 ] && sleep 0.05; done'
@@ -215,6 +223,7 @@ def long_job(server: Server) -> str:
     return job_id
 
 
+@pytest.mark.promise("output-bounded")
 def test_a_long_output_comes_as_head_and_tail_with_one_line_between(server: Server, long_job: str) -> None:
     answer = server.call("output", job_id=long_job)
     text = answer["stdout"]
@@ -228,6 +237,7 @@ def test_a_long_output_comes_as_head_and_tail_with_one_line_between(server: Serv
     assert answer["cursor"] == 12 * 30_000
 
 
+@pytest.mark.promise("output-bounded")
 def test_the_line_between_says_where_to_read_what_is_left_out(server: Server, long_job: str) -> None:
     text = server.call("output", job_id=long_job, max_chars=5000)["stdout"]
     between = next(line for line in text.splitlines() if not re.fullmatch(r"row \d{6}", line))
@@ -241,6 +251,7 @@ def test_the_line_between_says_where_to_read_what_is_left_out(server: Server, lo
     assert head + rest == WHOLE
 
 
+@pytest.mark.promise("output-bounded")
 def test_a_page_since_a_cursor_is_at_most_max_chars_and_says_when_more_is_there(server: Server, long_job: str) -> None:
     first = server.call("output", job_id=long_job, since=0, max_chars=1000)
     assert first["truncated"] is True
@@ -253,6 +264,7 @@ def test_a_page_since_a_cursor_is_at_most_max_chars_and_says_when_more_is_there(
     assert 20_000 < len(default["stdout"]) <= 41_000
 
 
+@pytest.mark.promise("output-bounded")
 def test_a_line_longer_than_the_answer_is_read_in_pages_too(server: Server) -> None:
     job = run_job(server, f"{PYTHON} -I -S -c 'print(\"\".join(chr(97 + i % 26) for i in range(50000)))'")
     whole = "".join(chr(97 + i % 26) for i in range(50_000)) + "\n"
@@ -266,6 +278,7 @@ def test_an_answer_within_the_bound_is_not_marked_truncated(server: Server) -> N
     assert "dropped_bytes" not in answer
 
 
+@pytest.mark.promise("output-bounded")
 def test_a_tail_of_long_lines_is_bounded_too(server: Server) -> None:
     job = run_job(server, f"{PYTHON} -I -S -c 'for i in range(1000): print(str(i) * 300)'")
     text = server.call("tail", job_id=job["job_id"], lines=1000)["stdout"]
@@ -287,6 +300,7 @@ def grepped(server: Server) -> str:
     return job_id
 
 
+@pytest.mark.promise("grep-exact")
 def test_grep_finds_lines_of_the_whole_log_and_numbers_them(server: Server, grepped: str) -> None:
     text = server.call("output", job_id=grepped, grep="ERROR: disk")["stdout"]
     lines = text.splitlines()
@@ -294,6 +308,7 @@ def test_grep_finds_lines_of_the_whole_log_and_numbers_them(server: Server, grep
     assert "ERROR: disk é full" in lines[0] and "1500" in lines[0]
 
 
+@pytest.mark.promise("grep-exact")
 def test_grep_is_a_python_regex(server: Server, grepped: str) -> None:
     found = server.call("output", job_id=grepped, grep=r"(?i)^error\b(?!ous)")["stdout"].splitlines()
     assert len(found) == 2
@@ -321,6 +336,7 @@ def test_grep_that_finds_nothing_gives_nothing(server: Server, grepped: str) -> 
     assert answer["status"] == "completed"
 
 
+@pytest.mark.promise("output-bounded")
 def test_grep_with_many_matches_is_bounded_and_says_so(server: Server, long_job: str) -> None:
     answer = server.call("output", job_id=long_job, grep="row", max_chars=3000)
     assert len(answer["stdout"]) <= 3300
@@ -336,6 +352,7 @@ def test_grep_reads_on_from_a_cursor(server: Server, grepped: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|a)*$", r"(.*a){20}$"])
+@pytest.mark.promise("runaway-pattern")
 def test_a_catastrophic_regex_is_refused_or_stopped_and_holds_nobody_up(server: Server, pattern: str) -> None:
     job = run_job(server, f'{PYTHON} -I -S -c \'print("a" * 5000 + "b"); print("a" * 60 + "b")\'')
     pending = server.start("output", job_id=job["job_id"], grep=pattern)
@@ -353,6 +370,7 @@ def test_a_catastrophic_regex_is_refused_or_stopped_and_holds_nobody_up(server: 
 # separate_stderr
 
 
+@pytest.mark.promise("output-streams")
 def test_separate_stderr_gives_each_stream_on_its_own_and_exact(server: Server) -> None:
     job = run_job(server, "for i in $(seq 1 200); do echo out $i; echo err $i >&2; done; exit 3", separate_stderr=True)
     assert job["exit_code"] == 3
@@ -361,6 +379,7 @@ def test_separate_stderr_gives_each_stream_on_its_own_and_exact(server: Server) 
     assert answer["stderr"] == "".join(f"err {number}\n" for number in range(1, 201))
 
 
+@pytest.mark.promise("output-streams")
 def test_without_separate_stderr_both_come_in_their_true_order(server: Server) -> None:
     text = printed(server, "for i in $(seq 1 200); do echo out $i; echo err $i >&2; done")
     assert text == "".join(f"out {number}\nerr {number}\n" for number in range(1, 201))
@@ -388,6 +407,7 @@ def test_with_separate_stderr_the_person_sees_both(server: Server, shared: Sandb
     assert answer["stderr"] == ""
 
 
+@pytest.mark.promise("output-streams")
 def test_separate_streams_are_whole_at_the_end_and_of_any_bytes(server: Server) -> None:
     script = (
         "import os; "
@@ -401,6 +421,7 @@ def test_separate_streams_are_whole_at_the_end_and_of_any_bytes(server: Server) 
     assert answer["stderr"] == ("é漢" * 500 + "\n") * 40 + "last err"
 
 
+@pytest.mark.promise("output-streams")
 def test_tail_and_cursors_know_both_streams(server: Server) -> None:
     job_id = server.call("execute", command="echo o1; echo e1 >&2; read x; echo o2; echo e2 >&2", separate_stderr=True)[
         "job_id"
@@ -418,6 +439,7 @@ def test_tail_and_cursors_know_both_streams(server: Server) -> None:
 # the log limit
 
 
+@pytest.mark.promise("cursor-stays")
 def test_the_oldest_output_is_dropped_first_and_cursors_stay_true(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="64KB")
     job = run_job(server, "seq -f 'row %06.0f' 0 99999")
@@ -442,6 +464,7 @@ def test_the_oldest_output_is_dropped_first_and_cursors_stay_true(sandbox: Sandb
     assert server.call("tail", job_id=job["job_id"], lines=1)["stdout"] == "row 099999\n"
 
 
+@pytest.mark.promise("dropped-told")
 def test_a_reader_from_cursor_to_cursor_is_told_what_it_missed(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="16KB")
     job_id = server.call("execute", command="seq -f 'row %06.0f' 0 9; read x; seq -f 'row %06.0f' 10 29999")["job_id"]
@@ -457,6 +480,7 @@ def test_a_reader_from_cursor_to_cursor_is_told_what_it_missed(sandbox: Sandbox)
     assert kept_bytes <= 64 * 1024
 
 
+@pytest.mark.promise("limit-log")
 def test_on_disk_there_is_never_more_than_the_limit_and_one_segment(sandbox: Sandbox) -> None:
     limit = 1 << 20
     server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="1MB")

@@ -81,6 +81,7 @@ def _menu(person: Person, key: str) -> None:
 # -- at a glance --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("pair-signs")
 def test_the_window_list_shows_each_state_by_a_sign(sandbox: Sandbox, server: Server) -> None:
     _start(server, "echo up; exec sleep 1000", "runs", "up")
     _start(server, "read -p 'Go on? ' x", "asks", "Go on?")
@@ -95,6 +96,7 @@ def test_the_window_list_shows_each_state_by_a_sign(sandbox: Sandbox, server: Se
     assert "2 waiting" in person.sees("1 failed")
 
 
+@pytest.mark.promise("pair-signs")
 def test_a_job_that_begins_to_wait_for_input_is_shown_so_and_one_that_got_it_no_more(
     person: Person, server: Server
 ) -> None:
@@ -106,6 +108,7 @@ def test_a_job_that_begins_to_wait_for_input_is_shown_so_and_one_that_got_it_no_
     wait_until(lambda: "1 waiting" not in person.screen())
 
 
+@pytest.mark.promise("pair-signs")
 def test_the_border_and_the_status_line_say_how_the_job_is(person: Person, sandbox: Sandbox, server: Server) -> None:
     job_id = _start(server, "echo up; read -s -p 'Password: ' x; exit 7", "deploy", "Password:")
     _go_to(person, sandbox, job_id)
@@ -134,6 +137,7 @@ def test_the_clock_of_the_status_line_runs_and_the_first_line_of_the_job_stays_w
     assert person.screen().splitlines()[1] == "the first line"
 
 
+@pytest.mark.promise("pair-last-screen")
 def test_the_whole_output_of_a_short_job_stays_in_sight_after_its_end(
     person: Person, sandbox: Sandbox, server: Server
 ) -> None:
@@ -176,7 +180,7 @@ def test_a_terminal_without_utf8_gets_plain_signs(sandbox: Sandbox, server: Serv
 # -- taking over --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("human-holds")
+@pytest.mark.promise("human-holds", "pair-handback")
 def test_f12_t_takes_the_keys_and_hands_them_back(person: Person, sandbox: Sandbox, server: Server) -> None:
     job_id = _start(server, "echo up; cat", "talk", "up")
     _go_to(person, sandbox, job_id)
@@ -211,7 +215,7 @@ def test_a_key_of_the_menu_acts_at_once(person: Person, sandbox: Sandbox, server
     wait_until(lambda: server.call("status", job_id=job_id)["holder"] == "human", 2.0)
 
 
-@pytest.mark.promise("no-secret-on-disk")
+@pytest.mark.promise("no-secret-on-disk", "pair-handoff")
 def test_a_handoff_stands_in_the_border_and_in_everybodys_status_line(
     person: Person, sandbox: Sandbox, server: Server
 ) -> None:
@@ -233,6 +237,7 @@ def test_a_handoff_stands_in_the_border_and_in_everybodys_status_line(
     assert all(b"s3cret" not in data for _, data in sandbox.stored_bytes())
 
 
+@pytest.mark.promise("pair-handoff")
 def test_the_bell_rings_for_a_handoff(sandbox: Sandbox, server: Server) -> None:
     job_id = _start(server, "echo up; cat", "deploy", "up")
     person = Person(sandbox, columns=80, rows=24)
@@ -395,7 +400,7 @@ def test_a_person_who_is_attached_and_silent_for_long_is_told_of(
 # -- the menu -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("kill-asks")
+@pytest.mark.promise("kill-asks", "pair-menu")
 def test_the_menu_kills_after_asking_though_a_person_holds_the_job(
     person: Person, sandbox: Sandbox, server: Server
 ) -> None:
@@ -449,6 +454,7 @@ def test_the_menu_detaches_and_helps(person: Person, sandbox: Sandbox) -> None:
     person.sees("LEFT")
 
 
+@pytest.mark.promise("pair-menu")
 def test_the_menu_of_a_window_without_a_job_offers_nothing_to_kill(person: Person, sandbox: Sandbox) -> None:
     sandbox.tmux("new-window", "-t", "=mcp-jobs:", "-n", "mine", "--", "sleep", "1000")
     person.sees("mine")
@@ -470,7 +476,7 @@ def test_a_click_on_the_status_line_opens_the_menu(person: Person, sandbox: Sand
 # -- the person's own tmux ----------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("nothing-global")
+@pytest.mark.promise("nothing-global", "pair-own-tmux")
 def test_the_persons_own_keys_and_prefix_still_work(alone: Sandbox) -> None:
     sandbox = alone
     sandbox.home.joinpath(".tmux.conf").write_text(
@@ -541,6 +547,7 @@ def test_another_key_is_one_option(alone: Sandbox) -> None:
     person.sees("Detach")
 
 
+@pytest.mark.promise("end-not-false")
 def test_a_job_whose_end_only_tmux_saw_is_shown_as_lost(sandbox: Sandbox, server: Server) -> None:
     job_id = _start(server, f"exec {PYTHON} -c 'import time; time.sleep(1000)'", "victim")
     wait_until(lambda: server.call("status", job_id=job_id).get("pid"))

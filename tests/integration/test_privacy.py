@@ -72,6 +72,7 @@ class Watcher:
 # -- modes --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("private-files")
 def test_every_folder_that_is_made_is_0700_though_the_umask_allows_all(sandbox: Sandbox) -> None:
     state = sandbox.root / "several" / "folders" / "deep"
     server = sandbox.server(umask=0, MCP_BG_STATE_DIR=str(state))
@@ -85,6 +86,7 @@ def test_every_folder_that_is_made_is_0700_though_the_umask_allows_all(sandbox: 
     assert len(found) > 20
 
 
+@pytest.mark.promise("private-state")
 def test_a_state_folder_that_others_may_write_to_is_refused(sandbox: Sandbox) -> None:
     sandbox.state.mkdir()
     sandbox.state.chmod(0o777)
@@ -105,6 +107,7 @@ def test_a_session_folder_that_was_opened_to_others_is_closed_again(sandbox: San
 
 
 @on_linux
+@pytest.mark.promise("private-environment")
 def test_a_secret_is_in_the_jobs_own_processes_and_nowhere_else(sandbox: Sandbox) -> None:
     server = sandbox.server(AGENT_SECRET=SECRET)
     with Watcher(SECRET) as watcher:
@@ -125,12 +128,14 @@ def test_a_secret_is_in_the_jobs_own_processes_and_nowhere_else(sandbox: Sandbox
 
 
 @on_linux
+@pytest.mark.promise("private-environment")
 def test_the_environment_is_gone_from_disk_once_the_job_runs(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo $A; cat", env={"A": SECRET + "-printed"})["job_id"]
     shows(server, job_id, SECRET)
     assert not (shared.state / "mcp-jobs" / job_id / "environment").exists()
 
 
+@pytest.mark.promise("private-environment")
 def test_the_environment_of_a_job_that_never_came_to_run_is_gone_too(sandbox: Sandbox) -> None:
     folder = sandbox.root / "bin"
     folder.mkdir()
@@ -143,6 +148,7 @@ def test_the_environment_of_a_job_that_never_came_to_run_is_gone_too(sandbox: Sa
     assert not [path for path, content in sandbox.stored_bytes() if SECRET.encode() in content]
 
 
+@pytest.mark.promise("private-token")
 def test_the_token_of_the_http_server_is_not_inherited_by_jobs(sandbox: Sandbox) -> None:
     token = "a-token-of-enough-characters"
     server = sandbox.server(MCP_BG_HTTP_TOKEN=token)
@@ -150,6 +156,7 @@ def test_the_token_of_the_http_server_is_not_inherited_by_jobs(sandbox: Sandbox)
     assert not [path for path, content in sandbox.stored_bytes() if token.encode() in content]
 
 
+@pytest.mark.promise("no-secret-on-disk")
 def test_what_is_typed_while_the_echo_is_off_is_nowhere_on_disk(server: Server, shared: Sandbox) -> None:
     command = "stty -echo; printf 'Password: '; read -r word; stty echo; echo; echo ${#word}"
     job_id = server.call("execute", command=command)["job_id"]
@@ -211,6 +218,7 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_mode) for path in (folder, *folder.rglob("*"))}
 
 
+@pytest.mark.promise("private-state")
 def test_a_link_in_the_folders_place_is_refused_and_nothing_is_done(
     sandbox: Sandbox, place: Path, server: Server, shared: Sandbox
 ) -> None:
@@ -220,6 +228,7 @@ def test_a_link_in_the_folders_place_is_refused_and_nothing_is_done(
 
 
 @as_root
+@pytest.mark.promise("private-state")
 def test_a_folder_of_another_user_is_refused_and_nothing_is_done(
     sandbox: Sandbox, place: Path, server: Server, shared: Sandbox
 ) -> None:
@@ -239,6 +248,7 @@ def fifos(folder: str, found: list[str]) -> list[str]:
 @as_root
 @on_linux
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="there is no setpriv")
+@pytest.mark.promise("private-files")
 def test_another_user_can_read_type_and_end_nothing(sandbox: Sandbox) -> None:
     for folder in (sandbox.root, sandbox.home, sandbox.work, sandbox.sockets):
         folder.chmod(0o755)  # so that what protects the jobs is their own modes

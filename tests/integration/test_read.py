@@ -64,6 +64,7 @@ def test_output_of_a_silent_job_is_empty(server: Server) -> None:
     }
 
 
+@pytest.mark.promise("tail-exact")
 def test_tail_gives_the_last_fifty_lines_unless_told_otherwise(server: Server) -> None:
     job = run_job(server, "seq 1 200")
     lines = [str(number) for number in range(1, 201)]
@@ -75,6 +76,7 @@ def test_tail_gives_the_last_fifty_lines_unless_told_otherwise(server: Server) -
         assert server.call("tail", job_id=job["job_id"], lines=count)["stdout"].splitlines() == lines[-count:]
 
 
+@pytest.mark.promise("tail-exact")
 def test_tail_counts_a_line_that_has_not_ended_yet(server: Server) -> None:
     job = run_job(server, "echo one; echo two; printf thr")
     assert server.call("tail", job_id=job["job_id"], lines=2)["stdout"] == "two\nthr"
@@ -130,6 +132,7 @@ def test_every_read_of_an_unknown_job_says_so_and_what_to_do(server: Server) -> 
         assert str(refusal.value) == "Job 'x1' not found. Call list to see the jobs."
 
 
+@pytest.mark.promise("output-reads-in-flood")
 def test_reads_go_on_while_jobs_flood(server: Server) -> None:
     flood = server.call("execute", command="yes 'a line of a flood'")["job_id"]
     wait_until(lambda: server.call("tail", job_id=flood, lines=1)["cursor"] > 100_000)

@@ -80,6 +80,7 @@ def leavings(world: Sandbox) -> tuple[set[str], set[str], str, list[str]]:
 
 
 @pytest.mark.parametrize("tool", sorted(WITH_JOB_ID))
+@pytest.mark.promise("safe-ids")
 def test_hostile_job_ids_are_not_found_and_touch_nothing(server: Server, shared: Sandbox, tool: str) -> None:
     run_job(server, "true")
     before = leavings(shared)
@@ -91,6 +92,7 @@ def test_hostile_job_ids_are_not_found_and_touch_nothing(server: Server, shared:
     assert leavings(shared) == before
 
 
+@pytest.mark.promise("safe-ids")
 def test_wait_refuses_hostile_job_ids_too(server: Server) -> None:
     for job_id in HOSTILE_IDS:
         assert "not found" in refusal(server, "wait", job_ids=[job_id], timeout=1)
@@ -99,6 +101,7 @@ def test_wait_refuses_hostile_job_ids_too(server: Server) -> None:
     assert "job_ids" in refusal(server, "wait", job_ids=[], timeout=1)
 
 
+@pytest.mark.promise("safe-ids")
 def test_kill_of_a_hostile_job_id_is_not_found(server: Server, shared: Sandbox) -> None:
     before = leavings(shared)
     for job_id in HOSTILE_IDS:
@@ -129,6 +132,7 @@ def test_kill_of_a_hostile_job_id_is_not_found(server: Server, shared: Sandbox) 
         ({"command": "true", "timeout": "soon"}, "timeout"),
     ],
 )
+@pytest.mark.promise("job-refused-whole")
 def test_execute_refuses_what_it_can_not_run_and_leaves_nothing(
     server: Server, shared: Sandbox, arguments: dict[str, Any], named: str
 ) -> None:
@@ -144,6 +148,7 @@ def test_a_cwd_that_is_a_file_or_may_not_be_entered_is_refused(server: Server, s
     assert str(file) in refusal(server, "execute", command="true", cwd=str(file))
 
 
+@pytest.mark.promise("job-refused-whole")
 def test_a_refused_first_execute_makes_no_session_and_no_record(sandbox: Sandbox) -> None:
     server = sandbox.server()
     for arguments in ({"command": ""}, {"command": "true", "cwd": "/no/such/folder"}, {"command": "a\x00"}):
@@ -153,6 +158,7 @@ def test_a_refused_first_execute_makes_no_session_and_no_record(sandbox: Sandbox
 
 
 @pytest.mark.parametrize("lines", [0, 1001, -1, 10**12])
+@pytest.mark.promise("server-arguments")
 def test_tail_refuses_a_count_out_of_range(server: Server, lines: int) -> None:
     job = run_job(server, "true")
     assert "lines" in refusal(server, "tail", job_id=job["job_id"], lines=lines)
@@ -174,6 +180,7 @@ def test_tail_refuses_a_count_out_of_range(server: Server, lines: int) -> None:
         ("kill", {"signal": "BOGUS"}, "signal"),
     ],
 )
+@pytest.mark.promise("server-arguments")
 def test_parameters_out_of_range_are_refused_by_name(
     server: Server, tool: str, arguments: dict[str, Any], named: str
 ) -> None:
@@ -184,6 +191,7 @@ def test_parameters_out_of_range_are_refused_by_name(
     assert server.call("kill", job_id=job_id, signal="KILL") == {"status": "killed"}
 
 
+@pytest.mark.promise("server-arguments")
 def test_every_tool_refuses_an_unknown_parameter_by_its_name(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "true")
     arguments: dict[str, dict[str, Any]] = {
@@ -199,6 +207,7 @@ def test_every_tool_refuses_an_unknown_parameter_by_its_name(server: Server, sha
     assert leavings(shared) == before
 
 
+@pytest.mark.promise("server-arguments")
 def test_a_missing_job_id_is_refused_by_name(server: Server) -> None:
     for tool in ("status", "output", "tail", "interact", "kill", "screen"):
         assert "job_id" in refusal(server, tool)
@@ -211,6 +220,7 @@ def test_an_unknown_tool_is_refused(server: Server) -> None:
         server.call("no_such_tool")
 
 
+@pytest.mark.promise("job-refused-whole")
 def test_the_job_limit_refuses_by_saying_what_to_do_and_leaves_nothing(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_MAX_JOBS="1")
     job_id = server.call("execute", command="sleep 300")["job_id"]

@@ -272,24 +272,28 @@ def agrees(tmux: Tmux, parts: list[str], size: tuple[int, int]) -> None:
 
 @many
 @given(parts=logs, size=sizes)
+@pytest.mark.promise("output-readable")
 def test_a_coloured_log_reads_as_tmux_shows_it(tmux: Tmux, parts: list[str], size: tuple[int, int]) -> None:
     agrees(tmux, parts, size)
 
 
 @many
 @given(parts=progress, size=sizes)
+@pytest.mark.promise("output-readable")
 def test_a_progress_line_reads_as_tmux_shows_it(tmux: Tmux, parts: list[str], size: tuple[int, int]) -> None:
     agrees(tmux, parts, size)
 
 
 @many
 @given(parts=bars, size=sizes)
+@pytest.mark.promise("output-readable")
 def test_bars_redrawn_in_place_read_as_tmux_shows_them(tmux: Tmux, parts: list[str], size: tuple[int, int]) -> None:
     agrees(tmux, parts, size)
 
 
 @many
 @given(parts=everything, size=sizes)
+@pytest.mark.promise("output-readable")
 def test_any_mix_of_control_sequences_reads_as_tmux_shows_it(
     tmux: Tmux, parts: list[str], size: tuple[int, int]
 ) -> None:
@@ -298,6 +302,7 @@ def test_any_mix_of_control_sequences_reads_as_tmux_shows_it(
 
 @many
 @given(parts=st.lists(st.one_of(text, st.sampled_from(["\r\n", "\r", "\x1b(0", "\x1b(B", "\x1b)0", "\x0e", "\x0f"]))))
+@pytest.mark.promise("output-readable")
 def test_line_drawing_reads_as_tmux_draws_it(tmux: Tmux, parts: list[str]) -> None:
     data = ("\r" + "".join(parts)).encode()
     assert read(data, 200, 50) == tidy(drawn_lines(tmux.show(data, 200, 50, "-e")))
@@ -315,6 +320,7 @@ broken = st.binary(max_size=4).map(lambda data: bytes(byte for byte in data if b
 
 @many
 @given(data=st.lists(st.one_of(ascii_text.map(str.encode), st.just(b"\r\n"), broken)).map(b"".join))
+@pytest.mark.promise("output-any-bytes")
 def test_bytes_that_are_no_text_add_nothing_but_their_mark(tmux: Tmux, data: bytes) -> None:
     data = b"\r" + data
     ours = [re.sub("[^ -~]", "", line) for line in read(data, 200, 50)]
@@ -326,6 +332,7 @@ CLEARS_HISTORY = "clear"  # tmux forgets what was above, we keep it
 
 
 @pytest.mark.parametrize("raw", [raw for raw in RECORDED if raw.stem != CLEARS_HISTORY], ids=lambda path: path.stem)
+@pytest.mark.promise("output-readable")
 def test_a_recorded_program_reads_as_tmux_shows_it(tmux: Tmux, raw: Path) -> None:
     data = raw.read_bytes()
     assert [line for line in read(data, 200, 50) if line != ALTERNATE_NOTE] == tmux.show(data, 200, 50)

@@ -82,6 +82,7 @@ def test_wide_and_combining_characters_are_on_the_screen(server: Server) -> None
     assert _screen(server, job_id, "end")["screen"].splitlines()[0] == "漢字 é 😀 end"
 
 
+@pytest.mark.promise("no-secret-on-disk")
 def test_password_prompts_show_no_password(server: Server) -> None:
     job_id = server.call("execute", command="read -s -p 'Password: ' x; echo; echo done; exec sleep 300")["job_id"]
     _screen(server, job_id, "Password:")
@@ -131,6 +132,7 @@ def test_less_is_paged_through(server: Server) -> None:
 
 
 @_program("less")
+@pytest.mark.promise("output-readable")
 def test_alternate_screen_programs_leave_one_line_in_the_output(server: Server) -> None:
     job_id = server.call("execute", command="echo before; seq 1 1000 | LESS= less; echo after")["job_id"]
     _screen(server, job_id, "\n2\n")

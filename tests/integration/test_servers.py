@@ -13,6 +13,7 @@ from support.rpc import HANDSHAKE_ERA, MODERN_ERA, ToolError
 from support.sandbox import Sandbox, ended, run_job, shows
 
 
+@pytest.mark.promise("servers-same-jobs")
 def test_the_next_server_has_the_same_jobs_after_a_sigkill(sandbox: Sandbox) -> None:
     server = sandbox.server()
     done = run_job(server, "echo done; exit 3", name="done")
@@ -38,6 +39,7 @@ def test_the_next_server_has_the_same_jobs_after_a_sigkill(sandbox: Sandbox) -> 
     assert heir.call("kill", job_id=running) == {"status": "killed"}
 
 
+@pytest.mark.promise("servers-same-jobs")
 def test_a_job_that_ends_while_no_server_is_there_is_told_as_it_ended(sandbox: Sandbox) -> None:
     server = sandbox.server()
     for number in range(3):
@@ -57,6 +59,7 @@ def test_a_job_that_ends_while_no_server_is_there_is_told_as_it_ended(sandbox: S
     assert [heir.call("output", job_id=job_id)["stdout"] for job_id in job_ids] == ["late\n"] * 3
 
 
+@pytest.mark.promise("servers-same-jobs")
 def test_a_server_killed_in_the_middle_of_execute_leaves_whole_jobs_or_none(sandbox: Sandbox) -> None:
     for _ in range(3):
         server = sandbox.server()
@@ -77,6 +80,7 @@ def test_a_server_killed_in_the_middle_of_execute_leaves_whole_jobs_or_none(sand
     assert set(sandbox.windows()) <= {job["job_id"] for job in jobs}
 
 
+@pytest.mark.promise("servers-same-jobs")
 def test_several_servers_serve_the_same_jobs(sandbox: Sandbox) -> None:
     silent = [sandbox.silent_server(protocol=era) for era in (HANDSHAKE_ERA, HANDSHAKE_ERA, MODERN_ERA)]
     first, second, third = [server.open() for server in silent]
@@ -92,6 +96,7 @@ def test_several_servers_serve_the_same_jobs(sandbox: Sandbox) -> None:
     assert statuses[0] == statuses[1] == statuses[2]
 
 
+@pytest.mark.promise("limit-jobs-all-servers")
 def test_several_servers_hold_the_job_limit_together(sandbox: Sandbox) -> None:
     silent = [sandbox.silent_server(MCP_BG_MAX_JOBS="3") for _ in range(3)]
     servers = [server.open() for server in silent]
@@ -115,6 +120,7 @@ def test_several_servers_hold_the_job_limit_together(sandbox: Sandbox) -> None:
         servers[0].call("execute", command="true")
 
 
+@pytest.mark.promise("servers-start-at-once")
 def test_servers_that_start_and_execute_at_the_same_moment_share_one_session(sandbox: Sandbox) -> None:
     servers = [sandbox.silent_server() for _ in range(4)]
     job_ids: dict[int, str] = {}
@@ -155,6 +161,7 @@ def test_another_socket_name_is_another_tmux_server(sandbox: Sandbox) -> None:
     assert sandbox.tmux("list-sessions", check=False) == ""
 
 
+@pytest.mark.promise("pair-attach")
 def test_a_server_inside_tmux_uses_the_persons_default_server_all_the_same(sandbox: Sandbox) -> None:
     sandbox.tmux("-L", "mine", "new-session", "-d", "-s", "agent", "--", "sleep", "1000")
     socket = sandbox.tmux("-L", "mine", "display-message", "-p", "#{socket_path}")

@@ -86,11 +86,13 @@ def check_all_works(sandbox: Sandbox, server: Server) -> None:
     assert (end["status"], end["reason"]) == ("killed", "window_closed")
 
 
+@pytest.mark.promise("pair-own-tmux")
 def test_a_persons_own_tmux_conf_breaks_nothing_when_the_server_starts_with_it(sandbox: Sandbox) -> None:
     write_conf(sandbox, NASTY_CONF + "set -s exit-unattached on\nset -s exit-empty on\n")
     check_all_works(sandbox, sandbox.server())
 
 
+@pytest.mark.promise("pair-own-tmux")
 def test_a_persons_own_tmux_conf_breaks_nothing_on_a_server_that_runs_already(sandbox: Sandbox) -> None:
     write_conf(sandbox, NASTY_CONF)
     person = Person(sandbox, "tmux new-session -s mine -- sleep 1000")
@@ -99,6 +101,7 @@ def test_a_persons_own_tmux_conf_breaks_nothing_on_a_server_that_runs_already(sa
     assert "LEFT" not in person.screen()
 
 
+@pytest.mark.promise("pair-own-tmux")
 def test_a_tmux_conf_with_mistakes_in_it_breaks_nothing(sandbox: Sandbox) -> None:
     write_conf(sandbox, "set -g no-such-option 1\nnonsense\nsource-file /nonexistent\n")
     server = sandbox.server()
@@ -110,6 +113,7 @@ def _keys(sandbox: Sandbox) -> list[list[str]]:
     return [line.split() for line in sandbox.tmux("list-keys").splitlines()]
 
 
+@pytest.mark.promise("safe-own-windows")
 def test_nothing_global_of_the_person_is_changed(sandbox: Sandbox) -> None:
     (sandbox.home / ".tmux.conf").write_text("set -g history-limit 777\nbind -n F11 display-message hi\n")
     sandbox.tmux("new-session", "-d", "-s", "mine", "--", "sleep", "1000")
@@ -155,6 +159,7 @@ def test_the_session_outlives_its_last_job(sandbox: Sandbox) -> None:
     assert sandbox.tmux("list-windows", "-t", "=mcp-jobs", "-F", "#{window_id}")
 
 
+@pytest.mark.promise("safe-own-windows")
 def test_a_foreign_session_whose_name_begins_alike_is_not_taken_for_ours(sandbox: Sandbox) -> None:
     sandbox.tmux("new-session", "-d", "-s", "mcp-jobs-of-mine", "--", "sleep", "1000")
     server = sandbox.server()
@@ -163,6 +168,7 @@ def test_a_foreign_session_whose_name_begins_alike_is_not_taken_for_ours(sandbox
     assert sandbox.tmux("has-session", "-t", "=mcp-jobs") == ""
 
 
+@pytest.mark.promise("safe-own-windows")
 def test_a_session_that_a_person_made_is_used_and_its_windows_left_alone(sandbox: Sandbox) -> None:
     sandbox.tmux("new-session", "-d", "-s", "mcp-jobs", "-n", "mine", "-x", "80", "-y", "24", "--", "sleep", "1000")
     server = sandbox.server()
@@ -183,6 +189,7 @@ def test_a_session_that_a_person_renamed_keeps_its_jobs(sandbox: Sandbox) -> Non
     assert server.call("kill", job_id=job_id) == {"status": "killed"}
 
 
+@pytest.mark.promise("pair-last-screen")
 def test_finished_windows_stay_open_with_their_last_screen(server: Server, shared: Sandbox) -> None:
     # Several lines: tmux itself scrolls a dead pane by one, to say that it is dead.
     jobs = run_jobs(server, ["seq 1 9; echo the last screen; exit 3", "true"])
@@ -194,6 +201,7 @@ def test_finished_windows_stay_open_with_their_last_screen(server: Server, share
 
 
 @pytest.mark.slow
+@pytest.mark.promise("cleanup-windows", "safe-own-windows")
 def test_cleanup_closes_finished_windows_and_no_others(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_CLEANUP_INTERVAL="10")
     job = run_job(server, "echo kept; exit 3")
@@ -237,6 +245,7 @@ def test_cleanup_closes_finished_windows_and_no_others(sandbox: Sandbox) -> None
     assert running in sandbox.windows()
 
 
+@pytest.mark.promise("pair-size")
 def test_a_small_terminal_that_attaches_does_not_shrink_a_jobs_window(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="while read x; do stty size; done")["job_id"]
     person = Person(shared, server.call("status", job_id=job_id)["attach"], columns=60, rows=15)
@@ -247,6 +256,7 @@ def test_a_small_terminal_that_attaches_does_not_shrink_a_jobs_window(server: Se
     assert server.call("interact", job_id=job_id, input="go")["stdout"].split()[-1] == "200"
 
 
+@pytest.mark.promise("pair-attach")
 def test_a_person_who_attaches_to_the_session_sees_what_runs(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo watch me $((6 * 7)); cat", name="watched")["job_id"]
     person = Person(shared, "tmux attach -t mcp-jobs", columns=160)

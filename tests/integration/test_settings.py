@@ -55,6 +55,7 @@ def _start(world: Sandbox, environment: dict[str, str]) -> subprocess.Popen[str]
 
 
 @pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.promise("server-settings")
 def test_a_bad_value_stops_the_server_with_one_line_that_says_it_all(shared: Sandbox, half: int) -> None:
     cases = BAD[half::2]
     complaints = []
@@ -80,6 +81,7 @@ def test_good_values_start_and_the_end_of_input_ends_with_0(shared: Sandbox) -> 
         assert (process.returncode, stdout) == (0, ""), stderr
 
 
+@pytest.mark.promise("server-settings")
 def test_a_secret_value_is_not_repeated_on_stderr(shared: Sandbox) -> None:
     tokens = ("secret-token-that-is-long-enough", "secret")
     started = [_start(shared, {"MCP_BG_HTTP_TOKEN": token, "MCP_BG_MAX_JOBS": "0"}) for token in tokens]
@@ -89,6 +91,7 @@ def test_a_secret_value_is_not_repeated_on_stderr(shared: Sandbox) -> None:
         assert token not in stderr
 
 
+@pytest.mark.promise("server-settings")
 def test_a_state_folder_that_can_not_be_is_named(sandbox: Sandbox) -> None:
     blocked = sandbox.root / "a-file"
     blocked.write_text("")

@@ -28,6 +28,7 @@ def test_ssh_as_the_clients_command_runs_jobs_there(box: Box) -> None:
     assert (answer["stdout"], answer["exit_code"]) == ("there\n", 4)
 
 
+@pytest.mark.promise("server-ssh")
 def test_a_connection_that_ends_leaves_the_jobs_running(box: Box) -> None:
     job_id = box.call("execute", command="echo up; read line; echo got $line")["job_id"]
     assert box.call("status", job_id=job_id)["status"] == "running"

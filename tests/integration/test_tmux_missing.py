@@ -35,6 +35,7 @@ def _refusal(server: Server) -> str:
     return text
 
 
+@pytest.mark.promise("server-tmux")
 def test_without_tmux_the_server_starts_and_execute_says_what_to_install(sandbox: Sandbox) -> None:
     server = sandbox.server(PATH=str(_bin(sandbox)))
     assert server.request("tools/list")["tools"]
@@ -50,6 +51,7 @@ def test_without_tmux_the_server_starts_and_execute_says_what_to_install(sandbox
     assert "Traceback" not in server.stderr
 
 
+@pytest.mark.promise("server-tmux")
 def test_a_tmux_that_is_too_old_is_named_with_its_version(sandbox: Sandbox) -> None:
     folder = _bin(sandbox)
     fake = folder / "tmux"
@@ -72,6 +74,7 @@ def test_versions_that_are_new_enough_are_not_taken_for_old(sandbox: Sandbox, ve
     assert run_job(sandbox.server(PATH=str(folder)), "exit 3")["exit_code"] == 3
 
 
+@pytest.mark.promise("server-tmux")
 def test_a_tmux_that_is_installed_later_is_found_without_a_restart(sandbox: Sandbox) -> None:
     real = shutil.which("tmux")
     assert real is not None

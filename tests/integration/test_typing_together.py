@@ -41,6 +41,7 @@ def test_an_agent_waits_for_a_pause_of_a_person_who_types(server: Server, person
     assert "half a line\nhalf a line\n" in server.call("output", job_id=talk)["stdout"]
 
 
+@pytest.mark.promise("typing-counts")
 def test_a_person_who_looks_at_another_window_holds_nobody_up(server: Server, person: Person, talk: str) -> None:
     person.press("C-b", "0")
     wait_until(lambda: "half" not in person.screen() and "jobs" in person.screen())
@@ -48,6 +49,7 @@ def test_a_person_who_looks_at_another_window_holds_nobody_up(server: Server, pe
     assert "at once\nat once\n" in answer["stdout"]
 
 
+@pytest.mark.promise("pair-handback")
 def test_a_handoff_counts_who_watches_and_ends_other_waits(server: Server, person: Person, talk: str) -> None:
     waiting = server.start("wait", job_ids=[talk], until="quiet", timeout=20)
     answer = server.call("handoff", job_id=talk, message="please look at this")

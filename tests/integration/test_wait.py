@@ -13,6 +13,7 @@ from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows
 from support.waiting import stays_true, wait_until
 
 
+@pytest.mark.promise("wait-exit")
 def test_wait_answers_when_the_job_ends_with_all_about_it(server: Server) -> None:
     job_id = server.call("execute", command="echo one; sleep 0.3; echo two; exit 3")["job_id"]
     answer = server.call("wait", job_ids=[job_id])
@@ -24,6 +25,7 @@ def test_wait_answers_when_the_job_ends_with_all_about_it(server: Server) -> Non
     assert "effective_timeout" not in answer
 
 
+@pytest.mark.promise("wait-exit")
 def test_wait_on_an_ended_job_answers_at_once_whatever_it_waits_for(server: Server) -> None:
     job = run_job(server, "exit 3")
     begin = time.monotonic()
@@ -39,12 +41,14 @@ def test_wait_on_an_ended_job_answers_at_once_whatever_it_waits_for(server: Serv
     assert time.monotonic() - begin < 5
 
 
+@pytest.mark.promise("wait-exit")
 def test_wait_for_input_ends_when_the_job_exits_instead(server: Server) -> None:
     job_id = server.call("execute", command="sleep 0.4; exit 5")["job_id"]
     answer = server.call("wait", job_ids=[job_id], until="input", pattern="never", timeout=20)
     assert (answer["reason"], answer["exit_code"]) == ("exit", 5)
 
 
+@pytest.mark.promise("wait-any")
 def test_wait_on_many_jobs_tells_the_first(server: Server) -> None:
     slow = [server.call("execute", command="sleep 300")["job_id"] for _ in range(3)]
     quick = server.call("execute", command="sleep 0.3; exit 7")["job_id"]
@@ -54,6 +58,7 @@ def test_wait_on_many_jobs_tells_the_first(server: Server) -> None:
         server.call("kill", job_id=job_id, signal="KILL")
 
 
+@pytest.mark.promise("wait-pattern")
 def test_wait_notices_a_pattern_in_new_output(server: Server) -> None:
     job_id = server.call("execute", command="sleep 0.3; echo Listening on port 8080; sleep 300")["job_id"]
     answer = server.call("wait", job_ids=[job_id], pattern=r"port (\d+)", timeout=20)
@@ -62,6 +67,7 @@ def test_wait_notices_a_pattern_in_new_output(server: Server) -> None:
     assert "exit_code" not in answer
 
 
+@pytest.mark.promise("wait-pattern")
 def test_a_pattern_looks_at_what_came_since_the_cursor(server: Server) -> None:
     job_id = server.call("execute", command="echo ready; read x; sleep 0.2; echo ready again; sleep 300")["job_id"]
     shows(server, job_id, "ready\n")
@@ -75,6 +81,7 @@ def test_a_pattern_looks_at_what_came_since_the_cursor(server: Server) -> None:
     assert "ready again" in answer["stdout"]
 
 
+@pytest.mark.promise("wait-pattern")
 def test_a_pattern_never_matches_the_echo_of_the_command_or_of_an_input(server: Server) -> None:
     job_id = server.call("execute", command=": needle; echo up; read x; sleep 0.8; echo the real needle; sleep 300")[
         "job_id"
@@ -87,6 +94,7 @@ def test_a_pattern_never_matches_the_echo_of_the_command_or_of_an_input(server: 
     assert "the real needle" in answer["stdout"]
 
 
+@pytest.mark.promise("wait-pattern")
 def test_a_pattern_may_span_two_writes(server: Server) -> None:
     job_id = server.call("execute", command="printf 'half '; sleep 0.3; printf 'whole'; sleep 300")["job_id"]
     assert server.call("wait", job_ids=[job_id], pattern="half whole", since=0, timeout=20)["reason"] == "match"
@@ -106,6 +114,7 @@ def test_wait_until_quiet_ends_when_the_output_pauses(server: Server) -> None:
     assert server.call("output", job_id=job_id)["stdout"] == "1\n2\n3\n4\n5\n"
 
 
+@pytest.mark.promise("wait-bounded")
 def test_wait_comes_back_after_its_timeout_and_the_job_goes_on(server: Server) -> None:
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     begin = time.monotonic()
@@ -116,6 +125,7 @@ def test_wait_comes_back_after_its_timeout_and_the_job_goes_on(server: Server) -
     assert "effective_timeout" not in answer
 
 
+@pytest.mark.promise("wait-bounded")
 def test_a_long_timeout_is_clamped_to_50_seconds_and_says_so(server: Server) -> None:
     job_id = server.call("execute", command="sleep 0.3; exit 3")["job_id"]
     answer = server.call("wait", job_ids=[job_id], timeout=3600)
@@ -130,12 +140,14 @@ def test_wait_zero_looks_once(server: Server) -> None:
     assert time.monotonic() - begin < 2
 
 
+@pytest.mark.promise("output-bounded")
 def test_the_output_of_a_wait_is_bounded(server: Server) -> None:
     job_id = server.call("execute", command="seq 1 100000")["job_id"]
     answer = server.call("wait", job_ids=[job_id], since=0)
     assert len(answer["stdout"]) <= 45_000
 
 
+@pytest.mark.promise("wait-prompt")
 def test_an_end_is_noticed_within_50_ms(server: Server, shared: Sandbox) -> None:
     delays = []
     for number in range(9):
@@ -174,6 +186,7 @@ def test_execute_with_wait_stops_at_a_question(server: Server) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.promise("wait-bounded")
 def test_a_wait_sends_progress_in_both_eras_so_that_clients_do_not_give_up(shared: Sandbox, server: Server) -> None:
     modern = shared.server(protocol=MODERN_ERA)
     job_id = server.call("execute", command="sleep 300")["job_id"]
@@ -189,6 +202,7 @@ def test_a_wait_sends_progress_in_both_eras_so_that_clients_do_not_give_up(share
     modern.close()
 
 
+@pytest.mark.promise("wait-cancelled")
 def test_a_cancelled_wait_leaves_the_job_and_the_server_as_they_were(server: Server) -> None:
     job_id = server.call("execute", command="echo up; cat")["job_id"]
     shows(server, job_id, "up")
@@ -204,6 +218,7 @@ def test_a_cancelled_wait_leaves_the_job_and_the_server_as_they_were(server: Ser
     assert process.num_threads() <= threads + 8
 
 
+@pytest.mark.promise("wait-cancelled")
 def test_a_client_that_leaves_in_the_middle_of_a_wait_leaves_no_process(sandbox: Sandbox) -> None:
     server = sandbox.server()
     job_id = server.call("execute", command="echo $$; exec sleep 300")["job_id"]
@@ -219,6 +234,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_wait_leaves_no_process(sandbox:
     assert alive(pid)
 
 
+@pytest.mark.promise("wait-cheap")
 def test_a_hundred_waits_do_not_slow_other_calls(server: Server) -> None:
     job_id = server.call("execute", command="echo up; cat")["job_id"]
     shows(server, job_id, "up")
@@ -243,6 +259,7 @@ def test_a_hundred_waits_do_not_slow_other_calls(server: Server) -> None:
     assert {wait.answer()["reason"] for wait in waits} == {"exit"}
 
 
+@pytest.mark.promise("wait-cheap")
 def test_waiting_costs_next_to_no_cpu(server: Server) -> None:
     job_id = server.call("execute", command="sleep 300")["job_id"]
     process = psutil.Process(server.process.pid)
@@ -264,6 +281,7 @@ def test_wait_refuses_a_since_for_several_jobs(server: Server) -> None:
         server.call("wait", job_ids=jobs, since=0)
 
 
+@pytest.mark.promise("wait-prompt")
 def test_a_wait_sees_an_end_that_another_server_caused(server: Server, shared: Sandbox) -> None:
     other = shared.server()
     job_id = server.call("execute", command="sleep 300")["job_id"]
@@ -275,6 +293,7 @@ def test_a_wait_sees_an_end_that_another_server_caused(server: Server, shared: S
     other.close()
 
 
+@pytest.mark.promise("wait-prompt")
 def test_a_wait_sees_a_window_that_a_person_closed(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")

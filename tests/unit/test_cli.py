@@ -87,6 +87,7 @@ def ended(**end: object) -> EndedJob:
         ({"cause": "lost"}, 125),
     ],
 )
+@pytest.mark.promise("cli-exit-status")
 def test_the_exit_status_is_the_jobs_own_and_never_0_for_a_killed_one(end: dict[str, object], status: int) -> None:
     assert exit_status(ended(**end)) == status
 

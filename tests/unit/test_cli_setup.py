@@ -93,6 +93,7 @@ def test_without_write_nothing_is_written_and_what_is_shown_is_what_would_be(
 
 
 @pytest.mark.parametrize("client", FILES)
+@pytest.mark.promise("cli-setup")
 def test_a_second_write_changes_nothing_and_makes_no_copy(
     client: str, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_second_write_changes_nothing_and_makes_no_copy(
     assert list((home / FILES[client]).parent.glob("*.bak")) == []
 
 
+@pytest.mark.promise("cli-setup")
 def test_comments_order_and_tabs_stay_and_the_old_file_is_kept_beside(home: Path) -> None:
     file = home / FILES["vscode"]
     file.parent.mkdir(parents=True)
@@ -154,6 +156,7 @@ def test_a_link_into_a_folder_of_dotfiles_stays_a_link(home: Path) -> None:
         ("codex", "[mcp_servers.jobs]\ncommand = 'other'\n"),
     ],
 )
+@pytest.mark.promise("cli-setup")
 def test_a_file_that_is_not_what_it_should_be_is_left_alone(
     client: str, text: str, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +169,7 @@ def test_a_file_that_is_not_what_it_should_be_is_left_alone(
     assert [path.name for path in file.parent.iterdir() if path.is_file()] == [file.name]
 
 
+@pytest.mark.promise("cli-setup")
 def test_codex_keeps_its_other_tables_and_comments(home: Path) -> None:
     file = home / FILES["codex"]
     file.parent.mkdir()
@@ -217,6 +221,7 @@ objects = st.dictionaries(st.sampled_from(["servers", "mcpServers", "a", "", "//
 
 
 @given(objects, st.sampled_from([None, 1, "\t"]), st.booleans())
+@pytest.mark.promise("cli-setup")
 def test_any_object_keeps_all_else_when_an_entry_is_put_into_it(
     whole: dict[str, object], indent: int | str | None, commented: bool
 ) -> None:

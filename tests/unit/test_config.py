@@ -64,6 +64,7 @@ def test_patterns_keep_their_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MCP_BG_TMUX_CONF", "/no/such/file"),
     ],
 )
+@pytest.mark.promise("server-settings")
 def test_a_bad_value_is_named_with_what_it_should_be(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:

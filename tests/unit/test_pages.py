@@ -36,6 +36,7 @@ def numbered(count: int) -> bytes:
 
 @given(lines, st.integers(1, 300))
 @settings(max_examples=150, deadline=None)
+@pytest.mark.promise("cursor-exact")
 def test_reading_from_cursor_to_cursor_gives_the_whole(text: str, max_chars: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         reader = reader_of(Path(name), text.encode())
@@ -52,6 +53,7 @@ def test_reading_from_cursor_to_cursor_gives_the_whole(text: str, max_chars: int
 
 @given(lines, st.integers(20, 400))
 @settings(max_examples=100, deadline=None)
+@pytest.mark.promise("output-bounded")
 def test_a_page_is_never_longer_than_it_may_be(text: str, max_chars: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         reader = reader_of(Path(name), text.encode())
@@ -60,6 +62,7 @@ def test_a_page_is_never_longer_than_it_may_be(text: str, max_chars: int) -> Non
 
 @given(lines)
 @settings(max_examples=50, deadline=None)
+@pytest.mark.promise("cursor-exact")
 def test_any_byte_can_be_read_from_without_a_crash(text: str) -> None:
     data = text.encode()
     with tempfile.TemporaryDirectory() as name:
@@ -68,6 +71,7 @@ def test_any_byte_can_be_read_from_without_a_crash(text: str) -> None:
             assert reader.page(cursor, 50).cursor >= cursor
 
 
+@pytest.mark.promise("output-bounded")
 def test_long_output_is_head_and_tail_and_the_cursor_between_gives_the_rest(tmp_path: Path) -> None:
     reader = reader_of(tmp_path, numbered(10_000))
     page = reader.whole(2000)
@@ -95,6 +99,7 @@ def test_one_endless_line_is_paged_too(tmp_path: Path) -> None:
     assert text == "x" * 5000
 
 
+@pytest.mark.promise("dropped-told")
 def test_dropped_output_is_counted(tmp_path: Path) -> None:
     reader = reader_of(tmp_path, numbered(1000), limit=2048)
     page = reader.page(0, 100_000)
@@ -103,6 +108,7 @@ def test_dropped_output_is_counted(tmp_path: Path) -> None:
     assert reader.page(reader.log.start, 100_000).dropped_bytes == 0
 
 
+@pytest.mark.promise("dropped-told")
 def test_a_hole_left_by_a_full_disk_is_told(tmp_path: Path) -> None:
     (tmp_path / f"{0:020d}.log").write_bytes(b"before\r\n")
     (tmp_path / f"{1008:020d}.log").write_bytes(b"after\r\n")
@@ -113,6 +119,7 @@ def test_a_hole_left_by_a_full_disk_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 50, 1000])
+@pytest.mark.promise("tail-exact")
 def test_tail_is_exactly_the_last_lines(tmp_path: Path, count: int) -> None:
     page = reader_of(tmp_path, numbered(30_000), limit=10 << 20).tail(count)
     assert page.stdout == "".join(f"line {number}\n" for number in range(30_001 - count, 30_001))
@@ -126,6 +133,7 @@ def test_tail_of_long_lines(tmp_path: Path) -> None:
     assert cut.truncated and len(cut.stdout) < 41_000 and cut.stdout.endswith("N" * 3000 + "\n")
 
 
+@pytest.mark.promise("tail-exact")
 def test_tail_keeps_an_unfinished_line() -> None:
     assert last_lines("a\nb\nc", 2) == "b\nc"
     assert last_lines("a\nb\nc\n", 2) == "b\nc\n"
@@ -134,6 +142,7 @@ def test_tail_keeps_an_unfinished_line() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.text("ab\u00e9\u4e2d ", min_size=1, max_size=20)), max_size=30))
 @settings(max_examples=100, deadline=None)
+@pytest.mark.promise("output-streams")
 def test_streams_are_told_apart_in_pages_of_any_size(pieces: list[tuple[bool, str]]) -> None:
     raw = b"".join(ERR + t.encode() + b"\r\n" + OUT if err else t.encode() + b"\r\n" for err, t in pieces)
     out = "".join(text.rstrip("\r") + "\n" for err, text in pieces if not err)
@@ -152,6 +161,7 @@ def test_the_marks_of_another_job_are_only_output(tmp_path: Path) -> None:
     assert (reader.page(0, 100).stdout, reader.page(0, 100).stderr) == ("ab\n", "")
 
 
+@pytest.mark.promise("grep-exact")
 def test_grep_numbers_lines_and_shows_their_context(tmp_path: Path) -> None:
     reader = reader_of(tmp_path, numbered(1000), limit=10 << 20)
     assert reader.grep("line 50$", 0, 10_000).stdout == "50:line 50\n"
@@ -161,6 +171,7 @@ def test_grep_numbers_lines_and_shows_their_context(tmp_path: Path) -> None:
     assert reader.grep("line (1|1000)$", 1, 10_000).stdout == "1:line 1\n2-line 2\n--\n999-line 999\n1000:line 1000\n"
 
 
+@pytest.mark.promise("grep-exact")
 def test_grep_finds_across_blocks(tmp_path: Path) -> None:
     reader = reader_of(tmp_path, numbered(300_000), limit=10 << 20)
     assert reader.grep("99999$", 0, 10_000).stdout == "99999:line 99999\n199999:line 199999\n299999:line 299999\n"
@@ -177,6 +188,7 @@ def test_a_bad_pattern_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|a)*b", r"(.*a){25}x"])
+@pytest.mark.promise("runaway-pattern")
 def test_a_pattern_that_runs_away_is_stopped(tmp_path: Path, pattern: str) -> None:
     reader = reader_of(tmp_path, (b"a" * 60 + b"!\r\n") * 50)
     begun = time.monotonic()

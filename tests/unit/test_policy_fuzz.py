@@ -202,12 +202,14 @@ def mutations(draw: st.DrawFn, originals: st.SearchStrategy[str]) -> str:
 
 @fuzzed
 @given(command=command_lists())
+@pytest.mark.promise("safe-allowlist")
 def test_of_allowed_commands_in_odd_spellings_only_those_run(sandbox: Sandbox, command: str) -> None:
     check_by_running(sandbox, command)
 
 
 @fuzzed
 @given(command=TOKEN_MIXES)
+@pytest.mark.promise("safe-allowlist")
 def test_of_a_mix_of_tokens_only_allowed_commands_run(sandbox: Sandbox, command: str) -> None:
     check_by_running(sandbox, command)
     check_by_running(sandbox, "ls " + command)
@@ -215,12 +217,14 @@ def test_of_a_mix_of_tokens_only_allowed_commands_run(sandbox: Sandbox, command:
 
 @fuzzed
 @given(command=mutations(st.sampled_from([*TRICKS, *OTHER_COMMANDS, *ACCEPTED])))
+@pytest.mark.promise("safe-allowlist")
 def test_of_a_mutated_trick_only_allowed_commands_run(sandbox: Sandbox, command: str) -> None:
     check_by_running(sandbox, command)
 
 
 @fuzzed
 @given(command=mutations(command_lists()))
+@pytest.mark.promise("safe-allowlist")
 def test_of_a_mutated_list_of_allowed_commands_only_those_run(sandbox: Sandbox, command: str) -> None:
     check_by_running(sandbox, command)
 

@@ -16,6 +16,7 @@ CORPUS = Path(__file__).with_name("corpus")
 
 
 @pytest.mark.parametrize("raw", sorted(CORPUS.glob("*.raw")), ids=lambda path: path.stem)
+@pytest.mark.promise("output-readable")
 def test_a_recorded_program_reads_as_checked(raw: Path) -> None:
     assert render(raw.read_bytes()) == raw.with_suffix(".txt").read_text(encoding="utf-8")
 
@@ -60,6 +61,7 @@ def test_a_recorded_program_reads_as_checked(raw: Path) -> None:
         pytest.param("old\r\n\x1bcnew", "old\nnew", id="reset"),
     ],
 )
+@pytest.mark.promise("output-readable")
 def test_text_is_what_one_reads(data: str, text: str) -> None:
     assert render(data.encode()) == text
 
@@ -74,6 +76,7 @@ def test_wide_characters_wrap_before_the_edge() -> None:
     assert render("abc日本\x1b[A\rX".encode(), columns=4, rows=5) == "Xbc日本"
 
 
+@pytest.mark.promise("output-any-bytes")
 def test_invalid_bytes_show_and_do_not_swallow_text() -> None:
     assert render(b"caf\xe9 \xff\xfe ok \xe2\x82") == "caf\ufffd \ufffd\ufffd ok \ufffd"
     assert render(b"caf\xe9\rX\r\n") == "Xaf\ufffd\n"
@@ -178,6 +181,7 @@ PRINTED = st.one_of(
 
 
 @given(st.lists(PRINTED, max_size=30), st.data())
+@pytest.mark.promise("cursor-exact")
 def test_pages_cut_at_split_points_add_up_to_the_whole(parts: list[str], draw: st.DataObject) -> None:
     data = ("\r" + "".join(parts)).encode()
     cut = split_point(data[: draw.draw(st.integers(0, len(data)))])
@@ -189,6 +193,7 @@ SEQUENCE_BYTES = st.sampled_from(b"\x1b\x1b[[]P;?0123ABHJKLMPrhlm\r\n\b\tab\xe2\
 
 @given(st.binary(max_size=300) | st.lists(SEQUENCE_BYTES).map(bytes))
 @settings(max_examples=300)
+@pytest.mark.promise("output-any-bytes")
 def test_any_bytes_give_clean_text(data: bytes) -> None:
     for continued in (False, True):
         text = render(data, columns=10, rows=4, continued=continued)
