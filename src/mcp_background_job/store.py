@@ -319,8 +319,14 @@ class JobStore:
             self._record_loss(path, self._spec(path))
 
     def _record_loss(self, path: Path, spec: Spec) -> End | None:
-        """Give a job without a runner its exit record, unless somebody else just does; None where it lives."""
-        fd = os.open(path / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Give a job without a runner its exit record, unless somebody else just does; None where it lives.
+
+        Raises JobNotFound where it is gone altogether.
+        """
+        try:
+            fd = os.open(path / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise JobNotFound(path.name) from None  # another server has just removed it
         try:
             if not try_lock(fd):
                 return None
