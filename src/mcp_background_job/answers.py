@@ -54,6 +54,8 @@ def listed(manager: JobManager, job: Job) -> Fields:
         "command": spec.summary,
         "started": timestamp(spec.started),
     }
+    if not spec.name:  # an older version's record
+        del fields["name"]
     if isinstance(job, EndedJob):
         fields |= ending(job)
     elif manager.hold(job):

@@ -55,6 +55,7 @@ def test_a_finished_job_of_an_older_version_is_listed_and_read(
     assert "unreadable" not in listed
     assert [job["job_id"] for job in listed["jobs"]] == [new, job_id]
     assert (listed["jobs"][1]["command"], listed["jobs"][1]["exit_code"]) == (command, code)
+    assert "" not in listed["jobs"][1].values(), "what is not known is left out"
     status = server.call("status", job_id=job_id)
     assert (status["status"], status["reason"], status["command"]) == ("failed", "exit", command)
     output = server.call("output", job_id=job_id)
