@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .log import Log
+from .log import Log, SegmentGone
 from .marks import end_mark, stderr_mark, stdout_mark, sync_mark
 from .models import Job, Spec
 from .render import split_point
@@ -82,11 +82,14 @@ class Recording:
             time = max(0.0, age(self.job.spec, piece.time) - self.begins) if self.timed else 0.0
             for start in range(piece.start, piece.stop, BLOCK):
                 self.position = min(start + BLOCK, piece.stop)
-                data = log.read(start, self.position)
+                try:
+                    data = log.read(start, self.position)
+                except SegmentGone:  # dropped a moment ago, while it was being printed
+                    data = b""
                 self.lost += self.position - start - len(data)
                 yield Frame(time, self.cleaner.feed(data))
 
 
 def age(spec: Spec, time: int) -> float:
     """Seconds from the job's start to `time`, in milliseconds of the monotonic clock."""
-    return time / 1000 - spec.started_monotonic
+    return time / 1000 - (spec.started_monotonic or 0.0)  # a log with timing is of a version that has both

@@ -549,7 +549,7 @@ def job_clock(job: Job) -> float:
     if not isinstance(job, EndedJob):
         return time.monotonic()
     ran = job.end.duration if job.end.duration is not None else job.end.ended - job.spec.started
-    return job.spec.started_monotonic + max(0.0, ran) + max(0.0, time.time() - job.end.ended)
+    return (job.spec.started_monotonic or 0.0) + max(0.0, ran) + max(0.0, time.time() - job.end.ended)
 
 
 def clean_name(text: str, longest: int = 80) -> str:
