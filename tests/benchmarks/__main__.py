@@ -57,6 +57,7 @@ def main() -> None:
         figures.load(options.json)
     found = contenders(figures.say, options.without_peers)
     figures.versions |= {who: contender.version for who, contender in found.items()}
+    figures.condition(options.quick)
     for name in options.only or SUITES:
         figures.say(f"{name}:")
         with contextlib.ExitStack() as stack:

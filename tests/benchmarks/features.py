@@ -257,6 +257,7 @@ TRIES: dict[str, Callable[[Trial], str]] = {
 
 
 def features(bench: Bench) -> None:
+    bench.figures.tried = bench.figures.date
     for what, attempt in TRIES.items():
         cells = bench.figures.features.setdefault(what, {})
         for who in bench.handy:

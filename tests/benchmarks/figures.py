@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -90,12 +91,15 @@ class Figures:
         self.rows: dict[str, Row] = {}
         self.features: dict[str, dict[str, str]] = {}
         self.versions: dict[str, str] = {}
+        self.conditions: list[str] = []  # of each run that is in here: its date, few tries, a busy machine
+        self.tried = ""  # the date of the features
         self.date = datetime.now(UTC).date().isoformat()
         self.console = Console(highlight=False)
 
     def add(self, what: str, who: str, values: list[float], unit: str = "ms", note: str = "") -> None:
         row = self.rows.setdefault(what, Row(what, unit))
         row.samples[who] = values
+        row.notes.pop(who, None)  # of an earlier run
         if note:
             row.notes[who] = note
         shown = f"{row.cell(who, high=True)} {unit}"
@@ -106,7 +110,9 @@ class Figures:
 
     def note(self, what: str, who: str, note: str, unit: str = "ms") -> None:
         """A contender that has no figure here, and why."""
-        self.rows.setdefault(what, Row(what, unit)).notes[who] = note
+        row = self.rows.setdefault(what, Row(what, unit))
+        row.samples.pop(who, None)
+        row.notes[who] = note
 
     def reach(self, what: str, text: str, value: float | None, most: float) -> None:
         """Hold ours to a reach: `value` must not be above `most`; both negative where more is better."""
@@ -136,6 +142,8 @@ class Figures:
         return {
             "date": self.date,
             "machine": machine(),
+            "conditions": self.conditions,
+            "tried": self.tried,
             "versions": self.versions,
             "rows": [row.as_json() for row in self.rows.values()],
             "features": self.features,
@@ -150,6 +158,13 @@ class Figures:
         data = json.loads(file.read_text())
         self.rows = {row["what"]: Row.from_json(row) for row in data["rows"]}
         self.features, self.versions = data["features"], data["versions"]
+        self.conditions, self.tried = data["conditions"], data["tried"]
+
+    def condition(self, quick: bool) -> None:
+        """Say of this run what a reader must know."""
+        said = f"{self.date}{', few tries (--quick)' if quick else ''}, load average {os.getloadavg()[1]:.0f}"
+        if said not in self.conditions:
+            self.conditions.append(said)
 
     def table(self, others: list[str]) -> Table:
         table = Table(title=f"{self.date}, {machine()}. Medians, in brackets the 99th percentile")
@@ -174,8 +189,6 @@ class Figures:
 
 def machine() -> str:
     """The machine in general words."""
-    import os
-
     words = [f"{os.cpu_count()} cores"]
     try:
         words.append(platform.freedesktop_os_release()["PRETTY_NAME"])

@@ -30,7 +30,8 @@ def between(text: str, name: str, lines: list[str]) -> str:
 def measured(figures: Figures, others: list[str]) -> list[str]:
     """One line for each row that has a reach or a peer."""
     lines = [
-        f"{figures.date}, {machine()}; medians, in brackets the 99th percentile; ✓ and ✗: within its reach or not.",
+        f"{machine()}; {'; '.join(figures.conditions)}. Medians, in brackets the 99th percentile; ✓ and ✗ say",
+        "whether ours is within its reach.",
         "",
         line("", "ours", "reach", "floor", *(named(figures, who) for who in others)),
         line("---", *["---:"] * (3 + len(others))),
@@ -46,7 +47,7 @@ def measured(figures: Figures, others: list[str]) -> list[str]:
 
 def compared(figures: Figures, others: list[str]) -> list[str]:
     lines = [
-        f"Each cell is a try of {figures.date} against the real server (`python tests/benchmarks --only features`).",
+        f"Each cell is a try of {figures.tried} against the real server (`python tests/benchmarks --only features`).",
         "",
         line("", "ours", *(named(figures, who) for who in others)),
         line("---", *["---"] * (1 + len(others))),
@@ -58,7 +59,7 @@ def compared(figures: Figures, others: list[str]) -> list[str]:
 
 def named(figures: Figures, who: str) -> str:
     version = figures.versions[who]
-    return who if who == version else f"{who} {version}"
+    return f"mcp-background-job {who}" if who == version else f"{who} {version}"
 
 
 def line(*cells: str) -> str:
