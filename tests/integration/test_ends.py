@@ -19,6 +19,7 @@ from support.waiting import wait_until
 SOON = 4.0
 
 
+@pytest.mark.promise("exit-codes")
 def test_every_exit_code_is_told_as_it_was(server: Server) -> None:
     codes = [0, 1, 2, 3, 64, 77, 100, 124, 125, 126, 127, 128, 129, 130, 137, 139, 143, 200, 254, 255]
     jobs = run_jobs(server, [f"exit {code}" for code in codes])
@@ -33,6 +34,7 @@ def test_an_instant_end_is_as_sure_as_a_slow_one(server: Server) -> None:
     assert [(job["status"], job["exit_code"]) for job in jobs] == [("failed", 9)] * 20
 
 
+@pytest.mark.promise("signals")
 @pytest.mark.parametrize("name", ["SEGV", "KILL", "TERM", "INT", "ABRT", "HUP", "PIPE", "USR1"])
 def test_a_death_by_signal_names_the_signal(server: Server, name: str) -> None:
     job = run_job(server, f"ulimit -c 0; kill -{name} $$; sleep 5")
@@ -95,6 +97,7 @@ def test_a_job_that_ends_in_time_has_nothing_of_its_timeout(server: Server) -> N
     assert (job["status"], job["reason"], job["exit_code"]) == ("failed", "exit", 5)
 
 
+@pytest.mark.promise("timeout-without-server")
 def test_a_timeout_holds_though_every_server_is_gone(sandbox: Sandbox) -> None:
     server = sandbox.server()
     by_call = server.call("execute", command="echo $$; exec sleep 300", timeout=2)["job_id"]
@@ -117,6 +120,7 @@ def test_the_default_timeout_of_the_configuration_is_for_jobs_without_their_own(
     assert ended(server, own)["exit_code"] == 6
 
 
+@pytest.mark.promise("window-closed")
 def test_a_window_closed_by_hand_kills_the_job(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="sleep 300 & setsid sleep 300 & echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
@@ -141,6 +145,7 @@ def _attach(server: Server, job_id: str) -> dict[str, object]:
     return {"attach": answer["attach"]} if "attach" in answer else {}
 
 
+@pytest.mark.promise("runner-killed")
 def test_a_killed_runner_is_a_lost_job_and_never_a_running_one(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
@@ -151,6 +156,7 @@ def test_a_killed_runner_is_a_lost_job_and_never_a_running_one(server: Server, s
     assert server.call("status", job_id=job_id)["reason"] == "lost"
 
 
+@pytest.mark.promise("runner-killed")
 def test_a_runner_killed_within_a_jobs_last_moment_is_never_a_false_success(server: Server, shared: Sandbox) -> None:
     for command in ("true", "sleep 300"):
         job_id = server.call("execute", command=command)["job_id"]
@@ -162,6 +168,7 @@ def test_a_runner_killed_within_a_jobs_last_moment_is_never_a_false_success(serv
         assert (job["status"], job["reason"]) in (("completed", "exit"), ("killed", "lost"))
 
 
+@pytest.mark.promise("tmux-killed")
 @pytest.mark.parametrize("how", ["kill-server", "SIGKILL"])
 def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(sandbox: Sandbox, how: str) -> None:
     server = sandbox.server()
@@ -191,6 +198,7 @@ def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(sandbox: S
     assert run_job(server, "exit 8")["exit_code"] == 8
 
 
+@pytest.mark.promise("window-closed")
 def test_the_whole_session_closed_by_hand_ends_its_jobs(sandbox: Sandbox) -> None:
     server = sandbox.server()
     sandbox.tmux("new-session", "-d", "-s", "mine", "--", "sleep", "1000")
@@ -204,6 +212,7 @@ def test_the_whole_session_closed_by_hand_ends_its_jobs(sandbox: Sandbox) -> Non
     assert sandbox.tmux("has-session", "-t", "=mine") == ""
 
 
+@pytest.mark.promise("log-writer-killed")
 def test_a_killed_log_writer_ends_no_job_and_hides_no_exit_code(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo first; read x; echo second; exit 5")["job_id"]
     shows(server, job_id, "first")
@@ -238,6 +247,7 @@ def _writes_below(process: psutil.Process, folder: str) -> bool:
         return False
 
 
+@pytest.mark.promise("full-disk")
 def test_a_log_that_can_not_be_written_ends_no_job_and_hides_no_exit_code(sandbox: Sandbox) -> None:
     # A limit on file sizes, inherited from tmux, makes the log writer's writes fail as a full disk does.
     subprocess.run(
@@ -254,6 +264,7 @@ def test_a_log_that_can_not_be_written_ends_no_job_and_hides_no_exit_code(sandbo
     assert run_job(server, "exit 6")["exit_code"] == 6
 
 
+@pytest.mark.promise("full-disk")
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs to mount a small disk")
 def test_a_full_disk_leaves_no_job_running_and_no_false_success(sandbox: Sandbox) -> None:
     sandbox.state.mkdir(mode=0o700)

@@ -58,6 +58,7 @@ def test_kill_takes_a_tree_of_every_shape_before_it_answers(server: Server, shar
     assert server.call("status", job_id=job_id)["status"] == "killed"
 
 
+@pytest.mark.promise("kill-tree")
 def test_kill_takes_a_daemon_that_left_its_parents(server: Server, shared: Sandbox) -> None:
     daemon = (
         "import os, time\n"
@@ -75,6 +76,7 @@ def test_kill_takes_a_daemon_that_left_its_parents(server: Server, shared: Sandb
     assert not alive(pid)
 
 
+@pytest.mark.promise("grace")
 def test_a_term_handler_gets_its_grace(server: Server) -> None:
     job_id = server.call(
         "execute",
@@ -88,6 +90,7 @@ def test_a_term_handler_gets_its_grace(server: Server) -> None:
     assert text == "up\ncleaning\nclean\n", "what the handler starts is not sent TERM in its turn"
 
 
+@pytest.mark.promise("stopped-job")
 def test_a_stopped_job_is_killed_without_waiting_for_someone_to_continue_it(server: Server) -> None:
     job_id = server.call("execute", command="trap 'echo woke; exit 0' TERM; echo up; kill -STOP $$; sleep 300")[
         "job_id"
@@ -143,6 +146,7 @@ def test_an_unknown_signal_is_refused_by_name_and_harms_nothing(server: Server, 
     server.call("kill", job_id=job_id, signal="KILL")
 
 
+@pytest.mark.promise("kill-twice")
 def test_a_second_kill_says_already_terminated(server: Server) -> None:
     job_id = server.call("execute", command="sleep 300")["job_id"]
     assert server.call("kill", job_id=job_id) == {"status": "killed"}
@@ -161,6 +165,7 @@ def test_kill_of_an_unknown_job_says_not_found(server: Server) -> None:
     assert server.call("kill", job_id="nosuchjob") == {"status": "not_found"}
 
 
+@pytest.mark.promise("kill-twice")
 def test_two_kills_at_once_from_two_servers_both_come_true(shared: Sandbox, server: Server) -> None:
     other = shared.server()
     job_id = server.call("execute", command=SLOW_TO_DIE)["job_id"]
@@ -173,6 +178,7 @@ def test_two_kills_at_once_from_two_servers_both_come_true(shared: Sandbox, serv
     other.close()
 
 
+@pytest.mark.promise("kill-meets-end")
 def test_a_kill_that_meets_the_jobs_own_end_tells_one_truth(server: Server) -> None:
     for _ in range(5):
         job_id = server.call("execute", command="sleep 0.05; exit 7")["job_id"]
@@ -194,6 +200,7 @@ def test_a_kill_at_once_after_execute_leaves_nothing(server: Server, shared: San
             assert not alive(int(shared.path("early.pid").read_text()))
 
 
+@pytest.mark.promise("server-killed-in-kill")
 def test_killing_the_server_during_a_kill_loses_neither_the_kill_nor_its_cause(sandbox: Sandbox) -> None:
     server = sandbox.server()
     job_id = server.call("execute", command=SLOW_TO_DIE)["job_id"]

@@ -13,6 +13,7 @@ from support.rpc import HANDSHAKE_ERA, MODERN_ERA, ToolError
 from support.sandbox import Sandbox, ended, run_job, shows
 
 
+@pytest.mark.promise("server-killed")
 def test_the_next_server_has_the_same_jobs_after_a_sigkill(sandbox: Sandbox) -> None:
     server = sandbox.server()
     done = run_job(server, "echo done; exit 3", name="done")
@@ -38,6 +39,7 @@ def test_the_next_server_has_the_same_jobs_after_a_sigkill(sandbox: Sandbox) -> 
     assert heir.call("kill", job_id=running) == {"status": "killed"}
 
 
+@pytest.mark.promise("server-killed")
 def test_a_job_that_ends_while_no_server_is_there_is_told_as_it_ended(sandbox: Sandbox) -> None:
     server = sandbox.server()
     for number in range(3):
@@ -57,6 +59,7 @@ def test_a_job_that_ends_while_no_server_is_there_is_told_as_it_ended(sandbox: S
     assert [heir.call("output", job_id=job_id)["stdout"] for job_id in job_ids] == ["late\n"] * 3
 
 
+@pytest.mark.promise("server-killed-in-execute")
 def test_a_server_killed_in_the_middle_of_execute_leaves_whole_jobs_or_none(sandbox: Sandbox) -> None:
     for _ in range(3):
         server = sandbox.server()

@@ -39,6 +39,7 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(edges) if a < b]
 
 
+@pytest.mark.promise("log-limit")
 @given(st.binary(max_size=3000), st.lists(st.integers(0, 5000), max_size=20), st.integers(1024, 4096))
 @settings(max_examples=200, deadline=None)
 def test_what_is_kept_is_the_end_of_what_was_sent(data: bytes, cuts: list[int], limit: int) -> None:
@@ -76,6 +77,7 @@ def test_only_what_may_begin_the_mark_is_held_back(data: bytes, torn: int) -> No
     assert keep >= (torn if MARK not in text else 0)
 
 
+@pytest.mark.promise("full-disk")
 def test_a_disk_that_refuses_leaves_a_hole_and_the_offsets_stay_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
