@@ -1,6 +1,6 @@
 """What we promise, one sentence each, by an id.
 
-A test holds a promise by `@pytest.mark.promise("id", …)`; `unit/test_promises.py` fails where a promise has no test
+A test holds a promise by `@pytest.mark.promise("id")`; `unit/test_promises.py` fails where a promise has no test
 or a test names one that isn't here. A promise is worth what its test breaks: it causes the fault for real.
 """
 
@@ -139,4 +139,24 @@ PROMISES: dict[str, str] = {
     "since-seconds": "What a job printed in the last seconds is found whole, and nothing older with it.",
     "replay": "A replay shows the bytes of the log at the pace at which they came, and leaves the terminal as it was.",
     "cast": "The texts of an exported recording are the log, byte for byte, and asciinema plays it.",
+}
+
+# Faults: what is killed, stopped, damaged, full, set wrong or moved about.
+PROMISES |= {
+    "server-killed-in-execute": "A server killed at any moment of execute leaves whole jobs or none.",
+    "server-killed-in-kill": "A server killed at any moment of kill leaves a job that runs, or one that is gone whole.",
+    "server-killed-in-cleanup": "A cleanup killed at any moment leaves whole records or none; the next one goes on.",
+    "tmux-killed": "When the tmux server is killed its jobs are lost, told so, and gone with all their processes.",
+    "runner-killed": "A job whose supervisor was killed is lost, no false success, and leaves no process.",
+    "log-writer-killed": "A killed log writer is replaced, and the log says that something may be missing.",
+    "stopped-job": "A stopped job runs and asks for nothing, and can be killed, its supervisor stopped or not.",
+    "clock-set": "A clock set back or forward changes no duration, timeout, wait or order, nor how long a job is kept.",
+    "recycled-pid": "A process that has got a pid of a job's is never signalled, nor taken for the job's.",
+    "damaged-record": "What is damaged or foreign in the state folder is named, and all others still list.",
+    "full-disk": "On a full disk jobs go on, are answered, killed and told; a start is refused whole.",
+    "read-only": "With a read-only state folder everything can be read, and jobs can be answered and killed.",
+    "state-folder-removed": "A state folder removed while jobs run hangs nobody, and what nobody can reach is ended.",
+    "window-moved": "Wherever a person moves a job's window or pane, nothing that is known or done of the job changes.",
+    "window-respawned": "A job whose window is respawned is killed, and what a person runs there is theirs.",
+    "window-closed": "A job whose window or session a person closes is killed, and told so.",
 }

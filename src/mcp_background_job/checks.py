@@ -164,8 +164,8 @@ def check_jobs() -> Iterator[Finding]:
     else:
         yield Finding("ok", "jobs", text)
     if found.unreadable:
-        remedy = f"Remove their folders from {manager.store.folder}"
-        yield Finding("note", "jobs", f"records that can't be read: {', '.join(found.unreadable)}", remedy)
+        remedy = f"Remove them from {manager.store.folder}"
+        yield Finding("note", "jobs", f"what is no job's record: {', '.join(found.unreadable)}", remedy)
     for socket in {job.run.socket for job in running if job.run is not None}:
         rows = manager.tmux.run("list-panes", "-a", "-F", "#{pane_id} #{pane_pipe}", socket=socket).stdout
         unlogged = {row.split(" ")[0] for row in rows if row.endswith(" 0")}

@@ -83,13 +83,30 @@ def private_file(folder: Path, data: bytes) -> Iterator[Path | None]:
         yield None
         return
     path = folder / f"typed-{os.urandom(4).hex()}"
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    memory = -1
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-        yield path
+        try:
+            write_new(path, data)
+        except OSError:
+            if not hasattr(os, "memfd_create"):
+                raise
+            # The disk is full, and the job may be asking whether to go on.
+            memory = os.memfd_create(path.name)
+            with os.fdopen(memory, "wb", closefd=False) as file:
+                file.write(data)
+        yield path if memory < 0 else Path(f"/proc/{os.getpid()}/fd/{memory}")
     finally:
-        path.unlink(missing_ok=True)
+        if memory >= 0:
+            os.close(memory)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that wasn't there, for this user alone."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
 
 
 def record(folder: Path, tty: str, text: str, keys: Sequence[str], who: str) -> None:

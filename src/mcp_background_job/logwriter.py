@@ -4,7 +4,8 @@ Runs at the other end of `tmux pipe-pane`, as `python -I -S inside.py logwriter 
 
 Promises: it goes on reading whatever the disk does, since tmux has no back-pressure and would grow; a segment's
 name is the offset of its first byte among all that the job ever printed; once the job's end mark has come, every
-byte before it is in the files and the lock is free; when a byte came is on disk before the byte is.
+byte before it is in the files, and the lock is free and one byte long: a free lock without it was held by a writer
+that has died; when a byte came is on disk before the byte is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import os
 import sys
 import time
 
-from mcp_background_job.marks import end_mark
+from mcp_background_job.locks import hold_new
+from mcp_background_job.marks import INTERRUPTED, end_mark
 
 CHUNK = 1 << 17
 # In a flood tmux sends pieces of its own buffer's size; taking several at once costs a third of the processor time.
@@ -32,7 +34,6 @@ RESOLUTION = 10
 TIMING_SHARE = 8
 MIN_TIMING, MAX_TIMING = 64 << 10, 8 << 20
 TIMING_FILE = 64 << 10  # bytes, which are read in 10 ms
-RESTARTED = b"\r\n[log interrupted here: some output may be missing]\r\n"
 
 
 class TimingLog:
@@ -70,7 +71,7 @@ class TimingLog:
             if os.write(self.fd, entry) < len(entry):
                 self.close()
         except OSError:
-            self.close()
+            self.leave_file()
             return
         self.offset, self.time = offset, now
         name, size = self.kept[-1]
@@ -87,6 +88,15 @@ class TimingLog:
                 os.unlink(self.path(self.kept.pop(0)[0]))
             except OSError:
                 continue
+
+    def leave_file(self) -> None:
+        """Close a file that the disk refuses; an empty one goes, or a full disk would collect them."""
+        self.close()
+        if self.kept and not self.kept[-1][1]:
+            try:
+                os.unlink(self.path(self.kept.pop()[0]))
+            except OSError:
+                pass
 
     def path(self, offset: int) -> str:
         return os.path.join(self.folder, f"{offset:020d}.time")
@@ -144,7 +154,7 @@ class SegmentLog:
                 written = os.write(self.fd, part)
             except OSError:
                 self.end += len(view)
-                self.close()
+                self.leave_segment()
                 return
             self.kept[-1] = (start, size + written)
             self.end += written
@@ -158,6 +168,17 @@ class SegmentLog:
         self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if not self.kept or self.kept[-1][0] != self.end:
             self.kept.append((self.end, 0))
+
+    def leave_segment(self) -> None:
+        """Close a segment that the disk refuses; an empty one goes, or a full disk would collect one for each piece."""
+        self.close()
+        start, size = self.kept[-1]
+        if not size:
+            self.kept.pop()
+            try:
+                os.unlink(os.path.join(self.folder, f"{start:020d}.log"))
+            except OSError:
+                pass
 
     def drop_oldest(self) -> None:
         """Remove whole segments until at most `limit` bytes are kept; an empty one keeps nothing."""
@@ -206,15 +227,19 @@ def main() -> None:
     """Log the job whose folder the command line names, from stdin."""
     os.umask(0o077)
     job = sys.argv[2]
-    lock = os.open(os.path.join(job, "logwriter.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    path = os.path.join(job, "logwriter.lock")
+    lock = hold_new(path)
+    again = lock < 0  # another one has died
+    if again:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
     with open(os.path.join(job, "launch"), "rb") as file:
         launch = dict(item.split(b"=", 1) for item in file.read().split(b"\0") if item)
     limit = int(launch[b"log_limit"])
     log = SegmentLog(os.path.join(job, "log"), limit, TimingLog(os.path.join(job, "timing"), limit))
-    if log.kept:
-        log.append(RESTARTED)
-    else:
-        log.start_segment()  # the runner takes the first segment as the sign that logging has begun
-    copy_until_mark(0, log, end_mark(launch[b"nonce"].decode()))
+    if again or log.kept:
+        log.append(INTERRUPTED)
+    whole = copy_until_mark(0, log, end_mark(launch[b"nonce"].decode()))
     log.close()
+    if whole:
+        os.ftruncate(lock, 1)  # takes no room on a full disk

@@ -4,6 +4,9 @@ They look like colours that no terminal has, with a number of the job's own in t
 show nothing and no job can make one by accident.
 """
 
+# In a log, where its writer was killed or went with tmux.
+INTERRUPTED = b"\r\n[log interrupted here: some output may be missing]\r\n"
+
 
 def end_mark(nonce: str) -> bytes:
     """Behind the last byte of a job; the log writer takes it out."""

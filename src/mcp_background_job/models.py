@@ -42,6 +42,7 @@ class Spec(Record):
     cwd: str = ""
     started: float  # seconds since the epoch
     started_monotonic: float | None = None  # seconds on this boot's monotonic clock
+    boot: str = ""  # which start of the machine that was, where it can be told
     timeout: float | None = None  # seconds
     separate_stderr: bool = False
     nonce: str = ""
@@ -73,6 +74,7 @@ class End(Record):
     code: int | None = None
     signal: int | None = None
     ended: float  # seconds since the epoch
+    uptime: float | None = None  # seconds from the machine's start to the end
     duration: float | None = None  # seconds
     cpu: float | None = None  # seconds of all the job's processes that were waited for
     peak_memory: int | None = None  # bytes of the largest process

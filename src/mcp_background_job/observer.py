@@ -146,7 +146,7 @@ class Observer:
         self.unwatch(seen)
         seen.hold = seen.awaiting = seen.resting = None
         seen.log_end = seen.log_end or self.manager.store.log(seen.job_id).end
-        left = job.end.ended + self.manager.config.cleanup_interval_seconds - time.time()
+        left = self.manager.config.cleanup_interval_seconds - self.manager.store.age(job)
         if left <= 0:
             self.drop(seen)
             self.old.add(seen.job_id)

@@ -72,7 +72,7 @@ def descendants() -> list[Process]:
 
 
 def send(process: Process, signum: int) -> bool:
-    """Signal exactly this process; False where it may not be signalled."""
+    """Signal exactly this process; False where it may not be signalled, or isn't surely the one that was listed."""
     try:
         if not hasattr(signal, "pidfd_send_signal") or not hasattr(os, "pidfd_open"):
             os.kill(process[0], signum)
@@ -81,8 +81,10 @@ def send(process: Process, signum: int) -> bool:
         try:
             # The pid may have been given to another process since the listing.
             again = read_process(process[0])
-            if again is not None and again[4] == process[4]:
-                signal.pidfd_send_signal(pidfd, signum)
+            # Start times count in hundredths of a second, so the parent is compared too; ours take in orphans.
+            if again is not None and (again[4] != process[4] or again[1] not in (process[1], os.getpid())):
+                return False
+            signal.pidfd_send_signal(pidfd, signum)
         finally:
             os.close(pidfd)
     except ProcessLookupError:

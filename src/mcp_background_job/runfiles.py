@@ -6,27 +6,29 @@ Part of the runner: the standard library alone, and no JSON parser, which would 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import signal
 import time
 
+from mcp_background_job.locks import lock_is_free
+
 RECORD_SIZE = 512  # written ahead, so that a full disk can't lose the record
 
 
-def lock_is_free(path: str) -> bool:
-    """Whether nobody holds the lock file at `path`; a missing file counts as held."""
+def writer_state(job: str) -> str:
+    """What has become of a job's log writer: `absent` (not there yet), `there`, `done` (has the end mark) or `dead`."""
+    path = os.path.join(job, "logwriter.lock")
+    if not lock_is_free(path):
+        return "there" if os.path.exists(path) else "absent"
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return "done" if os.stat(path).st_size else "dead"
     except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
+        return "absent"
+
+
+def uptime() -> float:
+    """Seconds since the machine was started, by a clock that nobody can set; those asleep count where that is known."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def shown_end(cause: str, code: int | None, signum: int | None, ended: float) -> dict[str, str]:
@@ -62,9 +64,11 @@ def quote(text: str) -> str:
 
 def write_whole(path: str, temporary: str, data: bytes) -> None:
     """Write `data` to `path` so that nobody ever sees a part of it."""
+    # Not truncated: the room that was taken ahead for a full disk would be gone.
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, data)
+        while data:
+            data = data[os.write(fd, data) :]
     finally:
         os.close(fd)
     os.rename(temporary, path)
@@ -96,6 +100,19 @@ def log_size(folder: str) -> int:
         return 0 if last is None else int(last[:-4]) + os.stat(os.path.join(folder, last)).st_size
     except OSError:
         return 0
+
+
+def append_to_log(folder: str, data: bytes) -> None:
+    """Add to a log that has lost its writer."""
+    try:
+        last = max((name for name in os.listdir(folder) if is_segment(name)), default=f"{0:020d}.log")
+        fd = os.open(os.path.join(folder, last), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+    except OSError:
+        pass  # no room, or no folder
 
 
 def terminal_type() -> str:

@@ -20,19 +20,20 @@ import sys
 import termios
 import time
 
-from mcp_background_job.marks import end_mark
+from mcp_background_job.locks import hold_new
+from mcp_background_job.marks import INTERRUPTED, end_mark
 from mcp_background_job.processes import become_subreaper, descendants, send
 from mcp_background_job.runfiles import (
-    RECORD_SIZE,
-    is_segment,
-    lock_is_free,
+    append_to_log,
     log_size,
     quote,
     read_pairs,
     shown_end,
     terminal_type,
+    uptime,
     write_record,
     write_whole,
+    writer_state,
 )
 
 # The name alone: typing would cost each job memory, and stderrtty is for those that keep stderr apart.
@@ -41,9 +42,11 @@ if TYPE_CHECKING:
     from mcp_background_job.stderrtty import StderrTerminal
 
 LOG_WAIT = 5.0  # seconds that a started log writer may take to catch up without finishing anything
+LOG_START = 10.0  # seconds that a loaded machine may take to start it
 LOG_CHECK = 1.0  # seconds between looks whether the log writer is still there
+LOG_WRITERS = 3  # log writers that are started at the end, should one after the other be killed
 KILL_PATIENCE = 5.0  # seconds after KILL before processes that can't be signalled (setuid) are given up
-SHOW_WAIT = 1.0  # seconds for tmux to show the end, which is on record by then
+SHOW_WAIT = 1.0  # seconds for tmux to show the end, or to close a pipe
 MAX_ARGUMENT = 100_000  # Linux takes 128 KB in one argument; a longer command is read from its file
 
 
@@ -59,6 +62,7 @@ class Runner:
         self.survivors: list[int] = []
         self.stderr: StderrTerminal | None = None
         self.hung_up = False
+        self.heard = b""  # from the control FIFO
         self.tmux_server = os.getppid()
 
     def path(self, name: str) -> str:
@@ -75,7 +79,6 @@ class Runner:
             return self.refuse("This job has ended and is not run again")
         self.launch = read_pairs(self.path("launch"))
         self.environment = self.take_environment()
-        self.reserve_record()
         self.prepare_signals()
         become_subreaper()
         self.size_terminal()
@@ -87,20 +90,8 @@ class Runner:
         return self.exit_status()
 
     def take_lock(self) -> bool:
-        """Hold runner.lock until this process is gone.
-
-        It appears held: a lock that is there and free means that its runner is gone.
-        """
-        fd = os.open(self.path("runner.new"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        try:
-            os.link(self.path("runner.new"), self.path("runner.lock"))
-        except FileExistsError:
-            os.close(fd)
-            return self.take_old_lock()
-        finally:
-            os.unlink(self.path("runner.new"))
-        return True
+        """Hold runner.lock until this process is gone."""
+        return hold_new(self.path("runner.lock")) >= 0 or self.take_old_lock()
 
     def take_old_lock(self) -> bool:
         """Hold a lock that another runner, or whoever found it gone, has left; a look at it lasts microseconds."""
@@ -131,13 +122,6 @@ class Runner:
                 environment[name] = os.environb[name]
         environment.setdefault(b"TERM", terminal_type().encode())
         return environment
-
-    def reserve_record(self) -> None:
-        try:
-            with open(self.path("exit.tmp"), "wb") as file:
-                file.write(b" " * RECORD_SIZE)
-        except OSError:
-            pass  # the disk is full already; at the end it may not be
 
     def prepare_signals(self) -> None:
         """Ignore what the keyboard sends, and be woken by the rest through a pipe."""
@@ -226,11 +210,16 @@ class Runner:
             if self.status is not None and self.cause == "exit":
                 self.hang_up_stragglers()
                 return
-            self.read_requests()
+            request = self.requested()
+            if request:
+                self.end_by("kill", request)
             left = self.started + timeout - time.monotonic()
             if left <= 0:
                 self.end_by("timeout", signal.SIGTERM)
             if self.cause != "exit":
+                if self.hung_up:
+                    # tmux keeps the pipe of a pane that a person respawns: theirs is not for the job's log.
+                    self.ask_tmux("pipe-pane", "-t", os.environ.get("TMUX_PANE", ""), patience=SHOW_WAIT)
                 self.take_down(self.signal_number)
                 return
             self.mind_log()
@@ -248,9 +237,11 @@ class Runner:
                 self.stderr.relay()
             else:
                 try:
-                    os.read(fd, 4096)
+                    data = os.read(fd, 4096)
                 except BlockingIOError:
-                    pass
+                    continue
+                if fd == self.control:
+                    self.heard = (self.heard + data)[-100:]
 
     def reap(self) -> None:
         """Collect every child that has ended, adopted ones too."""
@@ -271,15 +262,17 @@ class Runner:
         if self.cause == "exit" and self.status is None:
             self.cause, self.signal_number = cause, signum
 
-    def read_requests(self) -> None:
-        """A kill request is a file that holds a signal number; it outlives whoever wrote it."""
-        if self.cause != "exit":
-            return
+    def requested(self) -> int:
+        """The signal of a kill request, or 0.
+
+        It is a file, which outlives whoever wrote it; on a disk that takes none, a number in the control FIFO.
+        """
         try:
             with open(self.path("kill")) as file:
-                self.end_by("kill", int(file.read()))
+                return int(file.read())
         except (OSError, ValueError):
-            return
+            numbers = [int(word) for word in self.heard.split() if word.isdigit()]
+            return numbers[-1] if numbers else 0
 
     def mind_log(self) -> None:
         """Start the log writer again where it has died while the window is open."""
@@ -287,17 +280,39 @@ class Runner:
         if now - self.log_seen < LOG_CHECK:
             return
         self.log_seen = now
-        if lock_is_free(self.path("logwriter.lock")):
-            tmux, socket, pane = self.launch["tmux"], os.environ.get("TMUX", ""), os.environ.get("TMUX_PANE", "")
-            arguments = [tmux, "-S", socket.rsplit(",", 2)[0], "pipe-pane", "-t", pane, self.launch["pipe"]]
-            null = os.open(os.devnull, os.O_RDWR)
-            actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
-            try:
-                os.posix_spawn(tmux, arguments, os.environ, file_actions=actions)
-            except OSError:
-                pass
-            os.close(null)
+        if self.writer_is_dead():
+            self.open_log()
             self.log_seen = now + LOG_WAIT
+
+    def writer_is_dead(self) -> bool:
+        """Whether the log writer was killed, or has not come within LOG_START."""
+        state = writer_state(self.job)
+        if state == "absent" and time.monotonic() - self.started > LOG_START:
+            return os.path.exists(self.path("launch"))  # without its folder there is nothing to log to
+        return state == "dead"
+
+    def open_log(self) -> None:
+        """Have tmux start another log writer, which notes in the log that something may be missing."""
+        self.ask_tmux("pipe-pane", "-t", os.environ.get("TMUX_PANE", ""), self.launch["pipe"])
+
+    def ask_tmux(self, *arguments: str, patience: float = 0.0) -> None:
+        """Run a tmux command and wait at most `patience` seconds for it; a refusal concerns nobody."""
+        socket = os.environ.get("TMUX", "").rsplit(",", 2)[0]
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            pid = os.posix_spawn(
+                self.launch["tmux"],
+                [self.launch["tmux"], "-S", socket, *arguments],
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)],
+            )
+            deadline = time.monotonic() + patience
+            while time.monotonic() < deadline and os.waitpid(pid, os.WNOHANG)[0] == 0:
+                time.sleep(0.002)
+        except OSError:
+            pass
+        finally:
+            os.close(null)
 
     # -- the end --------------------------------------------------------------------------------------------
 
@@ -320,13 +335,14 @@ class Runner:
             if not left:
                 self.reap()
                 return
+            if grace and self.requested() == signal.SIGKILL:
+                grace = 0.0  # whoever asked has lost patience
             late = time.monotonic() - begun - grace
             for process in left:
                 if late >= 0:
                     send(process, signal.SIGKILL)
-                elif (process[0], process[4]) in first:
+                elif (process[0], process[4]) in first and send(process, signum):
                     first.discard((process[0], process[4]))
-                    send(process, signum)
                     send(process, signal.SIGCONT)
             if late > KILL_PATIENCE:
                 self.survivors = [process[0] for process in left]
@@ -338,14 +354,35 @@ class Runner:
         ended, ended_monotonic = time.time(), time.monotonic()
         if self.stderr is not None:
             self.stderr.drain()
-        if not self.hung_up:
-            self.mark_end()
-        self.await_log()
+        self.close_log()
         if self.cause == "window_closed" and self.tmux_is_gone():
             self.cause = "lost"
         write_record(self.job, self.record(ended, ended_monotonic))
         if not self.hung_up:
             self.show_end(ended)
+
+    def close_log(self) -> None:
+        """Send the end mark and wait until the log writer has it.
+
+        One that has died is replaced, so that the log says so.
+        """
+        for _ in range(LOG_WRITERS):
+            if self.writer_is_dead() and not self.hung_up:
+                self.open_log()
+                self.await_writer()
+            if not self.hung_up:
+                self.mark_end()
+            self.await_log()
+            if self.hung_up or not self.writer_is_dead():
+                break
+        if self.cause == "exit" and writer_state(self.job) in ("dead", "absent"):
+            append_to_log(self.path("log"), INTERRUPTED)  # tmux has gone, with what it had not passed on yet
+
+    def await_writer(self) -> None:
+        """Until a new log writer has begun, which has its pipe by then."""
+        deadline = time.monotonic() + LOG_WAIT
+        while writer_state(self.job) != "there" and not self.hung_up and time.monotonic() < deadline:
+            time.sleep(0.002)
 
     def mark_end(self) -> None:
         """Write the end mark to the terminal, also one that a person has stopped with C-s."""
@@ -370,7 +407,7 @@ class Runner:
         """Until the log writer is done: it has the end mark, its window is gone, or it has died."""
         begun = time.monotonic()
         size, moved = -1, begun
-        while not (lock_is_free(self.path("logwriter.lock")) and self.log_began()):
+        while writer_state(self.job) not in ("done", "dead"):
             now = time.monotonic()
             present = log_size(self.path("log"))
             if present != size:
@@ -378,9 +415,6 @@ class Runner:
             if now - moved > LOG_WAIT:
                 return
             time.sleep(0.001 if now - begun < 0.5 else 0.02)
-
-    def log_began(self) -> bool:
-        return any(is_segment(name) for name in os.listdir(self.path("log")))
 
     def tmux_is_gone(self) -> bool:
         """Whether the tmux server went along with the window; it takes it some milliseconds."""
@@ -399,22 +433,10 @@ class Runner:
         elif self.status is not None:
             signum = os.WTERMSIG(self.status)
         pane = os.environ.get("TMUX_PANE", "")
-        arguments = [self.launch["tmux"], "-S", os.environ.get("TMUX", "").rsplit(",", 2)[0]]
+        arguments: list[str] = []
         for name, value in shown_end(self.cause, code, signum, ended).items():
             arguments += ["set-option", "-p", "-t", pane, *((name, value) if value else ("-u", name)), ";"]
-        null = os.open(os.devnull, os.O_RDWR)
-        try:
-            pid = os.posix_spawn(
-                arguments[0],
-                arguments[:-1],
-                os.environ,
-                file_actions=[(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)],
-            )
-            deadline = time.monotonic() + SHOW_WAIT
-            while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
-                time.sleep(0.002)
-        except OSError:
-            pass
+        self.ask_tmux(*arguments[:-1], patience=SHOW_WAIT)
 
     def exit_status(self) -> int:
         if self.status is None:
@@ -432,7 +454,7 @@ class Runner:
             parts.append(f'"code": {os.WEXITSTATUS(self.status)}')
         if self.status is not None and os.WIFSIGNALED(self.status):
             parts.append(f'"signal": {os.WTERMSIG(self.status)}')
-        parts.append(f'"ended": {ended:.6f}')
+        parts.append(f'"ended": {ended:.6f}, "uptime": {uptime() - (time.monotonic() - ended_monotonic):.6f}')
         parts.append(f'"duration": {ended_monotonic - self.started:.6f}')
         parts.append(f'"cpu": {used.ru_utime + used.ru_stime:.6f}')
         parts.append(f'"peak_memory": {used.ru_maxrss * unit}')

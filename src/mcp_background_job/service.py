@@ -37,7 +37,7 @@ from .orphans import end_orphans, resume
 from .pages import DEFAULT_CHARS, Page, Reader
 from .policy import check_command
 from .presence import Absence, absence
-from .store import JobStore
+from .store import JobStore, boot_id
 from .timing import Timing
 from .tmux import COLUMNS, ROWS, Screen, Tmux, pipe_command
 from .waiting import Outcome, Watch, wait_for, write_mark
@@ -125,6 +125,7 @@ class JobManager:
             cwd=folder,
             started=time.time(),
             started_monotonic=time.monotonic(),
+            boot=boot_id(),
             timeout=timeout if timeout is not None else self.config.default_job_timeout,
             separate_stderr=separate_stderr,
             nonce=new_nonce(),
@@ -239,10 +240,10 @@ class JobManager:
     def jobs(self, include_all: bool) -> Listing:
         """Running jobs and those whose window is still open, or all that are recorded."""
         found, unreadable = self.store.load_all()
-        oldest = time.time() - self.config.cleanup_interval_seconds
-        jobs = [job for job in found if include_all or isinstance(job, RunningJob) or job.end.ended > oldest]
-        jobs.sort(key=lambda job: job.spec.started, reverse=True)
-        return Listing(jobs, sorted(unreadable))
+        longest = self.config.cleanup_interval_seconds
+        jobs = [job for job in found if include_all or isinstance(job, RunningJob) or self.store.age(job) < longest]
+        jobs.sort(key=order_of, reverse=True)
+        return Listing(jobs, sorted({*unreadable, *self.store.foreign()}))
 
     def reader(self, job: Job) -> Reader:
         return Reader(self.store.log(job.spec.job_id), job.spec.nonce, job.spec.separate_stderr)
@@ -286,12 +287,19 @@ class JobManager:
                 f"When job {job.spec.job_id!r} printed what is not known: its log has no timing",
                 "Call tail, or output without since_seconds",
             )
-        found = timing.since(int((job_clock(job) - seconds) * 1000))
+        found = timing.since(int((self.job_clock(job) - seconds) * 1000))
         return reader.log.end if found is None else reader.safe_start(min(found, reader.log.end))
 
     def timing(self, job: Job) -> Timing:
         """When the job printed what; a log is to be looked at before its timing is, or it has bytes that have none."""
         return Timing(self.store.folder / job.spec.job_id / "timing")
+
+    def job_clock(self, job: Job) -> float:
+        """Now, on the monotonic clock that the job's times are of; the machine may have been started again since."""
+        if not isinstance(job, EndedJob):
+            return time.monotonic()
+        ran = job.end.duration if job.end.duration is not None else job.end.ended - job.spec.started
+        return (job.spec.started_monotonic or 0.0) + max(0.0, ran) + self.store.age(job)
 
     @looking_again
     def tail(self, job: Job, lines: int) -> Page:
@@ -323,16 +331,20 @@ class JobManager:
         if isinstance(job, EndedJob):
             return "already_terminated"
         await self.check_keys(job)
-        self.store.request_kill(job_id, signum)
+        noted = self.store.request_kill(job_id, signum)
         begun = time.monotonic()
         deadline = begun + KILL_LIMIT
         pause = 0.002
         while time.monotonic() < deadline:
             job = self.job(job_id)
             if isinstance(job, EndedJob):
-                return "killed" if job.end.cause == "kill" else "already_terminated"
+                # Where the disk takes no record, nobody will know why it ended.
+                by_us = job.end.cause == "kill" or (job.end.cause == "lost" and not noted)
+                return "killed" if by_us else "already_terminated"
             if job.run is not None and time.monotonic() - begun > STOPPED:
-                resume(job.run.runner, job.run.tty)  # someone has stopped it; it ends the job as soon as it can
+                resume(
+                    self.store.folder / job_id, job.run.runner, job.run.tty
+                )  # someone has stopped it; it ends the job as soon as it can
             await anyio.sleep(pause)
             pause = min(pause * 1.5, 0.05)
         raise JobError(
@@ -455,7 +467,9 @@ class JobManager:
         if not people:
             self._alone = time.monotonic()
         active = (p.active for p in people if p.may_type and p.pane == job.run.pane)
-        return max(0.0, time.time() - max(active, default=-math.inf))
+        ago = time.time() - max(active, default=-math.inf)
+        # A key from the future: the clock was set back since, and nobody knows when that key was.
+        return math.inf if ago < -1 else max(0.0, ago)
 
     async def check_keys(self, job: Job) -> None:
         """Raises HumanHolds while a person has the keys."""
@@ -491,7 +505,10 @@ class JobManager:
         if job.run is None:
             return False
         panes = self.tmux.panes(job.run.socket)
-        return any(pane.pane == job.run.pane and pane.job_id == job.spec.job_id for pane in panes)
+        return any(
+            pane.pane == job.run.pane and pane.job_id == job.spec.job_id and pane.pid in (0, job.run.runner)
+            for pane in panes
+        )
 
     def running(self, job_id: str) -> RunningJob:
         """Raises JobNotFound or JobNotRunning."""
@@ -511,45 +528,50 @@ class JobManager:
                 self.sweep_now()
 
     def sweep_now(self) -> None:
-        now = time.time()
         self.store.remove_half_made()
-        close_before = now - self.config.cleanup_interval_seconds
-        remove_before = now - self.config.retention_seconds
-        sockets: set[str] = set()
+        # Ours also where no record is left that names it.
+        sockets = {str(self.tmux.socket_path())}
         ended: dict[str, EndedJob] = {}
         for job in self.store.load_all()[0]:
             if isinstance(job, EndedJob):
                 ended[job.spec.job_id] = job
             # A runner that was killed at once has not said where it is.
             sockets.add(job.run.socket if job.run is not None else job.spec.socket)
-        due = {job_id for job_id, job in ended.items() if job.end.ended < close_before}
+        ages = {job_id: self.store.age(job) for job_id, job in ended.items()}
+        close_after = self.config.cleanup_interval_seconds
+        due = {job_id: ended[job_id] for job_id, age in ages.items() if age > close_after}
         for socket in sockets:
             self.close_windows(socket, due)
-        for job_id, job in ended.items():
-            if job.end.ended < min(remove_before, close_before):
+        for job_id, age in ages.items():
+            self.store.notice_clock(ended[job_id])
+            if age > max(self.config.retention_seconds, close_after):
                 self.store.discard(job_id)
 
-    def close_windows(self, socket: str, due: set[str]) -> None:
+    def close_windows(self, socket: str, due: Mapping[str, EndedJob]) -> None:
         """Close our panes on one tmux server: those of jobs that are due, and those whose record is gone."""
         if not Path(socket).exists() or shutil.which("tmux") is None:
             return
-        doomed = [
-            pane.pane
-            for pane in self.tmux.panes(socket)
-            if pane.state == str(self.store.folder)
-            and (pane.job_id in due or not (self.store.folder / pane.job_id).is_dir())
-        ]
+        doomed: list[str] = []
+        for pane in self.tmux.panes(socket):
+            if pane.state != str(self.store.folder):
+                continue
+            job = due.get(pane.job_id)
+            if job is not None:
+                # What a person has respawned in it is theirs.
+                over = pane.dead or job.run is None or pane.pid == job.run.runner
+            else:
+                over = not (self.store.folder / pane.job_id).is_dir()
+            if over:
+                doomed.append(pane.pane)
         self.tmux.close(doomed, socket)
 
 
-def job_clock(job: Job) -> float:
-    """Now, on the monotonic clock that the job's times are of; after its end by the calendar, as the machine may have
-    been started again since.
-    """
-    if not isinstance(job, EndedJob):
-        return time.monotonic()
-    ran = job.end.duration if job.end.duration is not None else job.end.ended - job.spec.started
-    return (job.spec.started_monotonic or 0.0) + max(0.0, ran) + max(0.0, time.time() - job.end.ended)
+def order_of(job: Job) -> tuple[bool, float]:
+    """Sorts jobs by their start: within one run of the machine by a clock that nobody can set."""
+    spec = job.spec
+    if spec.boot and spec.boot == boot_id() and spec.started_monotonic is not None:
+        return True, spec.started_monotonic
+    return False, spec.started
 
 
 def clean_name(text: str, longest: int = 80) -> str:

@@ -30,6 +30,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,6 +39,7 @@ from pydantic import ValidationError
 from .errors import JobNotFound, StoreError, TooManyJobs
 from .log import Log
 from .models import Cause, End, EndedJob, Hold, Job, Run, RunningJob, Spec, summary_of
+from .runfiles import RECORD_SIZE, uptime
 
 RecordT = TypeVar("RecordT", Spec, Run, End, Hold)
 
@@ -45,6 +47,8 @@ JOB_ID = re.compile(r"[a-z][a-z0-9]{5}")
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is misread
 START_GRACE = 15.0  # seconds a loaded machine may take from the folder to the runner's lock
 LOCK_PATIENCE = 10.0  # seconds; the lock is held for milliseconds, unless its holder is stopped
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+OURS = {"lock", "sweep.lock", "tmux.conf", "keys.conf"}  # files beside the job folders
 HALF_MADE = ".new-"
 HALF_MADE_AGE = 60.0  # seconds after which a folder in the making has lost its maker
 
@@ -133,6 +137,20 @@ class JobStore:
         except FileNotFoundError:
             return []
 
+    def foreign(self) -> list[str]:
+        """Names in the folder that are no job's, nor ours; those that begin with a dot are let be."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return [
+                    entry.name
+                    for entry in entries
+                    if not (JOB_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False))
+                    and entry.name not in OURS
+                    and not entry.name.startswith(".")
+                ]
+        except FileNotFoundError:
+            return []
+
     def path(self, job_id: str) -> Path:
         """The folder of an existing job.
 
@@ -176,6 +194,8 @@ class JobStore:
             write_private(half_made / "command", command)
             write_private(half_made / "environment", join_pairs(environment))
             write_private(half_made / "launch", join_pairs(launch))
+            for name in ("run.tmp", "exit.tmp"):  # room for what the runner writes, should the disk be full by then
+                write_private(half_made / name, b" " * RECORD_SIZE)
             os.mkfifo(half_made / "control", 0o600)
             with self.lock():
                 running = self.count_running()
@@ -204,7 +224,8 @@ class JobStore:
         """Remove folders whose maker died while making or removing them."""
         for path in self.folder.glob(HALF_MADE + "*"):
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > HALF_MADE_AGE:
+                # Also one from the future: the clock was set back since.
+                if abs(time.time() - path.stat().st_mtime) > HALF_MADE_AGE:
                     shutil.rmtree(path, ignore_errors=True)
 
     def count_running(self) -> int:
@@ -312,6 +333,27 @@ class JobStore:
         """Whether the runner may still be on its way: its lock appears held, so there is none yet."""
         return 0 <= spec.age < START_GRACE and not lock.exists()
 
+    def age(self, job: EndedJob) -> float:
+        """Seconds since the job ended: by the machine's uptime, or by its clock where it was started anew since.
+
+        Nobody can set the one; where the other was ahead at the end, the time counts from when a sweep noticed.
+        """
+        if job.end.uptime is not None and job.spec.boot and job.spec.boot == boot_id():
+            return uptime() - job.end.uptime
+        now = time.time()
+        if job.end.ended <= now:
+            return now - job.end.ended
+        with suppress(OSError):
+            return max(0.0, now - (self.folder / job.spec.job_id / "exit.json").stat().st_mtime)
+        return 0.0
+
+    def notice_clock(self, job: EndedJob) -> None:
+        """Have the age of a record from the future begin now."""
+        with suppress(OSError):
+            record = self.folder / job.spec.job_id / "exit.json"
+            if min(job.end.ended, record.stat().st_mtime) > time.time():
+                os.utime(record)
+
     def declare_lost(self, job_id: str) -> None:
         """Say of a job without a lock that its runner will not come: its window is gone."""
         path = self.path(job_id)
@@ -324,7 +366,7 @@ class JobStore:
         Raises JobNotFound where it is gone altogether.
         """
         try:
-            fd = os.open(path / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = open_lock(path / "runner.lock")
         except FileNotFoundError:
             raise JobNotFound(path.name) from None  # another server has just removed it
         try:
@@ -332,9 +374,7 @@ class JobStore:
                 return None
             end = self._end(path)
             if end is None:
-                ended = last_sign_of_life(path)
-                cause: Cause = "kill" if (path / "kill").exists() else "lost"
-                end = End(cause=cause, ended=ended, duration=max(0.0, ended - spec.started))
+                end = loss(path, spec)
                 with suppress(OSError):
                     (path / "environment").unlink(missing_ok=True)
                     put(path / "exit.json", end.model_dump_json(exclude_none=True).encode())
@@ -374,17 +414,27 @@ class JobStore:
 
     # -- asking the runner ----------------------------------------------------------------------------------
 
-    def request_kill(self, job_id: str, signum: int) -> None:
-        """Write the request down, then wake the runner. No process id is involved, so none can be a wrong one."""
-        put(self.path(job_id) / "kill", str(signum).encode())
-        self.wake(job_id)
+    def request_kill(self, job_id: str, signum: int) -> bool:
+        """Write the request down, then wake the runner. No process id is involved, so none can be a wrong one.
 
-    def wake(self, job_id: str) -> None:
+        Whether it could be written down.
+        """
+        path = self.path(job_id)
+        try:
+            put(path / "kill", str(signum).encode())
+        except OSError:
+            # A disk that is full or can't be written to must not keep anybody from ending what fills it.
+            self.wake(job_id, f"{signum}\n".encode())
+            return False
+        self.wake(job_id)
+        return True
+
+    def wake(self, job_id: str, words: bytes = b"\n") -> None:
         """Make the runner look at its requests; a runner that isn't there yet looks by itself."""
         with suppress(OSError):
             fd = os.open(self.folder / job_id / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                os.write(fd, b"\n")
+                os.write(fd, words)
             finally:
                 os.close(fd)
 
@@ -424,8 +474,12 @@ def write_private(path: Path, data: bytes) -> None:
 def put(path: Path, data: bytes) -> None:
     """Write a file so that nobody ever sees a part of it, however many do so at once."""
     half_made = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
-    write_private(half_made, data)
-    half_made.rename(path)
+    try:
+        write_private(half_made, data)
+        half_made.rename(path)
+    except OSError:
+        half_made.unlink(missing_ok=True)
+        raise
 
 
 def join_pairs(pairs: Mapping[str, str]) -> bytes:
@@ -441,12 +495,25 @@ def try_lock(fd: int) -> bool:
     return True
 
 
-def lock_is_held(path: Path) -> bool:
-    """Whether a living process holds the lock; a shared look at it disturbs nobody."""
+def open_lock(path: Path) -> int:
+    """A descriptor of a lock file, for reading where the disk takes no writing."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def lock_is_held(path: Path) -> bool:
+    """Whether a living process holds the lock; a shared look at it disturbs nobody.
+
+    Raises StoreError where that can't be told.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return False
+    except OSError as error:
+        raise StoreError(f"{str(path)!r} can't be read: {error.strerror}") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -455,6 +522,27 @@ def lock_is_held(path: Path) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+@lru_cache(1)
+def boot_id() -> str:
+    """Which start of the machine this is; empty where that can't be told."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def loss(path: Path, spec: Spec) -> End:
+    """The exit record of a job whose runner is gone: it ended when its files were last written to."""
+    cause: Cause = "kill" if (path / "kill").exists() else "lost"
+    ended = last_sign_of_life(path)
+    duration, since = max(0.0, ended - spec.started), max(0.0, time.time() - ended)
+    if not spec.boot or spec.boot != boot_id():
+        return End(cause=cause, ended=ended, duration=duration)
+    # The clock may have been set meanwhile; neither can have lasted longer than the job's whole time.
+    whole = spec.age
+    return End(cause=cause, ended=ended, uptime=uptime() - min(since, whole), duration=min(duration, whole))
 
 
 def last_sign_of_life(path: Path) -> float:

@@ -77,6 +77,7 @@ class Pane:
     job_id: str
     state: str  # the state folder of the servers that opened it
     dead: bool
+    pid: int  # of the process that it was opened with, or respawned with
 
 
 @dataclass(frozen=True)
@@ -392,11 +393,11 @@ class Tmux:
 
     def panes(self, socket: str = "") -> list[Pane]:
         """Every pane that carries a job id, in whatever session a person has moved it to."""
-        answer = self.run(
-            "list-panes", "-a", "-F", "#{pane_id} #{pane_dead} #{@mcp_job_id} #{@mcp_state}", socket=socket
-        )
-        rows = (line.split(" ", 3) for line in answer.stdout)
-        return [Pane(r[0], r[2], r[3], r[1] == "1") for r in rows if len(r) == 4 and r[2]]
+        facts = "#{pane_id} #{pane_dead} #{pane_pid} #{@mcp_job_id} #{@mcp_state}"
+        # A window that is linked into several sessions is listed for each.
+        lines = dict.fromkeys(self.run("list-panes", "-a", "-F", facts, socket=socket).stdout)
+        rows = (line.split(" ", 4) for line in lines)
+        return [Pane(r[0], r[3], r[4], r[1] == "1", int(r[2] or 0)) for r in rows if len(r) == 5 and r[3]]
 
     def close(self, panes: Sequence[str], socket: str = "") -> None:
         """Close panes; a window goes with its last one.

@@ -35,6 +35,7 @@ def test_an_instant_end_is_as_sure_as_a_slow_one(server: Server) -> None:
     assert [(job["status"], job["exit_code"]) for job in jobs] == [("failed", 9)] * 20
 
 
+@pytest.mark.promise("end-signal")
 @pytest.mark.parametrize("name", ["SEGV", "KILL", "TERM", "INT", "ABRT", "HUP", "PIPE", "USR1"])
 @pytest.mark.promise("end-signal")
 def test_a_death_by_signal_names_the_signal(server: Server, name: str) -> None:
@@ -128,7 +129,7 @@ def test_the_default_timeout_of_the_configuration_is_for_jobs_without_their_own(
     assert ended(server, own)["exit_code"] == 6
 
 
-@pytest.mark.promise("end-reason")
+@pytest.mark.promise("end-reason", "window-closed")
 def test_a_window_closed_by_hand_kills_the_job(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="sleep 300 & setsid sleep 300 & echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
@@ -154,7 +155,7 @@ def _attach(server: Server, job_id: str) -> dict[str, object]:
     return {"attach": answer["attach"]} if "attach" in answer else {}
 
 
-@pytest.mark.promise("end-not-false")
+@pytest.mark.promise("end-not-false", "runner-killed")
 def test_a_killed_runner_is_a_lost_job_and_never_a_running_one(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
@@ -165,7 +166,7 @@ def test_a_killed_runner_is_a_lost_job_and_never_a_running_one(server: Server, s
     assert server.call("status", job_id=job_id)["reason"] == "lost"
 
 
-@pytest.mark.promise("end-not-false")
+@pytest.mark.promise("end-not-false", "runner-killed")
 def test_a_runner_killed_within_a_jobs_last_moment_is_never_a_false_success(server: Server, shared: Sandbox) -> None:
     for command in ("true", "sleep 300"):
         job_id = server.call("execute", command=command)["job_id"]
@@ -177,6 +178,7 @@ def test_a_runner_killed_within_a_jobs_last_moment_is_never_a_false_success(serv
         assert (job["status"], job["reason"]) in (("completed", "exit"), ("killed", "lost"))
 
 
+@pytest.mark.promise("tmux-killed")
 @pytest.mark.parametrize("how", ["kill-server", "SIGKILL"])
 @pytest.mark.promise("end-reason", "end-not-false")
 def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(sandbox: Sandbox, how: str) -> None:
@@ -207,7 +209,7 @@ def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(sandbox: S
     assert run_job(server, "exit 8")["exit_code"] == 8
 
 
-@pytest.mark.promise("end-reason")
+@pytest.mark.promise("end-reason", "window-closed")
 def test_the_whole_session_closed_by_hand_ends_its_jobs(sandbox: Sandbox) -> None:
     server = sandbox.server()
     sandbox.tmux("new-session", "-d", "-s", "mine", "--", "sleep", "1000")
@@ -221,6 +223,7 @@ def test_the_whole_session_closed_by_hand_ends_its_jobs(sandbox: Sandbox) -> Non
     assert sandbox.tmux("has-session", "-t", "=mine") == ""
 
 
+@pytest.mark.promise("log-writer-killed")
 def test_a_killed_log_writer_ends_no_job_and_hides_no_exit_code(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo first; read x; echo second; exit 5")["job_id"]
     shows(server, job_id, "first")
@@ -255,6 +258,7 @@ def _writes_below(process: psutil.Process, folder: str) -> bool:
         return False
 
 
+@pytest.mark.promise("full-disk")
 def test_a_log_that_can_not_be_written_ends_no_job_and_hides_no_exit_code(sandbox: Sandbox) -> None:
     # A limit on file sizes, inherited from tmux, makes the log writer's writes fail as a full disk does.
     subprocess.run(
@@ -271,6 +275,7 @@ def test_a_log_that_can_not_be_written_ends_no_job_and_hides_no_exit_code(sandbo
     assert run_job(server, "exit 6")["exit_code"] == 6
 
 
+@pytest.mark.promise("full-disk")
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs to mount a small disk")
 def test_a_full_disk_leaves_no_job_running_and_no_false_success(sandbox: Sandbox) -> None:
     sandbox.state.mkdir(mode=0o700)

@@ -65,7 +65,7 @@ def test_the_log_is_a_plain_file_that_a_person_can_read(server: Server, shared: 
     assert "\r\n499\r\n500\r\n" in text
 
 
-@pytest.mark.promise("record-foreign")
+@pytest.mark.promise("record-foreign", "damaged-record")
 def test_a_foreign_file_in_the_state_folder_does_not_hide_the_jobs(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "exit 3")
     session = shared.state / "mcp-jobs"

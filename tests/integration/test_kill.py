@@ -91,7 +91,7 @@ def test_a_term_handler_gets_its_grace(server: Server) -> None:
     assert text == "up\ncleaning\nclean\n", "what the handler starts is not sent TERM in its turn"
 
 
-@pytest.mark.promise("kill-stopped")
+@pytest.mark.promise("kill-stopped", "stopped-job")
 def test_a_stopped_job_is_killed_without_waiting_for_someone_to_continue_it(server: Server) -> None:
     job_id = server.call("execute", command="trap 'echo woke; exit 0' TERM; echo up; kill -STOP $$; sleep 300")[
         "job_id"
@@ -204,7 +204,7 @@ def test_a_kill_at_once_after_execute_leaves_nothing(server: Server, shared: San
             assert not alive(int(shared.path("early.pid").read_text()))
 
 
-@pytest.mark.promise("kill-outlives-server")
+@pytest.mark.promise("kill-outlives-server", "server-killed-in-kill")
 def test_killing_the_server_during_a_kill_loses_neither_the_kill_nor_its_cause(sandbox: Sandbox) -> None:
     server = sandbox.server()
     job_id = server.call("execute", command=SLOW_TO_DIE)["job_id"]

@@ -59,7 +59,7 @@ def test_a_job_that_ends_while_no_server_is_there_is_told_as_it_ended(sandbox: S
     assert [heir.call("output", job_id=job_id)["stdout"] for job_id in job_ids] == ["late\n"] * 3
 
 
-@pytest.mark.promise("servers-same-jobs")
+@pytest.mark.promise("servers-same-jobs", "server-killed-in-execute")
 def test_a_server_killed_in_the_middle_of_execute_leaves_whole_jobs_or_none(sandbox: Sandbox) -> None:
     for _ in range(3):
         server = sandbox.server()

@@ -178,6 +178,7 @@ def test_a_session_that_a_person_made_is_used_and_its_windows_left_alone(sandbox
     assert "mine" in sandbox.tmux("list-windows", "-t", "=mcp-jobs", "-F", "#{window_name}").split()
 
 
+@pytest.mark.promise("window-moved")
 def test_a_session_that_a_person_renamed_keeps_its_jobs(sandbox: Sandbox) -> None:
     server = sandbox.server()
     job_id = server.call("execute", command="echo up; cat")["job_id"]

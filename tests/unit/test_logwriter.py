@@ -40,6 +40,7 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(edges) if a < b]
 
 
+@pytest.mark.promise("limit-log")
 @given(st.binary(max_size=3000), st.lists(st.integers(0, 5000), max_size=20), st.integers(1024, 4096))
 @settings(max_examples=TRIES, deadline=None)
 @pytest.mark.promise("limit-log")
@@ -78,7 +79,7 @@ def test_only_what_may_begin_the_mark_is_held_back(data: bytes, torn: int) -> No
     assert keep >= (torn if MARK not in text else 0)
 
 
-@pytest.mark.promise("dropped-told")
+@pytest.mark.promise("dropped-told", "full-disk")
 def test_a_disk_that_refuses_leaves_a_hole_and_the_offsets_stay_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
