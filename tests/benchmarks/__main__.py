@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="rewrite the two tables of the README")
     options = parser.parse_args()
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended then too
     figures = Figures()
     if options.json and options.json.exists():
         figures.load(options.json)
