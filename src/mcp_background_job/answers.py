@@ -129,6 +129,8 @@ def outcome(found: Outcome) -> Fields:
     """What a wait ended with."""
     fields = page(found.page, found.job)
     fields["reason"] = found.reason
+    if found.match not in found.page.stdout + found.page.stderr:
+        fields["match"] = found.match
     if found.awaiting:
         fields["awaiting_input"] = found.awaiting
     return {**fields, **ending(found.job)}

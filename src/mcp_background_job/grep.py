@@ -35,15 +35,19 @@ def compile_pattern(pattern: str) -> regex.Pattern[str]:
         raise InvalidInput(f"{pattern[:80]!r} is no regular expression: {error}", "Give a Python regex") from None
 
 
-def matches_in(pattern: regex.Pattern[str], text: str) -> bool:
-    """Whether `pattern` matches anywhere in `text`; other threads run meanwhile.
+def line_matched(pattern: regex.Pattern[str], text: str) -> str | None:
+    """The line, or lines, of `text` in which `pattern` matches first; other threads run meanwhile.
 
     Raises InvalidInput where it takes too long.
     """
     try:
-        return pattern.search(text, timeout=MATCH_SECONDS, concurrent=True) is not None
+        found = pattern.search(text, timeout=MATCH_SECONDS, concurrent=True)
     except TimeoutError:
         raise runs_away() from None
+    if found is None:
+        return None
+    end = text.find("\n", found.end())
+    return text[text.rfind("\n", 0, found.start()) + 1 : end if end >= 0 else len(text)]
 
 
 def runs_away() -> InvalidInput:

@@ -233,6 +233,11 @@ def main() -> None:
     if again:
         lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        with open(os.path.join(job, "logwriter.pid"), "w") as pid:
+            pid.write(str(os.getpid()))
+    except OSError:
+        pass  # a full disk: the runner looks now and then whether we live
     with open(os.path.join(job, "launch"), "rb") as file:
         launch = dict(item.split(b"=", 1) for item in file.read().split(b"\0") if item)
     limit = int(launch[b"log_limit"])

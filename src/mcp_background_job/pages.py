@@ -13,6 +13,10 @@ from .log import Log, SegmentGone
 from .marks import stderr_mark, stdout_mark
 
 DEFAULT_CHARS = 40_000
+# What a wait answers unasked: all of it, or where it is more the ends, since whoever waits for a build of 50,000 lines
+# wants to know how it ended, and a search costs a hundredth of reading 40,000 characters.
+WAIT_CHARS = 10_000
+WAIT_ENDS = (300, 1_500)
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
@@ -142,15 +146,25 @@ class Reader:
         """All that is kept, as `between` shows it."""
         return self.between(0, max_chars)
 
-    def between(self, since: int, max_chars: int) -> Page:
-        """What was printed since `since`; if more than `max_chars`, its head and tail with a line between them."""
+    def between(self, since: int, max_chars: int, ends: tuple[int, int] | None = None) -> Page:
+        """What was printed since `since`; if more than `max_chars`, its head and tail with a line between them.
+
+        `ends`: the characters of the two, where they are to be fewer than `max_chars` together.
+        """
         page = self.page(since, max_chars)
+        if page.truncated and page.size < max_chars:
+            # A page is filled to three quarters at least; what is left may fit into the rest.
+            rest = self.page(page.cursor, max_chars - page.size)
+            page = Page(
+                page.stdout + rest.stdout, page.stderr + rest.stderr, rest.cursor, rest.truncated, page.dropped_bytes
+            )
         if not page.truncated:
             return page
-        head = self.page(since, max(1, max_chars // 2))
-        tail_start, tail = self.last(max(1, max_chars - head.size), head.cursor)
+        head = self.page(since, ends[0] if ends else max(1, max_chars // 2))
+        tail_start, tail = self.last(ends[1] if ends else max(1, max_chars - head.size), head.cursor)
         left_out = max(0, tail_start - head.cursor)
-        note = f"[… {left_out} bytes left out: call output with since={head.cursor} to read them …]\n"
+        what = "read them, or grep to search" if ends else "read them"
+        note = f"[… {left_out} bytes left out: call output with since={head.cursor} to {what} …]\n"
         if head.stdout and not head.stdout.endswith("\n"):
             note = "\n" + note
         return Page(head.stdout + note + tail.stdout, head.stderr + tail.stderr, tail.cursor, True, head.dropped_bytes)

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 LOG_WAIT = 5.0  # seconds that a started log writer may take to catch up without finishing anything
 LOG_START = 10.0  # seconds that a loaded machine may take to start it
-LOG_CHECK = 1.0  # seconds between looks whether the log writer is still there
+LOG_CHECK = 1.0  # seconds between looks whether the log writer is still there, until its end can wake us
+WATCHED_CHECK = 600.0  # the same from then on: each look of each job costs 0.2 ms
 LOG_WRITERS = 3  # log writers that are started at the end, should one after the other be killed
 KILL_PATIENCE = 5.0  # seconds after KILL before processes that can't be signalled (setuid) are given up
 SHOW_WAIT = 1.0  # seconds for tmux to show the end, or to close a pipe
@@ -63,6 +64,7 @@ class Runner:
         self.stderr: StderrTerminal | None = None
         self.hung_up = False
         self.heard = b""  # from the control FIFO
+        self.writer = -1  # the log writer's pidfd
         self.tmux_server = os.getppid()
 
     def path(self, name: str) -> str:
@@ -223,7 +225,7 @@ class Runner:
                 self.take_down(self.signal_number)
                 return
             self.mind_log()
-            self.sleep(min(left, LOG_CHECK))
+            self.sleep(min(left, LOG_CHECK if self.writer < 0 else WATCHED_CHECK))
 
     def sleep(self, seconds: float) -> None:
         """Until a signal, a request, stderr, or `seconds` have passed."""
@@ -232,9 +234,14 @@ class Runner:
             waiting.register(fd, select.POLLIN)
         if self.stderr is not None:
             waiting.register(self.stderr.master, select.POLLIN)
+        if self.writer >= 0:
+            waiting.register(self.writer, select.POLLIN)
         for fd, _ in waiting.poll(max(0.0, seconds) * 1000):
             if self.stderr is not None and fd == self.stderr.master:
                 self.stderr.relay()
+            elif fd == self.writer:
+                os.close(fd)
+                self.writer, self.log_seen = -1, 0.0
             else:
                 try:
                     data = os.read(fd, 4096)
@@ -277,12 +284,27 @@ class Runner:
     def mind_log(self) -> None:
         """Start the log writer again where it has died while the window is open."""
         now = time.monotonic()
-        if now - self.log_seen < LOG_CHECK:
+        if self.writer >= 0 or now - self.log_seen < LOG_CHECK:
             return
         self.log_seen = now
         if self.writer_is_dead():
             self.open_log()
             self.log_seen = now + LOG_WAIT
+        else:
+            self.watch_writer()
+
+    def watch_writer(self) -> None:
+        """Be woken by the log writer's end, where the platform can."""
+        try:
+            with open(self.path("logwriter.pid")) as file:
+                fd = os.pidfd_open(int(file.read()))
+        except (AttributeError, OSError, ValueError):
+            return
+        # Still there behind the opening: it is no other process that has got its pid.
+        if writer_state(self.job) == "there":
+            self.writer = fd
+        else:
+            os.close(fd)
 
     def writer_is_dead(self) -> bool:
         """Whether the log writer was killed, or has not come within LOG_START."""
@@ -293,6 +315,10 @@ class Runner:
 
     def open_log(self) -> None:
         """Have tmux start another log writer, which notes in the log that something may be missing."""
+        try:
+            os.unlink(self.path("logwriter.pid"))
+        except OSError:
+            pass
         self.ask_tmux("pipe-pane", "-t", os.environ.get("TMUX_PANE", ""), self.launch["pipe"])
 
     def ask_tmux(self, *arguments: str, patience: float = 0.0) -> None:

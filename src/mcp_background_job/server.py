@@ -55,7 +55,7 @@ Runs shell commands as background jobs, each in its own window of a tmux session
 into (the `attach` line of an answer tells them how). Jobs live on when this server or the client stops.
 
 - Builds, tests, installers: execute with wait=50 gives output and exit code in one call. Still running? wait.
-- Servers, watchers: execute, then wait with pattern="ready|listening".
+- Servers, watchers: execute with wait=20 and pattern="ready|listening".
 - REPLs, debuggers, questions: interact types and returns the answer when the job waits for input again. \
 awaiting_input says that it does: prompt, password (echo is off), screen (a REPL or full-screen program).
 - Full-screen programs (vi, top, less): interact with keys, then screen.
@@ -155,11 +155,14 @@ class Tools:
         timeout: Annotated[float | None, Field(ge=1, description="seconds after which it is killed")] = None,
         separate_stderr: bool = False,
         wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
+        pattern: Annotated[str, Field(description="regex: with wait, also return once output matches")] = "",
     ) -> Fields:
         """Run a shell command as a background job; returns its job_id at once. With wait, returns when it ends or
-        asks for input, or after that many seconds, with output and exit_code: best for builds and tests. stderr is
-        merged into stdout unless separate_stderr.
+        asks for input, or after that many seconds, with output (of more than 10,000 characters the first and last)
+        and exit_code: best for builds and tests; with pattern, for servers. stderr is merged into stdout unless
+        separate_stderr.
         """
+        self.manager.check_pattern(pattern, wait)
         started = await anyio.to_thread.run_sync(
             functools.partial(
                 self.manager.start, command, name, cwd, env, timeout, separate_stderr, client=client_name(ctx)
@@ -169,7 +172,7 @@ class Tools:
         if wait <= 0:
             return fields
         found = await self.manager.wait(
-            [started.job_id], "input", min(wait, MAX_WAIT), since=0, progress=reporter(ctx, wait)
+            [started.job_id], "input", min(wait, MAX_WAIT), pattern, since=0, progress=reporter(ctx, wait)
         )
         fields |= answers.outcome(found)
         return fields | clamped(wait)

@@ -20,6 +20,7 @@ import anyio.to_thread
 
 from .config import JOB_VARIABLE, BackgroundJobConfig
 from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, TmuxError
+from .grep import compile_pattern
 from .keyboard import type_into
 from .log import looking_again
 from .models import (
@@ -34,7 +35,7 @@ from .models import (
     summary_of,
 )
 from .orphans import end_orphans, resume
-from .pages import DEFAULT_CHARS, Page, Reader
+from .pages import DEFAULT_CHARS, WAIT_CHARS, WAIT_ENDS, Page, Reader
 from .policy import check_command
 from .presence import Absence, absence
 from .store import JobStore, boot_id
@@ -187,6 +188,13 @@ class JobManager:
             if not key or "=" in key or "\0" in key + value:
                 raise InvalidInput(f"env has the name {key[:40]!r}", "Use names without = and text without NUL")
         return data
+
+    def check_pattern(self, pattern: str, wait: float) -> None:
+        """Raises InvalidInput for a pattern that can't be waited for, before anything is started."""
+        if pattern and wait <= 0:
+            raise InvalidInput("A pattern is given, but no wait to look for it in", "Give wait its seconds too")
+        if pattern:
+            compile_pattern(pattern)
 
     def working_folder(self, cwd: str) -> str:
         """The absolute folder to run in.
@@ -397,7 +405,7 @@ class JobManager:
 
         Raises JobNotFound or InvalidInput.
         """
-        watch = Watch(self, job_ids, pattern=pattern, since=since)
+        watch = Watch(self, job_ids, pattern, since, WAIT_CHARS, WAIT_ENDS)
         return await wait_for(watch, until, min(timeout, MAX_WAIT), progress)
 
     # -- people ---------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import anyio
 
 from .errors import InvalidInput
 from .events import FolderEvents
-from .grep import compile_pattern, matches_in
+from .grep import compile_pattern, line_matched
 from .keyboard import sent_since
 from .log import looking_again
 from .marks import sync_mark
@@ -49,6 +49,7 @@ MARK_PATIENCE = 0.25  # seconds for a mark to come back through tmux and the log
 THROTTLE = 0.02  # seconds between two looks at a job that floods
 AT_ONCE = 4  # searches for a pattern; more would keep other calls from the processor
 SEARCH_BLOCK = 256 << 10  # bytes that are searched at a time
+MATCH_CHARS = 500  # of a line that matched and is not in what is shown
 OVERLAP = 64 << 10  # bytes of an unfinished line that are searched again with what follows
 
 
@@ -60,6 +61,7 @@ class Outcome:
     reason: WaitReason
     awaiting: str | None
     page: Page
+    match: str = ""  # the line that the pattern matched
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Watched:
     scanned: int  # output up to here has been searched
     end: int = 0
     job: Job | None = None  # as last read from its files
+    match: str = ""  # the line that the pattern matched
     changed: float = field(default_factory=time.monotonic)  # when output last came
     resting: tuple[str, float] | None = None  # what it waits for, and since when
 
@@ -85,11 +88,12 @@ class Watch:
         pattern: str = "",
         since: int | None = None,
         max_chars: int = DEFAULT_CHARS,
+        ends: tuple[int, int] | None = None,
         person: bool = False,
     ) -> None:
         self.manager = manager
         self.pattern: regex.Pattern[str] | None = compile_pattern(pattern) if pattern else None
-        self.max_chars = max_chars
+        self.max_chars, self.ends = max_chars, ends
         self.person = person  # waits on their own job: their hold is no news to them
         self.jobs: list[Watched] = []
         for job_id in dict.fromkeys(job_ids):
@@ -218,8 +222,9 @@ class Watch:
         while watched.scanned < reader.log.end:
             stop = min(watched.scanned + SEARCH_BLOCK, reader.log.end)
             text = without_echo(self.manager, reader, watched, stop)
-            found = matches_in(self.pattern, text)
-            if found:
+            found = line_matched(self.pattern, text)
+            if found is not None:
+                watched.match = found[:MATCH_CHARS]
                 return True
             last = reader.log.read(watched.scanned, stop).rfind(b"\n")
             # An unfinished line is searched again when more of it has come, with the newline before it.
@@ -234,8 +239,8 @@ class Watch:
     @looking_again
     def outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
         job = self.manager.job(watched.job_id)
-        page = self.manager.reader(job).between(watched.start, self.max_chars)
-        return Outcome(job, reason, self.manager.awaiting(job), page)
+        page = self.manager.reader(job).between(watched.start, self.max_chars, self.ends)
+        return Outcome(job, reason, self.manager.awaiting(job), page, watched.match if reason == "match" else "")
 
 
 @cache

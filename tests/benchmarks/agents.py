@@ -59,8 +59,7 @@ class OursAgent(Ours, Agent):
         self.call("output", job_id=job, grep="ERROR", context=2)
 
     def serve(self) -> None:
-        job = self.begin("python3 serve.py")
-        answer = self.call("wait", job_ids=[job], pattern="http://", since=0)
+        answer = self.call("execute", command="python3 serve.py", wait=20, pattern="http://")
         assert answer.fields["reason"] == "match"
 
     def compute(self) -> None:

@@ -25,7 +25,8 @@ def let_time_pass(sandbox: Sandbox, job_id: str, seconds: float) -> None:
     """Make a job's end lie further back, as it will after that time."""
     record = sandbox.state / SESSION / job_id / "exit.json"
     end = json.loads(record.read_text())
-    record.write_text(json.dumps(end | {"ended": end["ended"] - seconds}))
+    clocks = {clock: end[clock] - seconds for clock in ("ended", "uptime") if clock in end}
+    record.write_text(json.dumps(end | clocks))
 
 
 @pytest.mark.slow

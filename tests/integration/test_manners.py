@@ -17,11 +17,12 @@ from support.rpc import MODERN_ERA, Refused, RpcError, Server
 from support.sandbox import Sandbox, alive, ended, run_job, shows
 from support.waiting import wait_until
 
+# The contract's, and what was added to it: `pattern` of execute, `since_seconds` of output.
 TOOLS = {
-    "execute": {"command", "name", "cwd", "env", "timeout", "separate_stderr", "wait"},
+    "execute": {"command", "name", "cwd", "env", "timeout", "separate_stderr", "wait", "pattern"},
     "list": {"all"},
     "status": {"job_id"},
-    "output": {"job_id", "since", "grep", "context", "max_chars"},
+    "output": {"job_id", "since", "grep", "context", "max_chars", "since_seconds"},
     "tail": {"job_id", "lines"},
     "interact": {"job_id", "input", "keys", "enter", "timeout", "pattern"},
     "kill": {"job_id", "signal"},

@@ -9,7 +9,6 @@ import pytest
 from support.person import Person
 from support.rpc import Server
 from support.sandbox import Sandbox, shows
-from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_an_agent_waits_for_a_pause_of_a_person_who_types(server: Server, person
 @pytest.mark.promise("typing-counts")
 def test_a_person_who_looks_at_another_window_holds_nobody_up(server: Server, person: Person, talk: str) -> None:
     person.press("C-b", "0")
-    wait_until(lambda: "half" not in person.screen() and "jobs" in person.screen())
+    person.sees("LAST LINE")
     answer = server.call("interact", job_id=talk, input="at once", timeout=2)
     assert "at once\nat once\n" in answer["stdout"]
 
