@@ -16,6 +16,7 @@ class Bounded(Generic[T]):
         self._function = function
         self._result: T | None = None
         self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
         try:
@@ -23,15 +24,18 @@ class Bounded(Generic[T]):
         except BaseException as error:
             self._error = error
 
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
     def result(self, seconds: float) -> T:
-        """What the function gives or raises.
+        """What the function gives or raises; to be asked for once.
 
         Raises TimeoutError where that takes longer than `seconds`.
         """
-        thread = threading.Thread(target=self._run, daemon=True)
-        thread.start()
-        thread.join(seconds)
-        if thread.is_alive():
+        self._thread.start()
+        self._thread.join(seconds)
+        if self.running:
             raise TimeoutError
         if self._error is not None:
             raise self._error

@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,6 +145,7 @@ class Tmux:
         self._binary: str | None = None
         self._version = OLDEST
         self._ensured = False
+        self._unanswered: dict[str, Bounded[None]] = {}  # by tmux server, the call that it has left without an answer
         self.complaints: list[str] = []  # what tmux said of the tmux.conf, if this one has read it
 
     # -- the program ----------------------------------------------------------------------------------------
@@ -167,31 +169,42 @@ class Tmux:
             self._binary = found
         return self._binary
 
-    def raw(self, binary: str, *arguments: str) -> tmux_cmd:
-        """One run of a program through libtmux."""
+    def raw(self, binary: str, *arguments: str, server: str = "") -> tmux_cmd:
+        """One run of a program through libtmux, by the tmux server that `server` names.
+
+        Raises TmuxError where there is no answer within PATIENCE; then at once, until that server answers again.
+        """
         from libtmux.common import tmux_cmd
         from libtmux.exc import LibTmuxException
 
+        if server in self._unanswered and self._unanswered[server].running:
+            raise no_answer()
+        # libtmux waits without a limit, and a tmux server that is stopped would hold up its caller for ever. Killing
+        # the client doesn't end that wait, as the server has its end of the pipe, but it leaves no process behind.
+        answer = tmux_cmd.__new__(tmux_cmd)
+        call = Bounded(lambda: tmux_cmd.__init__(answer, *arguments, tmux_bin=binary))
         try:
-            # libtmux waits without a limit, and a tmux server that is stopped would hold up its caller for ever.
-            # Killing the client doesn't end that: the server has its end of the pipe.
-            return Bounded(lambda: tmux_cmd(*arguments, tmux_bin=binary)).result(PATIENCE)
+            call.result(PATIENCE)
         except TimeoutError:
-            raise TmuxError(
-                f"tmux gave no answer within {PATIENCE:.0f} seconds",
-                "Its server may be stopped: try `tmux ls` in a terminal, and `pkill -CONT tmux` to wake it",
-            ) from None
+            self._unanswered[server] = call
+            with suppress(AttributeError):  # not even started
+                answer.process.kill()
+            raise no_answer() from None
         except (LibTmuxException, OSError) as error:
             raise TmuxError(f"tmux could not be run: {error}") from error
+        return answer
 
     def run(self, *arguments: str, socket: str = "") -> tmux_cmd:
         """One invocation of tmux; `-u` keeps tabs and non-ASCII whatever the locale."""
-        return self.raw(self.binary(), "-u", *self.server(socket), *arguments)
+        server = self.server(socket)
+        return self.raw(self.binary(), "-u", *server, *arguments, server=" ".join(server))
 
     def run_clean(self, *arguments: str) -> tmux_cmd:
         """As `run`, for what may start a tmux server: it would keep our environment, so it gets little of it."""
         environment = [f"{name}={value}" for name, value in os.environ.items() if CLEAN.fullmatch(name)]
-        return self.raw("/usr/bin/env", "-i", *environment, self.binary(), "-u", *self.server(), *arguments)
+        server = self.server()
+        command = ["/usr/bin/env", "-i", *environment, self.binary(), "-u", *server, *arguments]
+        return self.raw(*command, server=" ".join(server))
 
     def ask(self, *arguments: str, socket: str = "") -> list[str]:
         """As `run`, its lines of output.
@@ -612,6 +625,13 @@ def join_commands(commands: Sequence[Sequence[str]]) -> list[str]:
 def pipe_command(argv: Sequence[str]) -> str:
     """A shell command for pipe-pane, which expands formats and strftime in it."""
     return literal("exec " + shlex.join(argv))
+
+
+def no_answer() -> TmuxError:
+    return TmuxError(
+        f"tmux gave no answer within {PATIENCE:.0f} seconds",
+        "Its server may be stopped: try `tmux ls` in a terminal, and `pkill -CONT tmux` to wake it",
+    )
 
 
 def refusal(messages: Sequence[str]) -> TmuxError:

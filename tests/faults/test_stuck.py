@@ -5,13 +5,25 @@ from __future__ import annotations
 import signal
 import time
 
+import psutil
 import pytest
 
-from support.rpc import ToolError
+from support.rpc import Server, ToolError
 from support.sandbox import Sandbox, ended, run_job, shows
 from support.waiting import wait_until
 
 RUNS_AWAY = "(a|a)+$"
+
+
+def living_children(server: Server) -> list[psutil.Process]:
+    return [one for one in psutil.Process(server.process.pid).children() if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def answers_again(server: Server) -> bool:
+    try:
+        return bool(run_job(server, "true")["status"] == "completed")
+    except ToolError:
+        return False
 
 
 @pytest.mark.slow
@@ -35,10 +47,16 @@ def test_a_stopped_tmux_server_holds_nobody_up_for_ever(sandbox: Sandbox) -> Non
                 call.answer()
         assert 8 < time.monotonic() - begun < 25, "the limit is 10 s"
         assert sandbox.records() == {job_id}, "a refused execute leaves no record"
+        begun = time.monotonic()
+        for _ in range(5):
+            with pytest.raises(ToolError, match="gave no answer"):
+                server.call("interact", job_id=job_id, input="early")
+        assert time.monotonic() - begun < 5, "who has waited once need not wait again"
+        wait_until(lambda: not living_children(server), 12, what="the end of the last client of tmux")
     finally:
         tmux.send_signal(signal.SIGCONT)
     # What tmux had been asked before comes to nothing now.
-    wait_until(lambda: run_job(server, "true")["status"] == "completed")
+    wait_until(lambda: answers_again(server))
     wait_until(lambda: set(sandbox.windows()) <= sandbox.records() | {""}, 20)
     assert not sandbox.path("never").exists()
     server.call("kill", job_id=job_id)
