@@ -75,6 +75,8 @@ class Runner:
     def run(self) -> int:
         """Run the job to its end; the exit status for tmux to show."""
         os.umask(0o077)
+        if not os.path.isdir(self.job):
+            return self.close_window()
         if not self.take_lock():
             return self.refuse("This job is running already")
         if os.path.exists(self.path("exit.json")) or not os.path.exists(self.path("environment")):
@@ -108,6 +110,14 @@ class Runner:
                 time.sleep(0.002)
             else:
                 return True
+
+    def close_window(self) -> int:
+        """Leave nothing of a job that was given up before tmux, which had been stopped, came to start it."""
+        socket = os.environ.get("TMUX", "").rsplit(",", 2)[0]
+        try:
+            os.execvp("tmux", ["tmux", "-S", socket, "kill-pane", "-t", os.environ["TMUX_PANE"]])
+        except (OSError, KeyError):
+            return self.refuse("This job was given up")  # the next tidying closes its window
 
     def refuse(self, why: str) -> int:
         print(f"{why}.")
