@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -75,7 +76,14 @@ def over(sandbox: Sandbox, server: Server) -> None:
     job = run_job(server, "exit 3")
     pid = job["pid"]
     runner = int(sandbox.ask(job["job_id"], "#{pane_pid}"))
-    wait_until(lambda: not psutil.pid_exists(pid) and not psutil.pid_exists(runner))
+    tmux = sandbox.tmux_server()
+    assert tmux is not None
+
+    def both_are_free() -> bool:
+        tmux.send_signal(signal.SIGCHLD)  # tmux 3.3a may have missed that of the runner's end
+        return not psutil.pid_exists(pid) and not psutil.pid_exists(runner)
+
+    wait_until(both_are_free)
     witnesses = [witness_with(pid), witness_with(runner)]
     for one in (server, sandbox.server()):
         assert one.call("kill", job_id=job["job_id"], signal="KILL") == {"status": "already_terminated"}

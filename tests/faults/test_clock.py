@@ -106,7 +106,7 @@ def test_the_clock_can_be_set(sandbox: Sandbox, clock: Clock) -> None:
     assert abs(int(sandbox.ask(job["job_id"], "#{window_activity}")) - then) < 60, "and tmux"
 
 
-@pytest.mark.parametrize("days", [-400, 1, 400])
+@pytest.mark.parametrize("days", [-400, 400])
 def test_durations_and_timeouts_are_what_they_were(sandbox: Sandbox, clock: Clock, days: int) -> None:
     server = sandbox.server()
     begun = time.monotonic()

@@ -10,6 +10,7 @@ from support.faults import log_writers
 from support.rpc import Server
 from support.sandbox import Sandbox, alive, ended, shows
 from support.terminal import cli
+from support.scale import FULL
 from support.waiting import wait_until
 
 TALK = "echo up; while read x; do echo got $x; done; exit 5"
@@ -108,22 +109,25 @@ def zoom_and_resize(place: Place) -> None:
 MOVES: list[Callable[[Place], None]] = [
     rename_the_session,
     rename_the_window,
-    move_within_the_session,
     move_to_another_session,
     link,
-    link_and_unlink,
-    swap_windows,
-    split,
     split_and_leave_it_selected,
-    split_and_kill_the_other,
-    split_and_respawn_the_other,
     split_and_swap_the_panes,
-    split_and_break_the_job_out,
     join_into_a_window_of_theirs,
-    join_theirs_to_it,
     kill_our_session_after_moving,
-    zoom_and_resize,
 ]
+if FULL:
+    MOVES += [
+        move_within_the_session,
+        link_and_unlink,
+        swap_windows,
+        split,
+        split_and_kill_the_other,
+        split_and_respawn_the_other,
+        split_and_break_the_job_out,
+        join_theirs_to_it,
+        zoom_and_resize,
+    ]
 
 
 def panes(sandbox: Sandbox) -> set[str]:

@@ -126,6 +126,8 @@ def test_nothing_global_of_the_person_is_changed(sandbox: Sandbox) -> None:
         "-F",
         "#{window_id} #{window_index} #{window_name} #{window_layout} #{window_active}",
     )
+    # Until both run, tmux gives its own name to their windows.
+    wait_until(lambda: sandbox.tmux("list-windows", "-t", "=mine", "-F", "#{window_name}") == "sleep\nsleep")
     before = {command: sandbox.tmux(*command) for command in GLOBALS}
     keys = _keys(sandbox)
     windows = sandbox.tmux(*rows)
