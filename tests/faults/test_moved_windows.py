@@ -9,8 +9,8 @@ import pytest
 from support.faults import log_writers
 from support.rpc import Server
 from support.sandbox import Sandbox, alive, ended, shows
-from support.terminal import cli
 from support.scale import FULL
+from support.terminal import cli
 from support.waiting import wait_until
 
 TALK = "echo up; while read x; do echo got $x; done; exit 5"
