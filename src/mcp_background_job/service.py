@@ -54,6 +54,7 @@ STOPPED = 0.5  # seconds without an answer to a kill after which the runner may 
 MAX_COMMAND = 1_000_000  # bytes
 MAX_WAIT = 50.0  # seconds: clients built on the TypeScript SDK give up a call after 60
 TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may type
+OURS = ("@mcp_job_id", "@mcp_state", "@mcp_status", "@mcp_holder", "@mcp_message")  # what makes a pane a job's
 NOT_ENDING = {"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"}
 NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
 PLAIN = {"PAGER": "cat", "GIT_PAGER": "cat"}  # a pager would wait for a person
@@ -564,13 +565,14 @@ class JobManager:
             if pane.state != str(self.store.folder):
                 continue
             job = due.get(pane.job_id)
-            if job is not None:
-                # What a person has respawned in it is theirs.
-                over = pane.dead or job.run is None or pane.pid == job.run.runner
-            else:
-                over = not (self.store.folder / pane.job_id).is_dir()
-            if over:
+            if job is None:
+                if not (self.store.folder / pane.job_id).is_dir():
+                    doomed.append(pane.pane)
+            elif pane.dead or job.run is None or pane.pid == job.run.runner:
                 doomed.append(pane.pane)
+            else:
+                # What a person has respawned in it is theirs, also when no record tells so any more.
+                self.tmux.mark(pane.pane, dict.fromkeys(OURS, ""), socket)
         self.tmux.close(doomed, socket)
 
 
