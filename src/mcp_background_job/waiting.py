@@ -47,6 +47,7 @@ LONGEST_SETTLE = 1.0
 NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
 MARK_PATIENCE = 0.25  # seconds for a mark to come back through tmux and the log writer
 THROTTLE = 0.02  # seconds between two looks at a job that floods
+BURST = 10.0  # looks that need not wait for each other: an end is several events, and is to be told at once
 AT_ONCE = 4  # searches for a pattern; more would keep other calls from the processor
 SEARCH_BLOCK = 256 << 10  # bytes that are searched at a time
 MATCH_CHARS = 500  # of a line that matched and is not in what is shown
@@ -107,6 +108,7 @@ class Watch:
             self.jobs.append(Watched(job_id, start, start, end))
         self.sent_at: float | None = None
         self.activity = 0
+        self.looks, self.looked = BURST, time.monotonic()
         self.settle = 0.0
 
     def folders(self, until: str = "") -> FolderEvents:
@@ -125,9 +127,17 @@ class Watch:
                         break
                     await events.wait(deadline - time.monotonic())
 
-    def floods(self) -> bool:
-        """Whether output came so lately that the next event is one of many."""
-        return self.sent_at is None and time.monotonic() - max(w.changed for w in self.jobs) < THROTTLE
+    def pause(self) -> float:
+        """Seconds to let pass before the next look, so that a job that floods costs no more than BURST and a few."""
+        if self.sent_at is not None:
+            return 0.0
+        now = time.monotonic()
+        self.looks = min(BURST, self.looks + (now - self.looked) / THROTTLE)
+        self.looked = now
+        if self.looks < 1:
+            return THROTTLE
+        self.looks -= 1
+        return 0.0
 
     def before_typing(self, text: str) -> None:
         """Remember where the output ends and how often the job's processes have slept."""
@@ -309,8 +319,8 @@ async def wait_for(
                 reported = now
                 await progress(now - begun)
             news = await events.wait(min(watch.next_look(until), deadline - now, REPORT_EVERY))
-            if watch.floods():
-                await anyio.sleep(THROTTLE)
+            if news and (pause := watch.pause()):
+                await anyio.sleep(pause)
 
 
 async def confirm(watch: Watch, watched: Watched) -> tuple[Watched, WaitReason] | None:
