@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -36,12 +37,13 @@ from .models import (
 )
 from .orphans import end_orphans, resume
 from .pages import DEFAULT_CHARS, WAIT_CHARS, WAIT_ENDS, Page, Reader
-from .policy import check_command
 from .presence import Absence, absence
 from .store import JobStore, boot_id
-from .timing import Timing
 from .tmux import COLUMNS, ROWS, Screen, Tmux, pipe_command
 from .waiting import Outcome, Watch, wait_for, write_mark
+
+if TYPE_CHECKING:
+    from .timing import Timing
 
 # -I and -S: nothing of the person's Python set-up, and a start of 15 ms.
 INSIDE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("inside.py")))
@@ -181,6 +183,8 @@ class JobManager:
             )
         patterns = self.config.allowed_command_patterns
         if patterns:
+            from .policy import check_command
+
             check_command(command, patterns)
             if env:
                 # PATH, LD_PRELOAD or BASH_ENV would let an allowed name run anything.
@@ -301,6 +305,8 @@ class JobManager:
 
     def timing(self, job: Job) -> Timing:
         """When the job printed what; a log is to be looked at before its timing is, or it has bytes that have none."""
+        from .timing import Timing
+
         return Timing(self.store.folder / job.spec.job_id / "timing")
 
     def job_clock(self, job: Job) -> float:
