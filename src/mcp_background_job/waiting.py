@@ -128,7 +128,7 @@ class Watch:
                     await events.wait(deadline - time.monotonic())
 
     def pause(self) -> float:
-        """Seconds to let pass before the next look, so that a job that floods costs no more than BURST and a few."""
+        """Seconds to let pass before the next look: none for BURST events, then THROTTLE for each, as in a flood."""
         if self.sent_at is not None:
             return 0.0
         now = time.monotonic()
