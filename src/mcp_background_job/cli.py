@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import importlib
 import os
 import re
@@ -293,17 +294,21 @@ def dispatch(arguments: Sequence[str] | None) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """The MCP server; a bad setting is one line on stderr and exit status 2."""
+    # Of what these imports allocate nothing is garbage; looking for it takes an eighth of the start.
+    gc.disable()
     from .naming import settings
 
     config = settings()
     if options.transport == "stdio":
         from .server import run_stdio
 
+        collect_again()
         run_stdio(config)
         return 0
     from .config import ConfigError
     from .http import check_token, read_token, run_http
 
+    collect_again()
     try:
         if options.token_file is not None:
             token = read_token(options.token_file)
@@ -314,6 +319,12 @@ def serve(options: argparse.Namespace) -> int:
     except ConfigError as error:
         return complain(str(error), USAGE)
     return 0
+
+
+def collect_again() -> None:
+    """Collect garbage from now on, and never look at what there is already."""
+    gc.freeze()
+    gc.enable()
 
 
 def complain(message: str, status: int) -> int:
