@@ -1,4 +1,7 @@
-"""Fixtures: a sandbox for each test, or one for a whole file where isolation isn't the point."""
+"""Fixtures: a sandbox for each test that breaks things, or one for a whole file, cleared before a test where need be.
+
+A server's start is a second of a processor, a board's half of one: most of what this suite would cost.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,13 @@ def shared() -> Iterator[Sandbox]:
     world = Sandbox()
     yield world
     world.close()
+
+
+@pytest.fixture
+def cleared(shared: Sandbox) -> Sandbox:
+    """The shared world without the windows, records and files of the tests before."""
+    shared.clear()
+    return shared
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -134,34 +134,40 @@ def panes(sandbox: Sandbox) -> set[str]:
     return set(sandbox.tmux("list-panes", "-a", "-F", "#{pane_id}").split())
 
 
+@pytest.fixture
+def fresh_tmux(cleared: Sandbox) -> Iterator[Sandbox]:
+    """The world of this file, whose tmux server is another one for the next test, as the session may be gone."""
+    yield cleared
+    cleared.tmux("kill-server")
+
+
 @pytest.mark.promise("window-moved")
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: move.__name__)
 def test_a_job_is_read_typed_into_seen_ended_and_killed_wherever_its_window_is(
-    sandbox: Sandbox, move: Callable[[Place], None]
+    server: Server, fresh_tmux: Sandbox, move: Callable[[Place], None]
 ) -> None:
-    sandbox.tmux("new-session", "-d", "-s", "mine", "-n", "own", "-x", "150", "-y", "60", *SHELL)
-    server = sandbox.server()
+    fresh_tmux.tmux("new-session", "-d", "-s", "mine", "-n", "own", "-x", "150", "-y", "60", *SHELL)
     talk, victim = (server.call("execute", command=TALK)["job_id"] for _ in range(2))
     for job_id in (talk, victim):
         shows(server, job_id, "up\n")
     pid = server.call("status", job_id=victim)["pid"]
-    places = [Place(sandbox, talk)]
-    ours = {sandbox.ask(job_id, "#{pane_id}") for job_id in (talk, victim)}
+    places = [Place(fresh_tmux, talk)]
+    ours = {fresh_tmux.ask(job_id, "#{pane_id}") for job_id in (talk, victim)}
     if move is not kill_our_session_after_moving:
         move(places[0])
         if move is not rename_the_session:
-            places.append(Place(sandbox, victim))
-            taken = "mine:77" in sandbox.tmux("list-windows", "-a", "-F", "#{session_name}:#{window_index}")
+            places.append(Place(fresh_tmux, victim))
+            taken = "mine:77" in fresh_tmux.tmux("list-windows", "-a", "-F", "#{session_name}:#{window_index}")
             if not taken and move not in (move_within_the_session, swap_windows):
                 move(places[1])
     else:
-        places.append(Place(sandbox, victim))
-        sandbox.tmux("move-window", "-s", places[1].window, "-t", "=mine:78")
+        places.append(Place(fresh_tmux, victim))
+        fresh_tmux.tmux("move-window", "-s", places[1].window, "-t", "=mine:78")
         move(places[0])
     theirs = {
         pane
-        for pane in panes(sandbox) - ours
-        if sandbox.tmux("display-message", "-p", "-t", pane, "#{@mcp_board}") != "1"
+        for pane in panes(fresh_tmux) - ours
+        if fresh_tmux.tmux("display-message", "-p", "-t", pane, "#{@mcp_board}") != "1"
     }
 
     answer = server.call("interact", job_id=talk, input="one; two")
@@ -179,9 +185,9 @@ def test_a_job_is_read_typed_into_seen_ended_and_killed_wherever_its_window_is(
     assert server.call("output", job_id=talk)["stdout"] == "up\none; two\ngot one; two\n"
     assert server.call("status", job_id=victim)["reason"] == "kill"
 
-    cli(sandbox, "clean", "--all")
-    wait_until(lambda: not panes(sandbox) & ours, what="the end of the jobs' own panes")
-    assert theirs <= panes(sandbox), "what a person has opened beside a job stays"
+    cli(fresh_tmux, "clean", "--all")
+    wait_until(lambda: not panes(fresh_tmux) & ours, what="the end of the jobs' own panes")
+    assert theirs <= panes(fresh_tmux), "what a person has opened beside a job stays"
 
 
 @pytest.mark.promise("window-respawned")

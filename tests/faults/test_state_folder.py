@@ -11,7 +11,8 @@ import pytest
 
 from support.faults import end_all, listed, needs_mount, read_only, small_disk
 from support.rpc import Server, ToolError
-from support.sandbox import SESSION, Sandbox, alive, ended, run_job, shows
+from support.sandbox import SESSION, Sandbox, alive, ended, run_job, run_jobs, shows
+from support.scale import scaled
 from support.terminal import cli
 from support.waiting import stays_true, wait_until
 
@@ -51,42 +52,66 @@ DAMAGES: list[Damage] = [halve, empty, overwrite, of_another_kind, make_folder]
 # -- damaged ------------------------------------------------------------------------------------------------
 
 
+# A record without an end is a lost job, which is another promise.
+DAMAGED = [(name, damage) for name in ("job.json", "exit.json") for damage in (*DAMAGES, remove)][:-1]
+DAMAGED += [("run.json", damage) for damage in DAMAGES]
+Broken = dict[tuple[str, Damage], str]
+
+
+@pytest.fixture(scope="module")
+def whole(server: Server) -> str:
+    """A job that ended, whose record is as it was."""
+    job_id: str = run_job(server, "echo kept; exit 3")["job_id"]
+    return job_id
+
+
+@pytest.fixture(scope="module")
+def broken(server: Server, shared: Sandbox) -> Broken:
+    """An ended job for each damage, which is done to one file of its record."""
+    jobs = run_jobs(server, ["echo kept; exit 3"] * len(DAMAGED))
+    found = {case: job["job_id"] for case, job in zip(DAMAGED, jobs, strict=True)}
+    for (name, damage), job_id in found.items():
+        damage(shared.state / SESSION / job_id / name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def fresh(shared: Sandbox, whole: str, broken: Broken) -> Server:
+    """A server that never saw those records as they were."""
+    return shared.server(MCP_BG_MAX_JOBS="300")
+
+
+def titled(value: object) -> str:
+    return getattr(value, "__name__", str(value))
+
+
 @pytest.mark.promise("damaged-record")
-@pytest.mark.parametrize("damage", [*DAMAGES, remove])
-@pytest.mark.parametrize("name", ["job.json", "exit.json"])
+@pytest.mark.parametrize(("name", "damage"), [case for case in DAMAGED if case[0] != "run.json"], ids=titled)
 def test_a_damaged_record_is_named_and_the_others_still_list(
-    server: Server, shared: Sandbox, name: str, damage: Damage
+    server: Server, fresh: Server, whole: str, broken: Broken, name: str, damage: Damage
 ) -> None:
-    if (name, damage) == ("exit.json", remove):
-        pytest.skip("a record without an end is a lost job, which is another promise")
-    whole, broken = (run_job(server, "echo kept; exit 3")["job_id"] for _ in range(2))
+    job_id = broken[name, damage]
     running = server.call("execute", command="echo up; cat")["job_id"]
-    damage(shared.state / SESSION / broken / name)
-    fresh = shared.server()
     for include_all in (False, True):
         found = fresh.call("list", all=include_all)
-        assert broken in found["unreadable"]
+        assert job_id in found["unreadable"]
         ids = {job["job_id"] for job in found["jobs"]}
-        assert {whole, running} <= ids and broken not in ids
+        assert {whole, running} <= ids and job_id not in ids
     for tool in ("status", "output", "tail", "kill"):
-        with pytest.raises(ToolError, match=f"{broken}.*MCP_BG_STATE_DIR"):
-            fresh.call(tool, job_id=broken)
+        with pytest.raises(ToolError, match=f"{job_id}.*MCP_BG_STATE_DIR"):
+            fresh.call(tool, job_id=job_id)
     assert run_job(fresh, "exit 4")["exit_code"] == 4
     assert fresh.call("kill", job_id=running) == {"status": "killed"}
-    fresh.close()
 
 
 @pytest.mark.promise("damaged-record")
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", DAMAGES, ids=titled)
 def test_a_job_whose_run_record_is_damaged_is_still_listed_and_read(
-    server: Server, shared: Sandbox, damage: Damage
+    fresh: Server, broken: Broken, damage: Damage
 ) -> None:
-    job_id = run_job(server, "echo kept; exit 3")["job_id"]
-    damage(shared.state / SESSION / job_id / "run.json")
-    fresh = shared.server()
+    job_id = broken["run.json", damage]
     assert listed(fresh)[job_id]["exit_code"] == 3
     assert fresh.call("output", job_id=job_id)["stdout"] == "kept\n"
-    fresh.close()
 
 
 @pytest.mark.promise("damaged-record")
@@ -211,9 +236,8 @@ def test_on_a_read_only_disk_everything_is_read_and_jobs_are_answered_and_killed
 @pytest.mark.promise("limit-log")
 def test_a_flood_never_takes_more_of_the_disk_than_the_limit_and_one_segment(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="1MB")
-    job_id = server.call("execute", command="yes 'a line of the flood' & sleep 5; kill $!; wait; echo; echo last")[
-        "job_id"
-    ]
+    flood = f"yes 'a line of the flood' & sleep {scaled(2, 5)}; kill $!; wait; echo; echo last"
+    job_id = server.call("execute", command=flood)["job_id"]
     log = sandbox.state / SESSION / job_id / "log"
     looks, most, most_on_disk = 0, 0, 0
 

@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from mcp_background_job.config import BackgroundJobConfig
+from mcp_background_job.errors import JobNotFound
+from mcp_background_job.naming import find_job
+from mcp_background_job.service import JobManager
 from support.rpc import Server, ToolError
 from support.sandbox import PYTHON, Sandbox, ended, run_job, shows
 from support.terminal import COMMAND, answer, cli, on_a_terminal, start
@@ -24,6 +28,12 @@ COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-7]|9[0-7])(?:;[0-9]+)*m")
 def run(sandbox: Sandbox, *arguments: str) -> str:
     """Start a job from the terminal; its id."""
     return cli(sandbox, "run", *arguments).stdout.strip()
+
+
+def begin(server: Server, command: str, name: str = "") -> str:
+    """Start a job as an agent, where how it was started isn't the point; its id."""
+    job_id: str = server.call("execute", command=command, name=name)["job_id"]
+    return job_id
 
 
 @pytest.mark.promise("cli-same-jobs")
@@ -114,47 +124,51 @@ def test_a_refused_run_leaves_nothing(shared: Sandbox) -> None:
     assert shared.records() == before
 
 
-def test_a_job_is_found_by_id_beginning_of_id_and_name(sandbox: Sandbox) -> None:
-    job_id = run(sandbox, "--name", "only", "cat")
+def test_a_job_is_found_by_id_beginning_of_id_and_name(cleared: Sandbox, server: Server) -> None:
+    job_id = begin(server, "cat", "only")
     for given in (job_id, job_id[:5], "only"):
-        assert answer(sandbox, "status", given)["job_id"] == job_id
-    ids = [answer(sandbox, "run", "--name", "twice", "-w", "true")["job_id"] for _ in range(2)]
-    refused = cli(sandbox, "status", "twice", status=1).stderr
+        assert answer(cleared, "status", given)["job_id"] == job_id
+    ids = [run_job(server, "true", name="twice")["job_id"] for _ in range(2)]
+    refused = cli(cleared, "status", "twice", status=1).stderr
     assert all(job_id in refused for job_id in ids) and "Give the id" in refused
-    running = run(sandbox, "--name", "twice", "cat")
-    assert answer(sandbox, "status", "twice")["job_id"] == running
-    for unknown in ("nosuch", "", "../x", "x" * 5000, "%0"):
-        assert "not found" in cli(sandbox, "status", unknown, status=1).stderr
-    cli(sandbox, "kill", job_id, "twice")
+    running = begin(server, "cat", "twice")
+    assert answer(cleared, "status", "twice")["job_id"] == running
+    assert "not found" in cli(cleared, "status", "nosuch", status=1).stderr
+    manager = JobManager(BackgroundJobConfig(state_dir=cleared.state))
+    assert find_job(manager, "only").spec.job_id == job_id
+    for unknown in ("", "../x", "x" * 5000, "%0"):
+        with pytest.raises(JobNotFound, match="not found"):
+            find_job(manager, unknown)
+    cli(cleared, "kill", job_id, "twice")
 
 
 @pytest.mark.promise("cli-exit-status")
-def test_wait_exits_as_the_job_that_ended_first(shared: Sandbox) -> None:
-    slow, quick = run(shared, "cat"), run(shared, "--name", "quick", "sleep 0.3; exit 6")
+def test_wait_exits_as_the_job_that_ended_first(shared: Sandbox, server: Server) -> None:
+    slow, quick = begin(server, "cat"), begin(server, "sleep 0.3; exit 6", "quick")
     done = cli(shared, "wait", slow, quick, status=6)
     assert done.stdout.startswith(f"{quick} quick: failed, exit 6 after ")
     cli(shared, "wait", quick, status=6)
     cli(shared, "wait", slow, "-t", "0.2", status=124)
     assert answer(shared, "wait", slow, "-t", "0.2", status=124)["reason"] == "timeout"
-    cli(shared, "kill", slow)
+    server.call("kill", job_id=slow)
     cli(shared, "wait", slow, status=143)
 
 
-def test_wait_for_a_pattern_or_input_succeeds_only_if_it_comes(shared: Sandbox) -> None:
-    job_id = run(shared, "printf 'name? '; read -r name; echo hello $name")
+def test_wait_for_a_pattern_or_input_succeeds_only_if_it_comes(shared: Sandbox, server: Server) -> None:
+    job_id = begin(server, "printf 'name? '; read -r name; echo hello $name")
     assert answer(shared, "wait", "-u", "input", job_id)["awaiting_input"] == "prompt"
     assert cli(shared, "wait", "-p", "na..", "--since", "0", job_id).stdout.endswith("matched\n")
     waiting = start(shared, "wait", "-p", "good.bye", job_id)
     wait_until(partial(waits, waiting), what="the command is in its wait")
-    cli(shared, "send", job_id, "Ann")
+    server.call("interact", job_id=job_id, input="Ann")
     out, _ = waiting.communicate(timeout=20)
     assert waiting.returncode == 1, f"the job ended with 0, but without the pattern: {out}"
     assert "--since" in cli(shared, "wait", "--since", "0", job_id, job_id, job_id, status=None).stderr
 
 
-def test_send_types_and_shows_the_answer(shared: Sandbox) -> None:
-    job_id = run(shared, "--name", "repl", PYTHON, "-q", "-i")
-    cli(shared, "wait", "-u", "input", job_id)
+def test_send_types_and_shows_the_answer(shared: Sandbox, server: Server) -> None:
+    job_id = begin(server, f"{PYTHON} -q -i")
+    server.call("wait", job_ids=[job_id], until="input")
     assert "\n42\n" in cli(shared, "send", job_id, "6 * 7").stdout
     assert answer(shared, "interact", job_id, "'a' + 'b'")["reason"] == "input"
     cli(shared, "send", job_id, "x = 7", "--no-enter", "-t", "0.2")
@@ -162,15 +176,18 @@ def test_send_types_and_shows_the_answer(shared: Sandbox) -> None:
     assert "nothing to send" in cli(shared, "send", job_id, status=2).stderr
     assert "no key" in cli(shared, "send", job_id, "-k", "Foo", status=1).stderr
     cli(shared, "send", job_id, "-k", "C-d")
-    cli(shared, "wait", job_id)
+    ended(server, job_id)
     assert "not running" in cli(shared, "send", job_id, "x", status=1).stderr
 
 
 @pytest.mark.promise("human-holds")
 def test_a_person_takes_a_job_and_only_they_type_and_kill(shared: Sandbox, server: Server) -> None:
-    job_id = run(shared, "--name", "held", "cat")
+    def holder() -> str:
+        return str(server.call("status", job_id=job_id)["holder"])
+
+    job_id = begin(server, "cat", "held")
     assert job_id in cli(shared, "take", job_id).stdout
-    assert answer(shared, "status", job_id)["holder"] == "human"
+    assert answer(shared, "status", job_id)["holder"] == holder() == "human"
     assert answer(shared, "give", job_id) == {"job_id": job_id, "holder": "agent"}
     assert answer(shared, "take", job_id)["holder"] == "human"
     assert "⚑ human" in cli(shared, "list").stdout
@@ -180,18 +197,18 @@ def test_a_person_takes_a_job_and_only_they_type_and_kill(shared: Sandbox, serve
     assert cli(shared, "send", job_id, "from the person").stdout == "from the person\nfrom the person\n"
     assert answer(shared, "wait", "-u", "input", job_id)["reason"] == "input"
     cli(shared, "give", job_id)
-    assert answer(shared, "status", job_id)["holder"] == "agent"
+    assert holder() == "agent"
     cli(shared, "take", job_id)
     assert "no signal" in cli(shared, "kill", "-s", "NOPE", job_id, status=1).stderr
-    assert answer(shared, "status", job_id)["holder"] == "human"
+    assert holder() == "human"
     cli(shared, "kill", job_id)
     assert "already terminated" in cli(shared, "kill", job_id).stdout
 
 
 @pytest.mark.promise("cli-whole")
-def test_tail_follows_to_the_end_with_whole_lines(shared: Sandbox) -> None:
+def test_tail_follows_to_the_end_with_whole_lines(shared: Sandbox, server: Server) -> None:
     script = "seq 1 5; for i in 1 2 3; do printf '%s%%\\r' $i; sleep .1; done; echo done; printf half; sleep .3; echo"
-    job_id = run(shared, f"{script}; seq 6 900; printf end")
+    job_id = begin(server, f"{script}; seq 6 900; printf end")
     done = cli(shared, "tail", "-f", "-n", "1000", job_id)
     whole = "".join(f"{n}\n" for n in range(1, 6)) + "done\nhalf\n" + "".join(f"{n}\n" for n in range(6, 901))
     assert done.stdout == whole + "end"
@@ -201,7 +218,7 @@ def test_tail_follows_to_the_end_with_whole_lines(shared: Sandbox) -> None:
 
 @pytest.mark.promise("cli-ctrl-c")
 def test_ctrl_c_ends_the_look_and_not_the_job(shared: Sandbox, server: Server) -> None:
-    job_id = run(shared, "while sleep .1; do echo tick; done")
+    job_id = begin(server, "while sleep .1; do echo tick; done")
     shows(server, job_id, "tick")
     # The first is interrupted while it begins.
     for command in (("tail", "-f", job_id), ("wait", job_id), ("run", "-w", "sleep 99")):
@@ -217,7 +234,8 @@ def test_ctrl_c_ends_the_look_and_not_the_job(shared: Sandbox, server: Server) -
     assert server.call("status", job_id=job_id)["status"] == "running"
     [other] = [job for job in server.call("list")["jobs"] if job["command"] == "sleep 99"]
     assert other["status"] == "running"
-    cli(shared, "kill", job_id, other["job_id"])
+    for one in (job_id, other["job_id"]):
+        server.call("kill", job_id=one)
 
 
 def waits(process: subprocess.Popen[str]) -> bool:
@@ -264,17 +282,17 @@ def test_a_reader_that_goes_away_is_no_error(shared: Sandbox) -> None:
 
 
 @pytest.mark.promise("cli-clean")
-def test_clean_removes_what_has_ended_and_nothing_that_runs(sandbox: Sandbox) -> None:
-    running = run(sandbox, "cat")
-    done = [answer(sandbox, "run", "-w", "true")["job_id"] for _ in range(2)]
-    assert answer(sandbox, "clean")["removed"] == [], "list still shows them"
-    assert "2 that list still shows stay; clean --all" in cli(sandbox, "clean").stdout
-    found = answer(sandbox, "clean", "--all")
+def test_clean_removes_what_has_ended_and_nothing_that_runs(cleared: Sandbox, server: Server) -> None:
+    running = begin(server, "cat")
+    done = [run_job(server, "true")["job_id"] for _ in range(2)]
+    assert answer(cleared, "clean")["removed"] == [], "list still shows them"
+    assert "2 that list still shows stay; clean --all" in cli(cleared, "clean").stdout
+    found = answer(cleared, "clean", "--all")
     assert found["removed"] == sorted(done) and found["freed_bytes"] > 0
-    assert [job["job_id"] for job in answer(sandbox, "list", "--all")["jobs"]] == [running]
-    assert set(sandbox.windows()) == {running}
-    assert cli(sandbox, "clean", "--all").stdout.startswith("Removed 0 ")
-    cli(sandbox, "kill", running)
+    assert [job["job_id"] for job in answer(cleared, "list", "--all")["jobs"]] == [running]
+    assert set(cleared.windows()) == {running}
+    assert cli(cleared, "clean", "--all").stdout.startswith("Removed 0 ")
+    server.call("kill", job_id=running)
 
 
 def test_an_empty_world_is_no_error(sandbox: Sandbox) -> None:
@@ -299,16 +317,23 @@ def test_config_says_where_each_value_comes_from_and_hides_the_token(shared: San
     assert "MCP_BG_MAXJOBS is no setting" in cli(shared, "list", MCP_BG_MAXJOBS="1").stderr
 
 
+@pytest.fixture(scope="module")
+def completion(shared: Sandbox, server: Server) -> Path:
+    """The script for bash, and a job whose name it can complete."""
+    for shell in ("zsh", "fish"):
+        assert "mcp-background-job" in cli(shared, "completion", shell).stdout
+    run_job(server, "true", name="completeme")
+    script = shared.root / "complete.sh"
+    script.write_text(cli(shared, "completion", "bash").stdout)
+    return script
+
+
 @pytest.mark.parametrize(
     ("typed", "expected"), [("sta", {"status"}), ("status comp", {"completeme"}), ("wait --un", {"--until"})]
 )
-def test_a_shell_completes_commands_options_and_jobs(shared: Sandbox, typed: str, expected: set[str]) -> None:
-    if not any(job.get("name") == "completeme" for job in answer(shared, "list", "--all")["jobs"]):
-        run(shared, "-w", "--name", "completeme", "true")
-    script = shared.work / "complete.sh"
-    script.write_text(cli(shared, "completion", "bash").stdout)
-    for shell in ("zsh", "fish"):
-        assert "mcp-background-job" in cli(shared, "completion", shell).stdout
+def test_a_shell_completes_commands_options_and_jobs(
+    shared: Sandbox, completion: Path, typed: str, expected: set[str]
+) -> None:
     folder = shared.work / "bin"
     folder.mkdir(exist_ok=True)
     program = folder / "mcp-background-job"
@@ -316,7 +341,7 @@ def test_a_shell_completes_commands_options_and_jobs(shared: Sandbox, typed: str
     program.chmod(0o755)
     words = f"mcp-background-job {typed}"
     test = (
-        f'. {script}; COMP_LINE="{words}"; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({words}); COMP_TYPE=9; '
+        f'. {completion}; COMP_LINE="{words}"; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({words}); COMP_TYPE=9; '
         f'COMP_CWORD={len(words.split()) - 1}; _python_argcomplete mcp-background-job; echo "${{COMPREPLY[@]}}"'
     )
     path = f"{folder}:{shared.environment['PATH']}"
@@ -326,10 +351,11 @@ def test_a_shell_completes_commands_options_and_jobs(shared: Sandbox, typed: str
     assert {word.strip() for word in done.stdout.split()} == expected, done.stderr
 
 
-def test_nothing_runs_on_after_a_person_has_looked(sandbox: Sandbox) -> None:
-    job_id = run(sandbox, "cat")
-    before = len(sandbox.processes())
+def test_nothing_runs_on_after_a_person_has_looked(cleared: Sandbox, server: Server) -> None:
+    job_id = begin(server, "echo up; cat")
+    shows(server, job_id, "up")
+    before = len(cleared.processes())
     for command in (("list",), ("status", job_id), ("tail", job_id)):
-        cli(sandbox, *command)
-    stays_true(lambda: len(sandbox.processes()) <= before, 0.3)
-    cli(sandbox, "kill", job_id)
+        cli(cleared, *command)
+    stays_true(lambda: len(cleared.processes()) <= before, 0.3)
+    server.call("kill", job_id=job_id)

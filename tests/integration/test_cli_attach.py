@@ -16,12 +16,12 @@ Attach = Callable[..., Person]
 
 
 @pytest.fixture
-def attach(sandbox: Sandbox) -> Iterator[Attach]:
+def attach(cleared: Sandbox) -> Iterator[Attach]:
     """People who attach; their terminals are closed at the end."""
     people: list[Person] = []
 
     def come(*arguments: str) -> Person:
-        person = Person(sandbox, f"{COMMAND} attach {' '.join(arguments)}; echo status $?", columns=80, rows=24)
+        person = Person(cleared, f"{COMMAND} attach {' '.join(arguments)}; echo status $?", columns=80, rows=24)
         people.append(person)
         return person
 
@@ -30,14 +30,17 @@ def attach(sandbox: Sandbox) -> Iterator[Attach]:
         person.close()
 
 
-def jobs(sandbox: Sandbox) -> tuple[Server, str, str]:
+Jobs = tuple[str, str]
+
+
+@pytest.fixture
+def jobs(cleared: Sandbox, server: Server) -> Jobs:
     """Two jobs that can be told apart on a screen."""
-    server = sandbox.server()
     first = server.call("execute", command="echo THE-FIRST; cat", name="first")["job_id"]
     second = server.call("execute", command="echo THE-SECOND; cat", name="second")["job_id"]
     shows(server, first, "THE-FIRST")
     shows(server, second, "THE-SECOND")
-    return server, first, second
+    return first, second
 
 
 def sessions(sandbox: Sandbox) -> list[str]:
@@ -45,8 +48,8 @@ def sessions(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.promise("pair-attach")
-def test_attach_goes_to_the_job_and_typing_reaches_it(sandbox: Sandbox, attach: Attach) -> None:
-    server, first, second = jobs(sandbox)
+def test_attach_goes_to_the_job_and_typing_reaches_it(server: Server, attach: Attach, jobs: Jobs) -> None:
+    first, second = jobs
     person = attach(second)
     person.sees("THE-SECOND")
     person.type("from the person")
@@ -60,9 +63,11 @@ def test_attach_goes_to_the_job_and_typing_reaches_it(sandbox: Sandbox, attach: 
 
 
 @pytest.mark.promise("own-view")
-def test_several_people_look_at_different_jobs_and_leave_no_session(sandbox: Sandbox, attach: Attach) -> None:
-    server, first, second = jobs(sandbox)
-    sandbox.tmux("set-option", "-t", f"={SESSION}:", "status-left", 'a"b $HOME {#S} ; ')
+def test_several_people_look_at_different_jobs_and_leave_no_session(
+    server: Server, cleared: Sandbox, attach: Attach, jobs: Jobs
+) -> None:
+    first, second = jobs
+    cleared.tmux("set-option", "-t", f"={SESSION}:", "status-left", 'a"b $HOME {#S} ; ')
     ann = attach(first)
     ann.sees("THE-FIRST")
     bob = attach(second)
@@ -70,39 +75,39 @@ def test_several_people_look_at_different_jobs_and_leave_no_session(sandbox: San
     cid = attach(first)
     cid.sees("THE-FIRST")
     assert "THE-FIRST" in ann.screen() and "THE-SECOND" not in ann.screen()
-    assert len(sessions(sandbox)) == 3
-    [own, _] = [name for name in sessions(sandbox) if name != SESSION]
-    ours = sandbox.tmux("show-options", "-t", f"={SESSION}:").splitlines()
-    theirs = sandbox.tmux("show-options", "-t", f"={own}:").splitlines()
+    assert len(sessions(cleared)) == 3
+    [own, _] = [name for name in sessions(cleared) if name != SESSION]
+    ours = cleared.tmux("show-options", "-t", f"={SESSION}:").splitlines()
+    theirs = cleared.tmux("show-options", "-t", f"={own}:").splitlines()
     assert set(theirs) - set(ours) == {"destroy-unattached on"}
     assert set(ours) - set(theirs) == {"destroy-unattached off"}
     ann.detach()
     bob.detach()
     assert "status 0" in bob.screen()
-    wait_until(lambda: len(sessions(sandbox)) == 2)
+    wait_until(lambda: len(sessions(cleared)) == 2)
     # A terminal that is closed leaves as little as a detach.
     cid.close()
-    wait_until(lambda: sessions(sandbox) == [SESSION])
+    wait_until(lambda: sessions(cleared) == [SESSION])
     for job_id in (first, second):
         assert server.call("status", job_id=job_id)["status"] == "running"
-    assert set(sandbox.windows()) == {first, second}
+    assert set(cleared.windows()) == {first, second}
 
 
-def test_a_new_job_shows_in_everybodys_session(sandbox: Sandbox, attach: Attach) -> None:
-    server, first, _ = jobs(sandbox)
+def test_a_new_job_shows_in_everybodys_session(server: Server, cleared: Sandbox, attach: Attach, jobs: Jobs) -> None:
+    first, _ = jobs
     attach(first).sees("THE-FIRST")
     bob = attach(first)
     bob.sees("THE-FIRST")
     third = server.call("execute", command="echo THE-THIRD; cat", name="third")["job_id"]
-    window = wait_until(lambda: sandbox.windows().get(third, ""))
-    [own] = [name for name in sessions(sandbox) if name != SESSION]
-    sandbox.tmux("select-window", "-t", f"={own}:{window}")
+    window = wait_until(lambda: cleared.windows().get(third, ""))
+    [own] = [name for name in sessions(cleared) if name != SESSION]
+    cleared.tmux("select-window", "-t", f"={own}:{window}")
     bob.sees("THE-THIRD")
 
 
 @pytest.mark.promise("watcher")
-def test_a_watcher_can_not_type(sandbox: Sandbox, attach: Attach) -> None:
-    server, first, second = jobs(sandbox)
+def test_a_watcher_can_not_type(server: Server, attach: Attach, jobs: Jobs) -> None:
+    first, second = jobs
     for others in range(2):
         person = attach("-r", first)
         person.sees("THE-FIRST")
@@ -115,56 +120,57 @@ def test_a_watcher_can_not_type(sandbox: Sandbox, attach: Attach) -> None:
     assert server.call("status", job_id=first)["status"] == "running"
 
 
-def test_inside_the_same_tmux_a_person_is_switched_and_comes_back(sandbox: Sandbox) -> None:
-    _, first, second = jobs(sandbox)
-    inside = f"env MCP_BG_STATE_DIR={sandbox.state} {COMMAND} attach"
-    mine = Person(sandbox, f"tmux new-session -s mine \"sh -c '{inside} {second}; echo status \\$?; exec cat'\"")
+def test_inside_the_same_tmux_a_person_is_switched_and_comes_back(cleared: Sandbox, jobs: Jobs) -> None:
+    first, second = jobs
+    inside = f"env MCP_BG_STATE_DIR={cleared.state} {COMMAND} attach"
+    mine = Person(cleared, f"tmux new-session -s mine \"sh -c '{inside} {second}; echo status \\$?; exec cat'\"")
     mine.sees("THE-SECOND")
-    assert sandbox.tmux("list-clients", "-F", "#{session_name}") == SESSION
+    assert cleared.tmux("list-clients", "-F", "#{session_name}") == SESSION
     mine.press("C-b", "L")
     mine.sees("status 0")
     # Somebody else is there now: a session of one's own, gone when one switches back.
-    other = Person(sandbox, f"{COMMAND} attach {first}")
+    other = Person(cleared, f"{COMMAND} attach {first}")
     other.sees("THE-FIRST")
-    third = Person(sandbox, f"tmux new-session -s third \"sh -c '{inside} {second}; echo status \\$?; exec cat'\"")
+    third = Person(cleared, f"tmux new-session -s third \"sh -c '{inside} {second}; echo status \\$?; exec cat'\"")
     third.sees("THE-SECOND")
-    assert len(sessions(sandbox)) == 4
+    assert len(sessions(cleared)) == 4
     assert "THE-SECOND" not in other.screen()
     third.press("C-b", "L")
     third.sees("status 0")
-    wait_until(lambda: sorted(sessions(sandbox)) == sorted([SESSION, "mine", "third"]))
-    locked = Person(sandbox, f"tmux new-session -s locked \"sh -c '{inside} -r {second}; echo status \\$?; exec cat'\"")
+    wait_until(lambda: sorted(sessions(cleared)) == sorted([SESSION, "mine", "third"]))
+    locked = Person(cleared, f"tmux new-session -s locked \"sh -c '{inside} -r {second}; echo status \\$?; exec cat'\"")
     locked.sees("status 1")
     assert "whole terminal" in locked.screen()
     for person in (mine, other, third, locked):
         person.close()
 
 
-def test_from_within_another_tmux_server_it_is_nested(sandbox: Sandbox) -> None:
-    _, first, _ = jobs(sandbox)
-    inside = f"env MCP_BG_STATE_DIR={sandbox.state} {COMMAND} attach {first}"
-    socket = sandbox.sockets / "another"
-    person = Person(sandbox, f"tmux -S {socket} new-session \"sh -c '{inside}; echo status \\$?; exec cat'\"")
+def test_from_within_another_tmux_server_it_is_nested(cleared: Sandbox, jobs: Jobs) -> None:
+    first, _ = jobs
+    inside = f"env MCP_BG_STATE_DIR={cleared.state} {COMMAND} attach {first}"
+    socket = cleared.sockets / "another"
+    person = Person(cleared, f"tmux -S {socket} new-session \"sh -c '{inside}; echo status \\$?; exec cat'\"")
     person.sees("THE-FIRST")
     person.press("C-b", "C-b", "d")
     person.sees("status 0")
     person.close()
 
 
-def test_without_jobs_the_session_is_made(sandbox: Sandbox, attach: Attach) -> None:
-    person = attach()
+def test_without_jobs_the_session_is_made(sandbox: Sandbox) -> None:
+    person = Person(sandbox, f"{COMMAND} attach; echo status $?")
     wait_until(lambda: sandbox.tmux("list-clients", "-F", "#{session_name}", check=False) == SESSION)
     person.detach()
     assert sessions(sandbox) == [SESSION]
+    person.close()
 
 
-def test_what_can_not_be_attached_to_is_said(sandbox: Sandbox, attach: Attach) -> None:
-    server, first, second = jobs(sandbox)
-    assert "needs a terminal" in cli(sandbox, "attach", first, status=1).stderr
-    assert "not found" in cli(sandbox, "attach", "nosuch", status=1).stderr
+def test_what_can_not_be_attached_to_is_said(server: Server, cleared: Sandbox, attach: Attach, jobs: Jobs) -> None:
+    first, second = jobs
+    assert "needs a terminal" in cli(cleared, "attach", first, status=1).stderr
+    assert "not found" in cli(cleared, "attach", "nosuch", status=1).stderr
     server.call("kill", job_id=second)
-    sandbox.tmux("kill-window", "-t", sandbox.window(second))
+    cleared.tmux("kill-window", "-t", cleared.window(second))
     person = attach(second)
     person.sees("status 1")
     assert f"output {second}" in person.screen().replace("\n", "")
-    assert sessions(sandbox) == [SESSION]
+    assert sessions(cleared) == [SESSION]

@@ -35,12 +35,12 @@ SWITCHED = r"\033[?1049h\033[2J\033[?25l\033[?1000;1006h\033[?1h\033=\033[5;10r\
 
 
 @pytest.fixture
-def at(sandbox: Sandbox) -> Iterator[Any]:
+def at(shared: Sandbox) -> Iterator[Any]:
     """Start a person at a terminal, who runs a command of ours."""
     people: list[Person] = []
 
     def come(arguments: str, columns: int = 200, rows: int = 52, before: str = "") -> Person:
-        people.append(Person(sandbox, f"{before}{COMMAND} {arguments}; echo status $?", columns=columns, rows=rows))
+        people.append(Person(shared, f"{before}{COMMAND} {arguments}; echo status $?", columns=columns, rows=rows))
         return people[-1]
 
     yield come
@@ -101,8 +101,7 @@ def test_in_a_pipe_it_is_the_log_without_our_marks(shared: Sandbox, server: Serv
 
 
 @pytest.mark.promise("replay")
-def test_on_a_terminal_it_looks_as_it_did(sandbox: Sandbox, at: Any) -> None:
-    server = sandbox.server()
+def test_on_a_terminal_it_looks_as_it_did(server: Server, at: Any) -> None:
     job = run_job(
         server,
         r"printf '\033[2J\033[H\033[10;20Hplaced\033[3;5H\033[1mbold\033[0m'; sleep .3; printf 'ümlaut\033[20;1Hlast'",
@@ -118,13 +117,12 @@ def test_on_a_terminal_it_looks_as_it_did(sandbox: Sandbox, at: Any) -> None:
 
 @pytest.mark.promise("replay")
 @pytest.mark.parametrize("how", ["end", "C-c", "q", "TERM"])
-def test_the_terminal_is_as_before_however_it_ends(sandbox: Sandbox, at: Any, how: str) -> None:
-    server = sandbox.server()
+def test_the_terminal_is_as_before_however_it_ends(server: Server, shared: Sandbox, at: Any, how: str) -> None:
     job_id = run_job(server, f"printf '{SWITCHED}'; sleep 1")["job_id"]
     run = server.call("execute", command=f"printf '{SWITCHED}'; cat")["job_id"]  # goes on until the person leaves
-    wait_until(lambda: b"in red" in log_of(sandbox, run))
+    wait_until(lambda: b"in red" in log_of(shared, run))
     shown = job_id if how == "end" else run
-    settings = sandbox.path("settings")
+    settings = shared.path(f"settings-{how}")
     # The person's line settings and the terminal's modes, before and after.
     person: Person = at(f"replay {shown}", before=f"trap : INT; stty -a >{settings}; read -r go; ")
     wait_until(lambda: settings.exists() and settings.read_text())
@@ -135,7 +133,7 @@ def test_the_terminal_is_as_before_however_it_ends(sandbox: Sandbox, at: Any, ho
         person.sees("in red")
     if how == "TERM":
         [process] = [
-            one for one in sandbox.processes() if one.cmdline()[-2:] == ["replay", run] and "sh" not in one.name()
+            one for one in shared.processes() if one.cmdline()[-2:] == ["replay", run] and "sh" not in one.name()
         ]
         process.terminate()
     elif how != "end":
@@ -155,26 +153,24 @@ def test_the_terminal_is_as_before_however_it_ends(sandbox: Sandbox, at: Any, ho
     server.call("kill", job_id=run)
 
 
-def test_the_persons_terminal_answers_nothing(sandbox: Sandbox, at: Any) -> None:
-    server = sandbox.server()
+def test_the_persons_terminal_answers_nothing(server: Server, shared: Sandbox, at: Any) -> None:
     questions = r"\033[c\033[6n\033[>c\033[5n\033[18t\033]11;?\007\033P$qm\033\\\033[?2026$p"
     # Without echo, or the answers of the job's own terminal would be part of its output.
     job_id = run_job(server, f"stty -echo; printf '{questions}'; echo asked")["job_id"]
-    assert b"^[" not in log_of(sandbox, job_id)
+    assert b"^[" not in log_of(shared, job_id)
     person: Person = at(f"replay {job_id}")
     person.sees("LEFT")
     stays_true(lambda: "^[" not in person.screen(), 0.5)
     assert "asked" in person.screen()
     # The same bytes as they are do make it answer: the test can fail.
-    other = Person(sandbox, f"{COMMAND} replay {job_id} | cat")
+    other = Person(shared, f"{COMMAND} replay {job_id} | cat")
     try:
         other.sees("^[[")
     finally:
         other.close()
 
 
-def test_a_job_that_runs_is_played_and_then_followed(sandbox: Sandbox, at: Any) -> None:
-    server = sandbox.server()
+def test_a_job_that_runs_is_played_and_then_followed(server: Server, at: Any) -> None:
     job_id = server.call("execute", command="echo before; cat")["job_id"]
     shows(server, job_id, "before")
     person: Person = at(f"replay {job_id}", columns=100, rows=30)
@@ -188,8 +184,7 @@ def test_a_job_that_runs_is_played_and_then_followed(sandbox: Sandbox, at: Any) 
     person.sees("status 0")
 
 
-def test_keys_pause_skip_and_end_it(sandbox: Sandbox, at: Any) -> None:
-    server = sandbox.server()
+def test_keys_pause_skip_and_end_it(server: Server, at: Any) -> None:
     job_id = run_job(server, "echo first; sleep 2; echo second; sleep 2; echo third; sleep 2; echo fourth")["job_id"]
     slow: Person = at(f"replay --speed 0.02 {job_id}")  # each pause takes 100 s
     slow.press("Enter")  # the job's own start takes some seconds at this pace
@@ -220,17 +215,17 @@ def test_a_job_of_before_plays_at_once_with_a_word(shared: Sandbox, server: Serv
     assert len(exported.stdout.splitlines()) == 2
 
 
-def test_dropped_output_is_said_and_the_rest_keeps_its_pace(sandbox: Sandbox) -> None:
-    server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="4000")
+def test_dropped_output_is_said_and_the_rest_keeps_its_pace(shared: Sandbox) -> None:
+    server = shared.server(MCP_BG_MAX_OUTPUT_SIZE="4000")
     job_id = run_job(server, f"sleep 1; seq 1 3000; sleep {STEP}; echo last")["job_id"]
-    log = log_of(sandbox, job_id)
+    log = log_of(shared, job_id)
     begun = time.monotonic()
-    times, said = played(sandbox, job_id)
+    times, said = played(shared, job_id)
     assert time.monotonic() - begun < 15
     assert "no longer kept" in said
     assert len(times) == log.count(b"\n")
     assert STEP * 0.7 < times[-1] - times[0] < STEP * 3
-    cast = [json.loads(line) for line in cli(sandbox, "export", job_id, "--cast").stdout.splitlines()]
+    cast = [json.loads(line) for line in cli(shared, "export", job_id, "--cast").stdout.splitlines()]
     assert "".join(text for _, _, text in cast[1:]) == log.decode()
     assert cast[1][0] == 0.0, "it begins with what is kept, not with a pause for what is not"
 
@@ -266,17 +261,16 @@ def test_the_exported_file_is_the_log_and_this_users_alone(shared: Sandbox, serv
 
 @pytest.mark.promise("cast")
 @pytest.mark.skipif(shutil.which("asciinema") is None, reason="asciinema is not installed")
-def test_asciinema_plays_it(sandbox: Sandbox, at: Any) -> None:
-    server = sandbox.server()
+def test_asciinema_plays_it(shared: Sandbox, server: Server) -> None:
     job_id = run_job(server, rf"{STEPPER}; printf '\303\251\033[31mred\033[0m\nthe end\n'")["job_id"]
-    path = sandbox.path("a.cast")
-    cli(sandbox, "export", job_id, "--cast", str(path))
+    path = shared.path("a.cast")
+    cli(shared, "export", job_id, "--cast", str(path))
     raw = subprocess.run(
-        ["asciinema", "cat", str(path)], env=sandbox.environment, capture_output=True, timeout=30, check=True
+        ["asciinema", "cat", str(path)], env=shared.environment, capture_output=True, timeout=30, check=True
     )
-    assert raw.stdout == log_of(sandbox, job_id)
+    assert raw.stdout == log_of(shared, job_id)
     begun = time.monotonic()
-    person = Person(sandbox, f"asciinema play {path}; echo status $?", columns=200, rows=52)
+    person = Person(shared, f"asciinema play {path}; echo status $?", columns=200, rows=52)
     try:
         person.sees("step1")
         assert "the end" not in person.screen()

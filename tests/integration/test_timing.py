@@ -60,8 +60,8 @@ def after(moment: float, seconds: float) -> None:
 
 
 @pytest.fixture
-def ticker(sandbox: Sandbox) -> Ticker:
-    return Ticker(sandbox, sandbox.server())
+def ticker(shared: Sandbox, server: Server) -> Ticker:
+    return Ticker(shared, server)
 
 
 def since_end(sandbox: Sandbox, job_id: str) -> float:
@@ -110,8 +110,7 @@ def test_it_goes_together_with_grep_and_max_chars_and_not_with_since(ticker: Tic
     ticker.kill()
 
 
-def test_no_character_and_no_escape_sequence_is_cut(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_no_character_and_no_escape_sequence_is_cut(server: Server, shared: Sandbox) -> None:
     pieces = [rb"a\303", rb"\251\033[3", rb"1mred\033[0m\360\237", rb"\246\212\n"]
     script = "; sleep .4; ".join(f"printf '{piece.decode()}'" for piece in pieces)
     job = run_job(server, script)
@@ -119,21 +118,20 @@ def test_no_character_and_no_escape_sequence_is_cut(sandbox: Sandbox) -> None:
     assert whole == "aéred🦊\n"
     seen = set()
     for tenths in range(int(job["duration"] * 10) + 2):
-        age = since_end(sandbox, job["job_id"])
+        age = since_end(shared, job["job_id"])
         text = server.call("output", job_id=job["job_id"], since_seconds=age + tenths / 10)["stdout"]
         assert whole.endswith(text) and "�" not in text
         seen.add(text)
     assert len(seen) >= 4, seen
 
 
-def test_an_ended_jobs_seconds_are_counted_from_now(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_an_ended_jobs_seconds_are_counted_from_now(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "echo early; sleep 2; echo late")
     job_id = job["job_id"]
 
     def young(seconds: float) -> str:
         """What it printed within its last `seconds`."""
-        ago = since_end(sandbox, job_id)
+        ago = since_end(shared, job_id)
         return str(server.call("output", job_id=job_id, since_seconds=ago + seconds)["stdout"])
 
     assert young(1) == "late\n"
@@ -141,65 +139,61 @@ def test_an_ended_jobs_seconds_are_counted_from_now(sandbox: Sandbox) -> None:
     wait_until(lambda: server.call("output", job_id=job_id, since_seconds=0.5)["stdout"] == "")
 
 
-def test_what_the_limit_dropped_is_said_to_be_missing(sandbox: Sandbox) -> None:
-    server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="20000")
+def test_what_the_limit_dropped_is_said_to_be_missing(shared: Sandbox) -> None:
+    server = shared.server(MCP_BG_MAX_OUTPUT_SIZE="20000")
     job = run_job(server, "echo first; sleep 2; seq 1 20000; sleep 2; echo last")
     found = server.call("output", job_id=job["job_id"], since_seconds=1e6)
     whole = server.call("output", job_id=job["job_id"], since=0)
     assert found["stdout"] == whole["stdout"] and found["dropped_bytes"] == whole["dropped_bytes"] > 80_000
-    ago = since_end(sandbox, job["job_id"])
+    ago = since_end(shared, job["job_id"])
     assert server.call("output", job_id=job["job_id"], since_seconds=ago + 1)["stdout"] == "last\n"
     # Of the flood it knows how much is gone, and that `first` is older.
-    ago = since_end(sandbox, job["job_id"])
+    ago = since_end(shared, job["job_id"])
     flood = server.call("output", job_id=job["job_id"], since_seconds=ago + 3)
     assert 0 < found["dropped_bytes"] - flood["dropped_bytes"] <= len("first\r\n") + 1
 
 
-def test_stderr_that_is_apart_stays_apart(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_stderr_that_is_apart_stays_apart(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "echo o1; echo e1 >&2; sleep 2; echo e2 >&2; echo o2", separate_stderr=True)
-    found = server.call("output", job_id=job["job_id"], since_seconds=since_end(sandbox, job["job_id"]) + 1)
+    found = server.call("output", job_id=job["job_id"], since_seconds=since_end(shared, job["job_id"]) + 1)
     assert (found["stdout"], found["stderr"]) == ("o2\n", "e2\n")
 
 
-def test_a_job_of_before_says_that_its_times_are_not_known(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_job_of_before_says_that_its_times_are_not_known(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "echo hello")
-    shutil.rmtree(sandbox.state / "mcp-jobs" / job["job_id"] / "timing")
+    shutil.rmtree(shared.state / "mcp-jobs" / job["job_id"] / "timing")
     with pytest.raises(ToolError, match=r"no timing\. Call tail"):
         server.call("output", job_id=job["job_id"], since_seconds=1000)
     assert server.call("output", job_id=job["job_id"])["stdout"] == "hello\n"
     silent = run_job(server, "true")
-    shutil.rmtree(sandbox.state / "mcp-jobs" / silent["job_id"] / "timing")
+    shutil.rmtree(shared.state / "mcp-jobs" / silent["job_id"] / "timing")
     assert server.call("output", job_id=silent["job_id"], since_seconds=5)["stdout"] == ""
 
 
-def test_the_terminal_has_it_too(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_the_terminal_has_it_too(server: Server, shared: Sandbox) -> None:
     job = run_job(server, "echo early; sleep 3; echo late; echo last")
     job_id = job["job_id"]
 
     def young() -> str:
         """Of the last three seconds' half; the command's own start takes of them."""
-        return str(since_end(sandbox, job_id) + 2.5)
+        return str(since_end(shared, job_id) + 2.5)
 
-    assert cli(sandbox, "output", "--last", young(), job_id).stdout == "late\nlast\n"
-    assert answer(sandbox, "output", "--last", young(), job_id)["stdout"] == "late\nlast\n"
-    assert cli(sandbox, "output", "--last", young(), "-g", "la", job_id).stdout == "2:late\n3:last\n"
-    assert cli(sandbox, "output", "--since", "7", "-g", "la", job_id).stdout == "2:late\n3:last\n"
+    assert cli(shared, "output", "--last", young(), job_id).stdout == "late\nlast\n"
+    assert answer(shared, "output", "--last", young(), job_id)["stdout"] == "late\nlast\n"
+    assert cli(shared, "output", "--last", young(), "-g", "la", job_id).stdout == "2:late\n3:last\n"
+    assert cli(shared, "output", "--since", "7", "-g", "la", job_id).stdout == "2:late\n3:last\n"
     for more in ((), ("--json",)):
-        refused = cli(sandbox, "output", *more, "--since", "0", "--last", "5", job_id, status=1)
+        refused = cli(shared, "output", *more, "--since", "0", "--last", "5", job_id, status=1)
         assert "Leave one of them out" in refused.stderr
 
 
-def test_a_log_writer_that_was_killed_keeps_the_times(sandbox: Sandbox) -> None:
-    server = sandbox.server()
-    ticker = Ticker(sandbox, server)
+def test_a_log_writer_that_was_killed_keeps_the_times(server: Server, shared: Sandbox) -> None:
+    ticker = Ticker(shared, server)
     ticker.print("before\n")
-    folder: Path = sandbox.state / "mcp-jobs" / ticker.job_id
-    [writer] = [one for one in sandbox.processes() if one.cmdline()[-2:] == ["logwriter", str(folder)]]
+    folder: Path = shared.state / "mcp-jobs" / ticker.job_id
+    [writer] = [one for one in shared.processes() if one.cmdline()[-2:] == ["logwriter", str(folder)]]
     writer.kill()
-    restarted: Callable[[], bool] = lambda: "log interrupted" in cli(sandbox, "output", ticker.job_id).stdout  # noqa: E731
+    restarted: Callable[[], bool] = lambda: "log interrupted" in cli(shared, "output", ticker.job_id).stdout  # noqa: E731
     wait_until(restarted, 20)
     after(time.monotonic(), 1.5)
     moment = ticker.print("after\n")

@@ -179,6 +179,22 @@ class Sandbox:
         except (psutil.Error, OSError):
             return False
 
+    def clear(self) -> None:
+        """Leave the servers and window 0 as they are, and nothing else: for the next test of a shared world."""
+        for session in self.tmux("list-sessions", "-F", "#{session_name}", check=False).splitlines():
+            self.tmux("detach-client", "-s", f"={session}", check=False)
+            if session != SESSION:
+                self.tmux("kill-session", "-t", f"={session}", check=False)
+        self.tmux("kill-window", "-a", "-t", f"={SESSION}:0", check=False)
+        for job_id in self.records():
+            # Its runner may still be about to write the end.
+            shutil.rmtree(self.state / SESSION / job_id, ignore_errors=True)
+        for path in self.work.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
     def close(self) -> None:
         """End everything. Raises AssertionError for what outlives its tmux server and for noise on stdout."""
         self.processes()
