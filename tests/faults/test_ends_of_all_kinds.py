@@ -14,7 +14,7 @@ from support.sandbox import PYTHON, Sandbox, alive, ended, run_jobs, shows
 from support.scale import scaled
 from support.waiting import stays_true, wait_until
 
-AT_ONCE = 32
+AT_ONCE = scaled(16, 32)
 SIGNALS = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM XCPU XFSZ VTALRM PROF SYS"
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from support.person import Person
-from support.sandbox import SESSION, Sandbox, shows
+from support.rpc import Server
+from support.sandbox import SESSION, Sandbox, run_job, shows
 from support.terminal import answer, cli
 from support.waiting import wait_until
 
@@ -42,17 +43,16 @@ def test_a_healthy_machine_is_healthy_and_nothing_is_left(sandbox: Sandbox) -> N
 
 
 @pytest.mark.promise("cli-doctor")
-def test_running_jobs_are_left_alone(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_running_jobs_are_left_alone(server: Server, cleared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; cat")["job_id"]
     shows(server, job_id, "up")
-    before = sorted(path.name for path in sandbox.state.iterdir())
-    found = findings(sandbox, healthy=True)
+    before = sorted(path.name for path in cleared.state.iterdir())
+    found = findings(cleared, healthy=True)
     assert any("1 running" in finding["text"] for finding in found)
     assert server.call("status", job_id=job_id)["status"] == "running"
-    assert sorted(path.name for path in sandbox.state.iterdir()) == before
-    assert sandbox.tmux("list-sessions", "-F", "#{session_name}") == SESSION
-    assert sandbox.records() == {job_id}
+    assert sorted(path.name for path in cleared.state.iterdir()) == before
+    assert cleared.tmux("list-sessions", "-F", "#{session_name}") == SESSION
+    assert cleared.records() == {job_id}
 
 
 def test_the_round_trip_works_under_any_setting(sandbox: Sandbox) -> None:
@@ -116,41 +116,40 @@ def test_a_state_folder_that_can_not_be_used_is_wrong(sandbox: Sandbox, fault: s
 
 
 @pytest.mark.promise("cli-doctor")
-def test_a_job_without_its_log_writer_is_found(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_job_without_its_log_writer_is_found(server: Server, cleared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; cat", name="mute")["job_id"]
     shows(server, job_id, "up")
     # Its supervisor would start another at once, so doctor is told by its tmux that there is none.
     real = shutil.which("tmux")
-    fake = sandbox.root / "bin/tmux"
+    fake = cleared.root / "bin/tmux"
     fake.parent.mkdir()
     fake.write_text(
         f'#!/bin/sh\ncase "$*" in *pane_pipe*) {real} "$@" | sed \'s/ 1$/ 0/\';; *) exec {real} "$@";; esac\n'
     )
     fake.chmod(0o755)
-    bad = wrong(findings(sandbox, healthy=False, PATH=f"{fake.parent}:{sandbox.environment['PATH']}"))
+    bad = wrong(findings(cleared, healthy=False, PATH=f"{fake.parent}:{cleared.environment['PATH']}"))
     assert bad["text"] == f"{job_id} mute has lost its log writer"
 
 
-def test_options_that_would_end_the_session_are_found(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_options_that_would_end_the_session_are_found(server: Server, cleared: Sandbox) -> None:
     shows(server, server.call("execute", command="echo up; cat")["job_id"], "up")
-    sandbox.tmux("set-option", "-t", f"={SESSION}:", "destroy-unattached", "keep-last", check=False)
-    sandbox.tmux("set-option", "-u", "-t", f"={SESSION}:", "destroy-unattached")
-    bad = wrong(findings(sandbox, healthy=False))
+    cleared.tmux("set-option", "-t", f"={SESSION}:", "destroy-unattached", "keep-last", check=False)
+    cleared.tmux("set-option", "-u", "-t", f"={SESSION}:", "destroy-unattached")
+    bad = wrong(findings(cleared, healthy=False))
     assert bad["remedy"].startswith("tmux set-option") and "destroy-unattached off" in bad["remedy"]
-    sandbox.tmux(*bad["remedy"].split()[1:])
-    findings(sandbox, healthy=True)
+    cleared.tmux(*bad["remedy"].split()[1:])
+    findings(cleared, healthy=True)
 
 
-def test_an_environment_that_has_changed_is_noted(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_an_environment_that_has_changed_is_noted(server: Server, cleared: Sandbox) -> None:
     shows(server, server.call("execute", command="echo up; cat")["job_id"], "up")
-    sandbox.tmux("set-environment", "-g", "SSH_AUTH_SOCK", str(sandbox.root / "gone"))
-    sandbox.tmux("set-environment", "-g", "MY_API_KEY", "x")
-    notes = [finding for finding in findings(sandbox, healthy=True) if finding["check"] == "environment"]
+    cleared.tmux("set-environment", "-g", "SSH_AUTH_SOCK", str(cleared.root / "gone"))
+    cleared.tmux("set-environment", "-g", "MY_API_KEY", "x")
+    notes = [finding for finding in findings(cleared, healthy=True) if finding["check"] == "environment"]
     assert "SSH_AUTH_SOCK" in notes[0]["text"] and "MY_API_KEY" in notes[1]["text"]
     assert all(note["level"] == "note" and "tmux set-environment" in note["remedy"] for note in notes)
+    for name in ("SSH_AUTH_SOCK", "MY_API_KEY"):
+        cleared.tmux("set-environment", "-gu", name)
 
 
 def note(found: list[dict[str, Any]], check: str) -> dict[str, Any]:
@@ -197,35 +196,33 @@ def test_a_session_of_that_name_that_is_somebody_elses_is_noted(sandbox: Sandbox
     assert not [finding for finding in findings(sandbox, healthy=True) if finding["level"] == "note"]
 
 
-def test_a_tmux_server_that_would_end_with_its_last_client_is_found(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_tmux_server_that_would_end_with_its_last_client_is_found(server: Server, cleared: Sandbox) -> None:
     shows(server, server.call("execute", command="echo up; cat")["job_id"], "up")
-    person = Person(sandbox)  # with nobody attached tmux would be gone at once
+    person = Person(cleared)  # with nobody attached tmux would be gone at once
     try:
         person.sees("1:")
-        sandbox.tmux("set-option", "-s", "exit-unattached", "on")
-        bad = wrong(findings(sandbox, healthy=False))
+        cleared.tmux("set-option", "-s", "exit-unattached", "on")
+        bad = wrong(findings(cleared, healthy=False))
         assert "would end with all jobs" in bad["text"]
-        sandbox.tmux(*bad["remedy"].split()[1:])
-        findings(sandbox, healthy=True)
+        cleared.tmux(*bad["remedy"].split()[1:])
+        findings(cleared, healthy=True)
     finally:
         person.close()
 
 
-def test_a_full_session_is_noted(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_full_session_is_noted(server: Server, cleared: Sandbox) -> None:
     shows(server, server.call("execute", command="echo up; cat")["job_id"], "up")
-    found = note(findings(sandbox, healthy=True, MCP_BG_MAX_JOBS="1"), "jobs")
+    found = note(findings(cleared, healthy=True, MCP_BG_MAX_JOBS="1"), "jobs")
     assert found["text"].startswith("1 running of at most 1") and "MCP_BG_MAX_JOBS" in found["remedy"]
 
 
-def test_a_record_that_can_not_be_read_is_noted_and_its_remedy_works(sandbox: Sandbox) -> None:
-    job_id = answer(sandbox, "run", "-w", "true")["job_id"]
-    (sandbox.state / SESSION / job_id / "job.json").write_text("{")
-    found = note(findings(sandbox, healthy=True), "jobs")
-    assert job_id in found["text"] and str(sandbox.state / SESSION) in found["remedy"]
-    shutil.rmtree(sandbox.state / SESSION / job_id)
-    assert not [finding for finding in findings(sandbox, healthy=True) if finding["level"] == "note"]
+def test_a_record_that_can_not_be_read_is_noted_and_its_remedy_works(server: Server, cleared: Sandbox) -> None:
+    job_id = run_job(server, "true")["job_id"]
+    (cleared.state / SESSION / job_id / "job.json").write_text("{")
+    found = note(findings(cleared, healthy=True), "jobs")
+    assert job_id in found["text"] and str(cleared.state / SESSION) in found["remedy"]
+    shutil.rmtree(cleared.state / SESSION / job_id)
+    assert not [finding for finding in findings(cleared, healthy=True) if finding["level"] == "note"]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away, or mount a small disk")

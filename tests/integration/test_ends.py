@@ -31,8 +31,8 @@ def test_every_exit_code_is_told_as_it_was(server: Server) -> None:
 
 @pytest.mark.promise("end-exit-code")
 def test_an_instant_end_is_as_sure_as_a_slow_one(server: Server) -> None:
-    jobs = run_jobs(server, ["exit 9"] * 20)
-    assert [(job["status"], job["exit_code"]) for job in jobs] == [("failed", 9)] * 20
+    jobs = run_jobs(server, ["exit 9"] * 10)
+    assert [(job["status"], job["exit_code"]) for job in jobs] == [("failed", 9)] * 10
 
 
 @pytest.mark.promise("end-signal")
@@ -118,8 +118,8 @@ def test_a_timeout_holds_though_every_server_is_gone(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.promise("end-timeout")
-def test_the_default_timeout_of_the_configuration_is_for_jobs_without_their_own(sandbox: Sandbox) -> None:
-    server = sandbox.server(MCP_BG_JOB_TIMEOUT="1")
+def test_the_default_timeout_of_the_configuration_is_for_jobs_without_their_own(shared: Sandbox) -> None:
+    server = shared.server(MCP_BG_JOB_TIMEOUT="1")
     default, own = (
         server.call("execute", command="sleep 300")["job_id"],
         server.call("execute", command="sleep 2; exit 6", timeout=30)["job_id"],
@@ -181,8 +181,9 @@ def test_a_runner_killed_within_a_jobs_last_moment_is_never_a_false_success(serv
 @pytest.mark.promise("tmux-killed")
 @pytest.mark.parametrize("how", ["kill-server", "SIGKILL"])
 @pytest.mark.promise("end-reason", "end-not-false")
-def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(sandbox: Sandbox, how: str) -> None:
-    server = sandbox.server()
+def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(
+    server: Server, cleared: Sandbox, how: str
+) -> None:
     finished = run_job(server, "echo before; exit 3")
     commands = ["echo up; sleep 300", "echo up; cat"]
     if how == "SIGKILL":
@@ -190,13 +191,13 @@ def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(sandbox: S
     job_ids = [server.call("execute", command=command)["job_id"] for command in commands]
     for job_id in job_ids:
         shows(server, job_id, "up")
-    trees = [process for job_id in job_ids for process in sandbox.runner(job_id).children(recursive=True)]
-    tmux_server = sandbox.tmux_server()
+    trees = [process for job_id in job_ids for process in cleared.runner(job_id).children(recursive=True)]
+    tmux_server = cleared.tmux_server()
     assert tmux_server is not None
     if how == "SIGKILL":
         tmux_server.kill()
     else:
-        sandbox.tmux("kill-server")
+        cleared.tmux("kill-server")
 
     for job_id in job_ids:
         job = ended(server, job_id, 10)
@@ -210,17 +211,16 @@ def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(sandbox: S
 
 
 @pytest.mark.promise("end-reason", "window-closed")
-def test_the_whole_session_closed_by_hand_ends_its_jobs(sandbox: Sandbox) -> None:
-    server = sandbox.server()
-    sandbox.tmux("new-session", "-d", "-s", "mine", "--", "sleep", "1000")
+def test_the_whole_session_closed_by_hand_ends_its_jobs(server: Server, cleared: Sandbox) -> None:
+    cleared.tmux("new-session", "-d", "-s", "mine", "--", "sleep", "1000")
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
-    sandbox.tmux("kill-session", "-t", "=mcp-jobs")
+    cleared.tmux("kill-session", "-t", "=mcp-jobs")
     job = ended(server, job_id, SOON)
     assert job["status"] == "killed"
     assert job["reason"] in ("window_closed", "lost")
     assert run_job(server, "exit 8")["exit_code"] == 8
-    assert sandbox.tmux("has-session", "-t", "=mine") == ""
+    assert cleared.tmux("has-session", "-t", "=mine") == ""
 
 
 @pytest.mark.promise("log-writer-killed")

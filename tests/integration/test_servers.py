@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 
 import pytest
 
@@ -59,27 +57,6 @@ def test_a_job_that_ends_while_no_server_is_there_is_told_as_it_ended(sandbox: S
     assert [heir.call("output", job_id=job_id)["stdout"] for job_id in job_ids] == ["late\n"] * 3
 
 
-@pytest.mark.promise("servers-same-jobs", "server-killed-in-execute")
-def test_a_server_killed_in_the_middle_of_execute_leaves_whole_jobs_or_none(sandbox: Sandbox) -> None:
-    for _ in range(3):
-        server = sandbox.server()
-        first, *_ = [server.start("execute", command="echo whole; exit 7") for _ in range(3)]
-        first.answer()
-        os.kill(server.process.pid, signal.SIGKILL)
-        server.process.wait(10)
-    heir = sandbox.server()
-    jobs = heir.call("list", all=True)["jobs"]
-    assert len(jobs) >= 3
-    for job in jobs:
-        end = ended(heir, job["job_id"])
-        if end["status"] == "failed":
-            assert end["exit_code"] == 7
-            assert heir.call("output", job_id=job["job_id"])["stdout"] == "whole\n"
-        else:
-            assert (end["status"], end["reason"]) == ("killed", "lost")
-    assert set(sandbox.windows()) <= {job["job_id"] for job in jobs}
-
-
 @pytest.mark.promise("servers-same-jobs")
 def test_several_servers_serve_the_same_jobs(sandbox: Sandbox) -> None:
     silent = [sandbox.silent_server(protocol=era) for era in (HANDSHAKE_ERA, HANDSHAKE_ERA, MODERN_ERA)]
@@ -118,27 +95,6 @@ def test_several_servers_hold_the_job_limit_together(sandbox: Sandbox) -> None:
     assert servers[2].call("execute", command="sleep 300")["status"] == "running"
     with pytest.raises(ToolError, match="MCP_BG_MAX_JOBS"):
         servers[0].call("execute", command="true")
-
-
-@pytest.mark.promise("servers-start-at-once")
-def test_servers_that_start_and_execute_at_the_same_moment_share_one_session(sandbox: Sandbox) -> None:
-    servers = [sandbox.silent_server() for _ in range(4)]
-    job_ids: dict[int, str] = {}
-
-    def go(number: int) -> None:
-        server = servers[number].open()
-        job_ids[number] = server.call("execute", command=f"echo {number}; exit {number}")["job_id"]
-
-    threads = [threading.Thread(target=go, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(40)
-    assert len(set(job_ids.values())) == 4
-    for number, job_id in job_ids.items():
-        assert ended(servers[0], job_id)["exit_code"] == number
-        assert servers[3 - number].call("output", job_id=job_id)["stdout"] == f"{number}\n"
-    assert sandbox.tmux("list-sessions", "-F", "#{session_name}") == "mcp-jobs"
 
 
 def test_another_session_name_is_another_set_of_jobs(sandbox: Sandbox) -> None:

@@ -181,11 +181,10 @@ def test_a_session_that_a_person_made_is_used_and_its_windows_left_alone(sandbox
 
 
 @pytest.mark.promise("window-moved")
-def test_a_session_that_a_person_renamed_keeps_its_jobs(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_session_that_a_person_renamed_keeps_its_jobs(server: Server, cleared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; cat")["job_id"]
     shows(server, job_id, "up")
-    sandbox.tmux("rename-session", "-t", "=mcp-jobs", "renamed")
+    cleared.tmux("rename-session", "-t", "=mcp-jobs", "renamed")
     assert server.call("status", job_id=job_id)["status"] == "running"
     assert server.call("interact", job_id=job_id, input="still")["stdout"] == "still\nstill\n"
     assert run_job(server, "exit 3")["exit_code"] == 3

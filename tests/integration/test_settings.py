@@ -9,24 +9,15 @@ import pytest
 
 from support.sandbox import Sandbox
 
+# One of each through the real start; what else each refuses is in unit/test_config.py, by the same function.
 BAD = [
-    ("MCP_BG_MAX_JOBS", "0"),
-    ("MCP_BG_MAX_JOBS", "1001"),
     ("MCP_BG_MAX_JOBS", "many"),
-    ("MCP_BG_MAX_OUTPUT_SIZE", "1023"),
     ("MCP_BG_MAX_OUTPUT_SIZE", "10XB"),
-    ("MCP_BG_MAX_OUTPUT_SIZE", "-1MB"),
     ("MCP_BG_JOB_TIMEOUT", "0"),
-    ("MCP_BG_JOB_TIMEOUT", "soon"),
-    ("MCP_BG_CLEANUP_INTERVAL", "9"),
     ("MCP_BG_CLEANUP_INTERVAL", "5 minutes"),
     ("MCP_BG_RETENTION", "-1"),
-    ("MCP_BG_RETENTION", "a week"),
     ("MCP_BG_WORKING_DIR", "/no/such/folder"),
     ("MCP_BG_ALLOWED_COMMANDS", "^npm ,("),
-    ("MCP_BG_SESSION", "bad:name"),
-    ("MCP_BG_SESSION", "bad.name"),
-    ("MCP_BG_SESSION", "../escape"),
     ("MCP_BG_SESSION", "a b#{c}"),
     ("MCP_BG_TMUX_SOCKET", "a/b"),
     ("MCP_BG_TMUX_CONF", "/no/such/tmux.conf"),
@@ -54,13 +45,11 @@ def _start(world: Sandbox, environment: dict[str, str]) -> subprocess.Popen[str]
     )
 
 
-@pytest.mark.parametrize("half", [0, 1])
 @pytest.mark.promise("server-settings")
-def test_a_bad_value_stops_the_server_with_one_line_that_says_it_all(shared: Sandbox, half: int) -> None:
-    cases = BAD[half::2]
+def test_a_bad_value_stops_the_server_with_one_line_that_says_it_all(shared: Sandbox) -> None:
     complaints = []
-    for first in range(0, len(cases), 4):
-        some = cases[first : first + 4]
+    for first in range(0, len(BAD), 4):
+        some = BAD[first : first + 4]
         started = [_start(shared, {name: value}) for name, value in some]
         for (name, value), process in zip(some, started, strict=True):
             stdout, stderr = process.communicate(timeout=30)
@@ -75,10 +64,9 @@ def test_a_bad_value_stops_the_server_with_one_line_that_says_it_all(shared: San
 
 
 def test_good_values_start_and_the_end_of_input_ends_with_0(shared: Sandbox) -> None:
-    settings = (GOOD, {"MCP_BG_MAX_OUTPUT_SIZE": "1024"}, {"MCP_BG_MAX_OUTPUT_SIZE": "64KB"})
-    for process in [_start(shared, environment) for environment in settings]:
-        stdout, stderr = process.communicate(timeout=30)
-        assert (process.returncode, stdout) == (0, ""), stderr
+    process = _start(shared, GOOD)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout) == (0, ""), stderr
 
 
 @pytest.mark.promise("server-settings")

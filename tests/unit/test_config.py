@@ -28,7 +28,16 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("1024", 1024), ("2KB", 2048), ("10MB", 10 << 20), ("1 gb", 1 << 30), ("1.5MB", 3 << 19)]
+    ("text", "size"),
+    [
+        ("1024", 1024),
+        ("2KB", 2048),
+        ("64KB", 64 << 10),
+        ("2GB", 2 << 30),
+        ("10MB", 10 << 20),
+        ("1 gb", 1 << 30),
+        ("1.5MB", 3 << 19),
+    ],
 )
 def test_sizes_have_units(monkeypatch: pytest.MonkeyPatch, text: str, size: int) -> None:
     monkeypatch.setenv("MCP_BG_MAX_OUTPUT_SIZE", text)
@@ -49,17 +58,25 @@ def test_patterns_keep_their_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MCP_BG_MAX_JOBS", ""),
         ("MCP_BG_MAX_OUTPUT_SIZE", "1023"),
         ("MCP_BG_MAX_OUTPUT_SIZE", "10XB"),
-        ("MCP_BG_MAX_OUTPUT_SIZE", "-5MB"),
+        ("MCP_BG_MAX_OUTPUT_SIZE", "-1MB"),
+        ("MCP_BG_JOB_TIMEOUT", "0"),
+        ("MCP_BG_JOB_TIMEOUT", "soon"),
         ("MCP_BG_JOB_TIMEOUT", "0.5"),
         ("MCP_BG_JOB_TIMEOUT", "nan"),
         ("MCP_BG_CLEANUP_INTERVAL", "9"),
+        ("MCP_BG_CLEANUP_INTERVAL", "5 minutes"),
         ("MCP_BG_RETENTION", "inf"),
+        ("MCP_BG_RETENTION", "-1"),
+        ("MCP_BG_RETENTION", "a week"),
         ("MCP_BG_WORKING_DIR", "/no/such/folder"),
         ("MCP_BG_ALLOWED_COMMANDS", "("),
+        ("MCP_BG_ALLOWED_COMMANDS", "^npm ,("),
         ("MCP_BG_ALLOWED_COMMANDS", ""),
         ("MCP_BG_ALLOWED_COMMANDS", "^npm ,,^x"),
         ("MCP_BG_SESSION", "a:b"),
         ("MCP_BG_SESSION", "../x"),
+        ("MCP_BG_SESSION", "bad.name"),
+        ("MCP_BG_SESSION", "a b#{c}"),
         ("MCP_BG_TMUX_SOCKET", "a/b"),
         ("MCP_BG_TMUX_CONF", "/no/such/file"),
     ],

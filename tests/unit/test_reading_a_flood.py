@@ -47,7 +47,7 @@ def numbers(start: int, stop: int) -> str:
 @pytest.mark.promise("cursor-stays", "dropped-told")
 def test_pages_are_true_while_the_oldest_is_dropped(flooded: Path) -> None:
     cursor = pages = dropped = 0
-    until = time.monotonic() + scaled(2, 20)
+    until = time.monotonic() + scaled(1, 20)
     while time.monotonic() < until:
         page: Page = read(flooded, cursor)
         start = cursor + page.dropped_bytes
@@ -61,7 +61,7 @@ def test_pages_are_true_while_the_oldest_is_dropped(flooded: Path) -> None:
 @pytest.mark.promise("cursor-stays")
 def test_the_end_of_a_log_never_goes_back(flooded: Path) -> None:
     end = looks = 0
-    until = time.monotonic() + scaled(2, 20)
+    until = time.monotonic() + scaled(1, 20)
     while time.monotonic() < until:
         found = Log(flooded).end
         assert found >= end
@@ -71,7 +71,7 @@ def test_the_end_of_a_log_never_goes_back(flooded: Path) -> None:
 
 @pytest.mark.promise("tail-exact")
 def test_a_tail_is_the_last_lines_while_the_oldest_are_dropped(flooded: Path) -> None:
-    until = time.monotonic() + scaled(2, 20)
+    until = time.monotonic() + scaled(1, 20)
     while time.monotonic() < until:
         page = last(flooded)
         assert page.stdout == numbers(page.cursor - 20 * LINE, page.cursor)
