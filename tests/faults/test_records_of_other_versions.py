@@ -93,19 +93,18 @@ def test_a_job_that_runs_across_an_upgrade_goes_on(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.promise("record-newer")
-def test_what_a_newer_version_adds_hides_no_job(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_what_a_newer_version_adds_hides_no_job(server: Server, cleared: Sandbox) -> None:
     ended = run_job(server, "echo done; exit 4")
     job_id = server.call("execute", command="echo up; cat")["job_id"]
     shows(server, job_id, "up\n")
-    folder = sandbox.state / SESSION
+    folder = cleared.state / SESSION
     added = {"version": 99, "planet": {"name": "Mars", "moons": [1, 2]}, "colour": None}
     for record in (folder / ended["job_id"] / "job.json", folder / ended["job_id"] / "exit.json"):
         rewrite(record, lambda fields: fields | added)
     for record in (folder / job_id / "job.json", folder / job_id / "run.json"):
         rewrite(record, lambda fields: fields | added)
     (folder / ended["job_id"] / "a-new-file").write_bytes(b"\0")
-    heir = sandbox.server()
+    heir = cleared.server()
     assert heir.call("status", job_id=ended["job_id"]) == ended
     assert {job["job_id"] for job in heir.call("list")["jobs"]} == {ended["job_id"], job_id}
     heir.call("interact", job_id=job_id, keys=["C-d"], timeout=5)
@@ -113,11 +112,10 @@ def test_what_a_newer_version_adds_hides_no_job(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.promise("record-foreign")
-def test_a_persons_own_file_beside_the_log_changes_nothing(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_persons_own_file_beside_the_log_changes_nothing(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; read x; echo $x; exit 5")["job_id"]
     shows(server, job_id, "up\n")
-    log = sandbox.state / SESSION / job_id / "log"
+    log = shared.state / SESSION / job_id / "log"
     for name in ("mine.log", "7.log", f"{9 * 10**19}.log.gz", "notes"):
         (log / name).write_text("not the log's\n")
     assert server.call("interact", job_id=job_id, input="on")["exit_code"] == 5
@@ -125,14 +123,15 @@ def test_a_persons_own_file_beside_the_log_changes_nothing(sandbox: Sandbox) -> 
 
 
 @pytest.mark.promise("record-foreign")
-def test_a_copied_job_folder_or_one_without_its_record_is_named_and_hides_no_other(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_copied_job_folder_or_one_without_its_record_is_named_and_hides_no_other(
+    server: Server, cleared: Sandbox
+) -> None:
     job_id = run_job(server, "exit 3")["job_id"]
-    folder = sandbox.state / SESSION
+    folder = cleared.state / SESSION
     shutil.copytree(folder / job_id, folder / "zzcopy", ignore=shutil.ignore_patterns("control"))
     (folder / "zzbare").mkdir()
     (folder / "zzfile").write_text("no folder")
-    for one in (server, sandbox.server()):
+    for one in (server, cleared.server()):
         listed = one.call("list", all=True)
         assert [job["job_id"] for job in listed["jobs"]] == [job_id]
         assert listed["unreadable"] == ["zzbare", "zzcopy", "zzfile"]

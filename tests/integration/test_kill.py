@@ -205,20 +205,19 @@ def test_a_kill_at_once_after_execute_leaves_nothing(server: Server, shared: San
 
 
 @pytest.mark.promise("kill-outlives-server", "server-killed-in-kill")
-def test_killing_the_server_during_a_kill_loses_neither_the_kill_nor_its_cause(sandbox: Sandbox) -> None:
-    server = sandbox.server()
-    job_id = server.call("execute", command=SLOW_TO_DIE)["job_id"]
-    shows(server, job_id, "up")
-    pid = server.call("status", job_id=job_id)["pid"]
-    server.start("kill", job_id=job_id)
+def test_killing_the_server_during_a_kill_loses_neither_the_kill_nor_its_cause(server: Server, shared: Sandbox) -> None:
+    victim = shared.server()
+    job_id = victim.call("execute", command=SLOW_TO_DIE)["job_id"]
+    shows(victim, job_id, "up")
+    pid = victim.call("status", job_id=job_id)["pid"]
+    victim.start("kill", job_id=job_id)
     # The request is on its way once the next call, sent after it, is answered.
-    server.call("status", job_id=job_id)
-    os.kill(server.process.pid, signal.SIGKILL)
-    server.process.wait(10)
-    heir = sandbox.server()
-    if heir.call("status", job_id=job_id)["status"] == "running" and alive(pid):
-        assert heir.call("kill", job_id=job_id)["status"] in ("killed", "already_terminated")
-    job = ended(heir, job_id)
+    victim.call("status", job_id=job_id)
+    os.kill(victim.process.pid, signal.SIGKILL)
+    victim.process.wait(10)
+    if server.call("status", job_id=job_id)["status"] == "running" and alive(pid):
+        assert server.call("kill", job_id=job_id)["status"] in ("killed", "already_terminated")
+    job = ended(server, job_id)
     assert (job["status"], job["reason"]) == ("killed", "kill")
     assert not alive(pid)
 

@@ -358,11 +358,10 @@ def _absence(server: Server, job_id: str) -> Answer:
     return {name: status[name] for name in ("watching", "idle") if name in status}
 
 
-def test_a_stopped_tmux_keeps_nobody_from_reading_a_job_that_a_person_holds(alone: Sandbox) -> None:
-    server = alone.server()
+def test_a_stopped_tmux_keeps_nobody_from_reading_a_job_that_a_person_holds(sandbox: Sandbox, server: Server) -> None:
     job_id = _start(server, "echo up; exec cat", "talk", "up")
     server.call("handoff", job_id=job_id, message="please look at this")
-    tmux = alone.tmux_server()
+    tmux = sandbox.tmux_server()
     assert tmux is not None
     tmux.suspend()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.rpc import Server, ToolError
-from support.sandbox import Sandbox, ended, run_job, run_jobs, shows
+from support.sandbox import ended, run_job, run_jobs, shows
 from support.waiting import wait_until
 
 
@@ -97,8 +97,8 @@ def test_long_lines_come_whole(server: Server) -> None:
     assert server.call("tail", job_id=job["job_id"], lines=2)["stdout"] == "7".rjust(900, "0") + "\nend\n"
 
 
-def test_list_shows_the_newest_job_first_with_what_is_known(sandbox: Sandbox) -> None:
-    server = sandbox.server()
+@pytest.mark.usefixtures("cleared")
+def test_list_shows_the_newest_job_first_with_what_is_known(server: Server) -> None:
     assert server.call("list") == {"jobs": []}
     assert server.call("list", all=True) == {"jobs": []}
     failed = run_job(server, "exit 3", name="first")

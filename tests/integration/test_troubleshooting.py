@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from support import readme
-from support.rpc import ToolError
+from support.rpc import Server, ToolError
 from support.sandbox import Sandbox, alive, ended, run_job, shows
 from support.terminal import PROGRAM, answer, cli
 from support.waiting import wait_until
@@ -95,13 +95,12 @@ def test_a_server_on_another_socket_is_reached_by_its_attach_line(quoted: list[s
 
 
 @entry("*`…: command not found`")
-def test_a_job_reads_no_profile(quoted: list[str], sandbox: Sandbox) -> None:
-    tools = sandbox.home / "tools"
+def test_a_job_reads_no_profile(quoted: list[str], server: Server, shared: Sandbox) -> None:
+    tools = shared.home / "tools"
     tools.mkdir()
     (tools / "mytool").write_text("#!/bin/sh\necho mine\n")
     (tools / "mytool").chmod(0o755)
-    (sandbox.home / ".bash_profile").write_text(f'PATH="{tools}:$PATH"\n')
-    server = sandbox.server()
+    (shared.home / ".bash_profile").write_text(f'PATH="{tools}:$PATH"\n')
     job = run_job(server, "mytool")
     assert job["exit_code"] == 127
     assert readme.says(quoted[0], server.call("output", job_id=job["job_id"])["stdout"])
@@ -110,9 +109,9 @@ def test_a_job_reads_no_profile(quoted: list[str], sandbox: Sandbox) -> None:
 
 
 @entry("*`… jobs are running")
-def test_the_limit_counts_the_jobs_of_all(quoted: list[str], sandbox: Sandbox) -> None:
-    sandbox.server().call("execute", command="cat")
-    other = sandbox.server(MCP_BG_MAX_JOBS="1")
+def test_the_limit_counts_the_jobs_of_all(quoted: list[str], server: Server, cleared: Sandbox) -> None:
+    server.call("execute", command="cat")
+    other = cleared.server(MCP_BG_MAX_JOBS="1")
     with pytest.raises(ToolError) as refused:
         other.call("execute", command="true")
     assert readme.says(quoted[0], str(refused.value))
@@ -120,18 +119,16 @@ def test_the_limit_counts_the_jobs_of_all(quoted: list[str], sandbox: Sandbox) -
 
 
 @entry("*A job is `killed` with reason `lost`*")
-def test_a_job_whose_supervisor_was_killed(quoted: list[str], sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_a_job_whose_supervisor_was_killed(quoted: list[str], server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; cat")["job_id"]
     shows(server, job_id, "up")
-    sandbox.runner(job_id).kill()
+    shared.runner(job_id).kill()
     job = ended(server, job_id)
     assert [job["status"], job["reason"]] == quoted
 
 
 @entry("*A process started with `&`")
-def test_what_a_job_leaves_in_the_background_ends_with_it(quoted: list[str], sandbox: Sandbox) -> None:
-    server = sandbox.server()
+def test_what_a_job_leaves_in_the_background_ends_with_it(quoted: list[str], server: Server) -> None:
     job = run_job(server, f"sleep 1000 {quoted[0]} echo $!")
     pid = int(server.call("output", job_id=job["job_id"])["stdout"])
     wait_until(lambda: not alive(pid))
