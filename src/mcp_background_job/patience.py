@@ -28,12 +28,15 @@ class Bounded(Generic[T]):
     def running(self) -> bool:
         return self._thread.is_alive()
 
+    def start(self) -> None:
+        self._thread.start()
+
     def result(self, seconds: float) -> T:
         """What the function gives or raises; to be asked for once.
 
         Raises TimeoutError where that takes longer than `seconds`.
         """
-        self._thread.start()
+        self.start()
         self._thread.join(seconds)
         if self.running:
             raise TimeoutError

@@ -143,6 +143,7 @@ class Tools:
 
     def __init__(self, manager: JobManager) -> None:
         self.manager = manager
+        manager.tmux.stays = True
         self.forms = Forms(manager)
 
     async def execute(

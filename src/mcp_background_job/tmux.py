@@ -18,11 +18,13 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from subprocess import Popen, TimeoutExpired
+from typing import TYPE_CHECKING, Any
 
 from .config import BackgroundJobConfig
 from .errors import TmuxError, TmuxMissing
 from .patience import Bounded
+from .readyclient import Answer, ReadyClient, answer_of, script_of
 
 if TYPE_CHECKING:
     from libtmux.common import tmux_cmd
@@ -145,7 +147,9 @@ class Tmux:
         self._binary: str | None = None
         self._version = OLDEST
         self._ensured = False
-        self._unanswered: dict[str, Bounded[None]] = {}  # by tmux server, the call that it has left without an answer
+        self.stays = False  # whether this process lives long enough for its next calls to be prepared
+        self._ready: dict[str, ReadyClient] = {}  # by tmux server
+        self._unanswered: dict[str, Bounded[Any]] = {}  # by tmux server, the call that it has left without an answer
         self.complaints: list[str] = []  # what tmux said of the tmux.conf, if this one has read it
 
     # -- the program ----------------------------------------------------------------------------------------
@@ -177,16 +181,15 @@ class Tmux:
         from libtmux.common import tmux_cmd
         from libtmux.exc import LibTmuxException
 
-        if server in self._unanswered and self._unanswered[server].running:
-            raise no_answer()
-        # libtmux waits without a limit, and a tmux server that is stopped would hold up its caller for ever. Killing
-        # the client doesn't end that wait, as the server has its end of the pipe, but it leaves no process behind.
+        self.check_answering(server)
+        # libtmux waits without a limit, and a tmux server that is stopped would hold up its caller for ever.
         answer = tmux_cmd.__new__(tmux_cmd)
         call = Bounded(lambda: tmux_cmd.__init__(answer, *arguments, tmux_bin=binary))
         try:
             call.result(PATIENCE)
         except TimeoutError:
             self._unanswered[server] = call
+            # That doesn't end the wait, as the server has its end of the pipe, but it leaves no process behind.
             with suppress(AttributeError):  # not even started
                 answer.process.kill()
             raise no_answer() from None
@@ -194,10 +197,35 @@ class Tmux:
             raise TmuxError(f"tmux could not be run: {error}") from error
         return answer
 
-    def run(self, *arguments: str, socket: str = "") -> tmux_cmd:
+    def check_answering(self, server: str) -> None:
+        """Raises TmuxError while a tmux server still has a call that it has left without an answer."""
+        if server in self._unanswered and self._unanswered[server].running:
+            raise no_answer()
+
+    def run(self, *arguments: str, socket: str = "") -> tmux_cmd | Answer:
         """One invocation of tmux; `-u` keeps tabs and non-ASCII whatever the locale."""
         server = self.server(socket)
-        return self.raw(self.binary(), "-u", *server, *arguments, server=" ".join(server))
+        name = " ".join(server)
+        command = [self.binary(), "-u", *server]
+        script = script_of(arguments) if self.stays else None
+        if script is None:
+            return self.raw(*command, *arguments, server=name)
+        ready = self._ready.setdefault(name, ReadyClient(command))
+        client = ready.take()
+        answer = self.run_ready(client, script, name) if client else self.raw(*command, *arguments, server=name)
+        ready.prepare()
+        return answer
+
+    def run_ready(self, client: Popen[bytes], script: bytes, server: str) -> Answer:
+        """Have a client that is ready do what `script` says; as `raw`."""
+        self.check_answering(server)
+        try:
+            return answer_of(client, script, PATIENCE)
+        except TimeoutExpired:
+            self._unanswered[server] = Bounded(client.communicate)
+            self._unanswered[server].start()
+            client.kill()
+            raise no_answer() from None
 
     def run_clean(self, *arguments: str) -> tmux_cmd:
         """As `run`, for what may start a tmux server: it would keep our environment, so it gets little of it."""
@@ -306,7 +334,7 @@ class Tmux:
             setup = self.session_setup(target, made)
             new = ["new-session", "-d", "-s", self.session, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)]
             new += ["-n", BOARD, "--", *self.board_argv()]
-            answer = self.run_clean(*join_commands([new, *self.board_setup(), *setup]))
+            answer: tmux_cmd | Answer = self.run_clean(*join_commands([new, *self.board_setup(), *setup]))
             if "duplicate session" in " ".join(answer.stderr):
                 answer = self.run(*join_commands(setup))
                 self.ensure_board(target)

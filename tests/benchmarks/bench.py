@@ -55,13 +55,19 @@ class Bench:
     def all_hands(self) -> dict[str, Hands]:
         return {who: self.hands(who) for who in self.handy}
 
-    def interleaved(self, what: str, actions: dict[str, Callable[[], float]], rounds: int, unit: str = "ms") -> None:
-        """Each contender's action in turn, `rounds` times; who fails is noted and left out from then on."""
+    def interleaved(
+        self, what: str, actions: dict[str, Callable[[], float]], rounds: int, rest: float = 0.0, unit: str = "ms"
+    ) -> None:
+        """Each contender's action in turn, `rounds` times; who fails is noted and left out from then on.
+
+        `rest` is a pause of that many seconds before each.
+        """
         taken: dict[str, list[float]] = {who: [] for who in actions}
         failed: set[str] = set()
         for _ in range(rounds):
             for who, action in actions.items():
                 if who not in failed:
+                    time.sleep(rest)
                     try:
                         taken[who].append(action())
                     except (ServerFault, AssertionError, KeyError) as error:

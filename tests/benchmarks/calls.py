@@ -13,6 +13,7 @@ from hands import Hands
 from stdio import ServerFault
 
 # A job's last act is to print its own clock, so that an answer can be compared with it.
+REST = 0.25  # seconds between tries that start a job: the one before has started by then, as where an agent thinks
 CLOCK = "import time, os; time.sleep(.2); os.write(1, b'%d\\n' % time.monotonic_ns()); os._exit(0)"
 CLOCK_JOB = f'python3 -I -S -c "{CLOCK}"'
 
@@ -80,7 +81,7 @@ def executing(bench: Bench) -> None:
     }
     for who, hand in hands.items():
         actions[who] = lambda hand=hand: timed(lambda: hand.begin("sleep 1"))  # type: ignore[misc]
-    bench.interleaved(what, actions, bench.n(60, 8))
+    bench.interleaved(what, actions, bench.n(60, 8), REST)
     bench.figures.reach(what, "≤ 12", bench.figures.median(what, "ours"), 12)
     display = [timed(lambda: tmux.run("display-message", "-p", "x")) for _ in range(bench.n(60, 8))]
     bench.figures.add("  any tmux command from outside (display)", "tmux", display)
@@ -98,7 +99,8 @@ def executing(bench: Bench) -> None:
         tmux.piped("echo x; sleep 1", log)
         spin(lambda: has_bytes(log))
 
-    bench.interleaved(what, {"tmux": lambda: timed(bare_first_byte), "ours": lambda: timed(first_byte)}, bench.n(60, 8))
+    actions = {"tmux": lambda: timed(bare_first_byte), "ours": lambda: timed(first_byte)}
+    bench.interleaved(what, actions, bench.n(60, 8), REST)
     bench.figures.reach(what, "≤ 60", bench.figures.median(what, "ours"), 60)
 
     what = "`true` to its exit code"
@@ -110,7 +112,7 @@ def executing(bench: Bench) -> None:
     actions = {"tmux": lambda: timed(bare_true)}
     for who, hand in hands.items():
         actions[who] = lambda hand=hand: timed(lambda: hand.run("true"))  # type: ignore[misc]
-    bench.interleaved(what, actions, bench.n(60, 6))
+    bench.interleaved(what, actions, bench.n(60, 6), REST)
     bench.figures.rows[what].notes["0.1.2"] = "(no code)"
     bench.figures.reach(what, "≤ 70", bench.figures.median(what, "ours"), 70)
 

@@ -54,7 +54,7 @@ def flood(bench: Bench) -> None:
         old = bench.hands("0.1.2")
         assert isinstance(old, Old)
         actions["0.1.2"] = lambda: timed(lambda: old.run(command)) / 1000
-    bench.interleaved(what, actions, bench.n(5, 2), "s")
+    bench.interleaved(what, actions, bench.n(5, 2), unit="s")
     if "0.1.2" in actions:
         bench.figures.rows[what].notes["0.1.2"] = "(a pipe, no terminal)"
     bench.figures.reach(what, "≤ 1.1 x bare tmux", bench.figures.times(what), 1.1)
@@ -96,7 +96,7 @@ def pages_and_grep(bench: Bench) -> None:
                 took += bare.took
             return 10_000 / took
 
-        bench.interleaved(what, {"bare": floor, "ours": mine}, bench.n(10, 2), "MB/s")
+        bench.interleaved(what, {"bare": floor, "ours": mine}, bench.n(10, 2), unit="MB/s")
     pages = "10 MB by output in pages of 1,000,000 characters"
     bench.figures.reach(pages, "≥ 80", -bench.figures.median(pages, "ours"), -80)
     for label, pattern in (("the end of a line", f"{size * 10_000 - 1:07d}$"), ("a word that isn't there", "ERROR")):

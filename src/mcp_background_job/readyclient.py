@@ -1,0 +1,110 @@
+"""A tmux client that is started before it is needed: an answer comes 3 ms sooner than from one that must start first.
+
+`tmux source-file -` connects to its server and then waits for commands on its stdin. Such a client is attached to
+nothing and shows in no list; but a tmux server outlives its last session until its clients have gone, so one that is
+not used is let go of after LIFE.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+PAUSE = 0.01  # seconds after a call, whose answer goes first, until the next client is started
+LIFE = 60.0  # seconds that a client waits for its commands
+LAST = 1.0  # seconds until one that should go is killed: a tmux server that is stopped keeps it
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What tmux said, as libtmux gives it: lines, without the empty ones at the end."""
+
+    stdout: list[str]
+    stderr: list[str]
+    returncode: int
+
+
+class ReadyClient:
+    """For one tmux server at most one client that waits for its commands; threads may share it."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = [*command, "source-file", "-"]
+        self._client: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._called = threading.Event()
+        self._keeper: threading.Thread | None = None
+
+    def take(self) -> subprocess.Popen[bytes] | None:
+        """The client, if there is one whose tmux server is alive."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None and client.poll() is not None:
+            client.communicate()  # closes the pipes
+            return None
+        return client
+
+    def prepare(self) -> None:
+        """Have a client ready soon: there was a call, and there may be another."""
+        self._called.set()
+        with self._lock:
+            if self._keeper is None:
+                self._keeper = threading.Thread(target=self._keep, daemon=True)
+                self._keeper.start()
+
+    def _keep(self) -> None:
+        while self._called.wait():
+            self._called.clear()
+            time.sleep(PAUSE)
+            if self._client is None:
+                pipe = subprocess.PIPE
+                with suppress(OSError):  # without it, calls start a client of their own
+                    self._client = subprocess.Popen(
+                        self._command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+                    )
+            if not self._called.wait(LIFE) and (unused := self.take()) is not None:
+                end(unused)
+
+
+def end(client: subprocess.Popen[bytes]) -> None:
+    """Let a client go that was not used."""
+    try:
+        client.communicate(timeout=LAST)
+    except subprocess.TimeoutExpired:
+        client.kill()
+        client.communicate()
+
+
+def answer_of(client: subprocess.Popen[bytes], script: bytes, patience: float) -> Answer:
+    """What a client gets for `script`.
+
+    Raises subprocess.TimeoutExpired where it has no answer within `patience` seconds.
+    """
+    output = client.communicate(script, timeout=patience)
+    stdout, stderr = (text.decode(errors="backslashreplace").split("\n") for text in output)
+    while stdout and not stdout[-1]:
+        stdout.pop()
+    stderr = [line for line in stderr if line]
+    if client.returncode and not stderr:
+        # A line that can't be read as commands is told on stdout, and nothing of it was done.
+        stdout, stderr = [], [line.removeprefix("-:1: ") for line in stdout]
+    return Answer(stdout, stderr, client.returncode)
+
+
+def script_of(arguments: Sequence[str]) -> bytes | None:
+    """The arguments of an invocation as a line of a tmux.conf; None where that would change them."""
+    words: list[str] = []
+    for word in arguments:
+        if "\n" in word:
+            return None  # tmux drops spaces and comments after a line's end, in quotes too
+        if word == ";":
+            words.append(word)
+            continue
+        # In arguments a `;` at the end separates, unless it has a backslash.
+        meant = word[:-2] + ";" if word.endswith("\\;") else word
+        words.append("'" + meant.replace("'", "'\\''") + "'")
+    return os.fsencode(" ".join(words) + "\n")

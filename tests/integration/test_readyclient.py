@@ -1,0 +1,120 @@
+"""The tmux client that is started ahead does what one started for the call does, and is never in the way."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mcp_background_job import readyclient
+from mcp_background_job.config import BackgroundJobConfig
+from mcp_background_job.tmux import Tmux, join_commands
+from support.rpc import Server
+from support.sandbox import Sandbox, printed, run_job
+from support.waiting import wait_until
+
+WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs", "Cc")), max_size=40)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def ready_clients(server: Server) -> list[psutil.Process]:
+    children = psutil.Process(server.process.pid).children()
+    return [one for one in children if one.status() != psutil.STATUS_ZOMBIE and "source-file" in one.cmdline()]
+
+
+@pytest.fixture(scope="module")
+def both(shared: Sandbox) -> Iterator[tuple[Tmux, Tmux]]:
+    """The same tmux server, asked by clients that are ready and by others."""
+    shared.tmux("-f", "/dev/null", "new-session", "-d", "-s", "plain", "sleep 1000")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMUX_TMPDIR", str(shared.sockets))
+        ready, plain = (Tmux(BackgroundJobConfig(), Path(shared.state)) for _ in range(2))
+        ready.stays = True
+        yield ready, plain
+
+
+def by_ready_client(tmux: Tmux, *arguments: str) -> readyclient.Answer:
+    """As `run`, once there is a ready client."""
+    wait_until(lambda: any(client._client for client in tmux._ready.values()))
+    answer = tmux.run(*arguments)
+    assert isinstance(answer, readyclient.Answer), "this was to be answered by a client that was ready"
+    return answer
+
+
+@example(["it's", "#{pane_id}", "$HOME ~ \\ ;", "a;", ";", "{ }", "%1", "\\;", "'", '"', "-x", "", "ü€ 🙂"])
+@given(st.lists(WORDS, max_size=6))
+@settings(max_examples=40)
+def test_every_word_reaches_tmux_as_it_is(both: tuple[Tmux, Tmux], words: list[str]) -> None:
+    ready, plain = both
+    commands = [["set-option", "-s", "--", f"@word{number}", word] for number, word in enumerate(words)]
+    show = [["show-options", "-sv", f"@word{number}"] for number in range(len(words))]
+    ready.run("display-message", "-p", "x")
+    by_ready_client(ready, *join_commands([*commands, ["display-message", "-p", "done"]]))
+    if words:
+        assert by_ready_client(ready, *join_commands(show)).stdout == plain.run(*join_commands(show)).stdout
+        found = [plain.run(*command).stdout for command in show]
+        assert found == [[word] if word else [] for word in words]
+
+
+def test_refusals_are_the_same(both: tuple[Tmux, Tmux]) -> None:
+    ready, plain = both
+    ready.run("display-message", "-p", "x")
+    for command in (
+        ["kill-pane", "-t", "%999"],
+        ["no-such-command"],
+        ["display-message", "-p", "first", ";", "kill-pane", "-t", "%999", ";", "display-message", "-p", "never"],
+        ["set-option", "-p"],
+    ):
+        answer, expected = by_ready_client(ready, *command), plain.run(*command)
+        assert answer.returncode == expected.returncode == 1, command
+        assert (answer.stdout, answer.stderr) == (expected.stdout, expected.stderr), command
+
+
+def test_a_word_of_several_lines_goes_by_a_client_of_its_own(both: tuple[Tmux, Tmux]) -> None:
+    ready, plain = both
+    text = "one\n  # two\n   three"
+    ready.run("set-option", "-s", "@lines", text)
+    assert plain.run("show-options", "-sv", "@lines").stdout == text.split("\n")
+
+
+def test_a_job_starts_though_the_tmux_server_of_the_ready_client_has_gone(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    for _ in range(3):
+        assert printed(server, "echo up") == "up\n"
+        [client] = wait_until(lambda: ready_clients(server))
+        assert sandbox.tmux("list-clients") == "", "nobody is attached"
+        sandbox.tmux("kill-server")
+        wait_until(functools.partial(has_ended, client))
+
+
+def test_none_outlives_a_server_that_is_killed(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    run_job(server, "true")
+    [client] = wait_until(lambda: ready_clients(server))
+    server.process.kill()
+    wait_until(lambda: not client.is_running())
+
+
+def test_one_that_is_not_used_lets_its_tmux_server_end(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readyclient, "LIFE", 1.0)
+    monkeypatch.setenv("TMUX_TMPDIR", str(sandbox.sockets))
+    sandbox.tmux("-f", "/dev/null", "new-session", "-d", "-s", "last", "sleep 1000")
+    tmux = Tmux(BackgroundJobConfig(), Path(sandbox.state))
+    tmux.stays = True
+    tmux.run("display-message", "-p", "x")
+    begun = time.monotonic()
+    [ready] = tmux._ready.values()
+    wait_until(lambda: ready._client is not None)
+    sandbox.tmux("kill-session", "-t", "last")
+    wait_until(lambda: sandbox.tmux_server() is None)
+    assert time.monotonic() - begun > 0.5, "it was there for a while"
+    assert ready.take() is None
