@@ -32,12 +32,12 @@ from .service import GRACE, JobManager
 from .usage import Meter, Usage
 
 TICK = 1.0  # seconds between two drawings, for the clocks
-DRAW_SHARE = 0.003  # of a core, for drawing those: a long list ticks more slowly
+DRAW_SHARE = 0.002  # of a core, for drawing those: a long list ticks more slowly
 CALM = 0.2  # seconds between two looks at what a flood of events tells
 LOOKERS, STILL_LOOKING = 3.0, 5.0  # seconds between two questions whether anybody looks, and still does
 USAGE_EVERY = 2.0  # seconds between two looks at the process table, at least
 FIRST_USAGE = 1.0  # seconds from the first look at a job, which gives no rate yet, to the second
-USAGE_SHARE = 0.003  # of a core, for those looks
+USAGE_SHARE = 0.002  # of a core, for those looks
 NOTE_SECONDS = 4.0
 MOST_ERRORS = 20  # in a row, after which a fresh start is better
 KEYS = {
