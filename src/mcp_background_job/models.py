@@ -8,12 +8,12 @@ from __future__ import annotations
 import secrets
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import TypeAdapter
 
 RECORD_VERSION = 1
 LISTED_COMMAND = 200  # characters of a command that a list shows
@@ -23,16 +23,12 @@ Cause = Literal["exit", "kill", "window_closed", "timeout", "lost"]
 Reason = Literal["exit", "signal", "kill", "window_closed", "timeout", "lost"]
 
 
-class Record(BaseModel):
-    """Base of what is read from disk.
-
-    Unknown fields of a newer version are left alone, and what an older one may not have written has a default.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+# Records are dataclasses with slots: a server remembers thousands, and models of pydantic's take six times the memory.
+# Unknown fields of a newer version are left alone, and what an older one may not have written has a default.
 
 
-class Spec(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
     """What was asked for; written once, before the window exists."""
 
     version: int = RECORD_VERSION
@@ -57,7 +53,8 @@ class Spec(Record):
         return time.monotonic() - self.started_monotonic
 
 
-class Run(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
     """Which processes and which terminal the job has; written by the runner."""
 
     runner: int
@@ -67,7 +64,8 @@ class Run(Record):
     socket: str
 
 
-class End(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
     """The exit record; written by the runner, or by whoever finds that it can't do so any more."""
 
     cause: Cause = "exit"
@@ -78,7 +76,7 @@ class End(Record):
     duration: float | None = None  # seconds
     cpu: float | None = None  # seconds of all the job's processes that were waited for
     peak_memory: int | None = None  # bytes of the largest process
-    survivors: list[int] = []
+    survivors: list[int] = field(default_factory=list)
 
     @property
     def status(self) -> Status:
@@ -91,14 +89,26 @@ class End(Record):
         return "signal" if self.cause == "exit" and self.signal is not None else self.cause
 
 
-class Hold(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
     """A person has the keys of the job; there until they hand it back, or the job ends."""
 
     since: float  # seconds since the epoch
     message: str = ""  # what an agent asked for, where it was one who gave the keys
 
 
-@dataclass(frozen=True)
+RecordT = TypeVar("RecordT", Spec, Run, End, Hold)
+
+
+ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Spec, Run, End, Hold)}
+
+
+def to_record(record: Spec | Run | End | Hold) -> bytes:
+    """A record as it is written: JSON, without what is not known."""
+    return ADAPTERS[type(record)].dump_json(record, exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
 class RunningJob:
     """A job whose runner lives, or is about to."""
 
@@ -106,7 +116,7 @@ class RunningJob:
     run: Run | None  # None until the runner has started the command
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EndedJob:
     """A job that will not change any more."""
 

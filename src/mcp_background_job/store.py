@@ -30,18 +30,29 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import ValidationError
 
 from .errors import JobNotFound, StoreError, TooManyJobs
 from .log import Log
-from .models import Cause, End, EndedJob, Hold, Job, Run, RunningJob, Spec, summary_of
+from .models import (
+    ADAPTERS,
+    Cause,
+    End,
+    EndedJob,
+    Hold,
+    Job,
+    RecordT,
+    Run,
+    RunningJob,
+    Spec,
+    summary_of,
+    to_record,
+)
 from .runfiles import RECORD_SIZE, uptime
-
-RecordT = TypeVar("RecordT", Spec, Run, End, Hold)
 
 JOB_ID = re.compile(r"[a-z][a-z0-9]{5}")
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is misread
@@ -190,7 +201,7 @@ class JobStore:
         try:
             half_made.mkdir(mode=0o700)
             (half_made / "log").mkdir(mode=0o700)
-            write_private(half_made / "job.json", spec.model_dump_json().encode())
+            write_private(half_made / "job.json", to_record(spec))
             write_private(half_made / "command", command)
             write_private(half_made / "environment", join_pairs(environment))
             write_private(half_made / "launch", join_pairs(launch))
@@ -291,6 +302,8 @@ class JobStore:
             return RunningJob(spec, self._run(path))
         job = EndedJob(spec, self._run(path), end)
         self._ended[path.name] = job
+        for cache in (self._specs, self._runs):
+            cache.pop(path.name, None)
         return job
 
     def is_supervised(self, job_id: str) -> bool:
@@ -310,7 +323,7 @@ class JobStore:
                 raise StoreError(f"{str(path)!r} is a copy of job {spec.job_id!r}")
             if not spec.summary:
                 with suppress(OSError):
-                    spec = spec.model_copy(update={"summary": summary_of(self.command(path.name))})
+                    spec = replace(spec, summary=summary_of(self.command(path.name)))
             self._specs[path.name] = spec
         return spec
 
@@ -377,7 +390,7 @@ class JobStore:
                 end = loss(path, spec)
                 with suppress(OSError):
                     (path / "environment").unlink(missing_ok=True)
-                    put(path / "exit.json", end.model_dump_json(exclude_none=True).encode())
+                    put(path / "exit.json", to_record(end))
                 self.on_loss(path.name)
             return end
         finally:
@@ -406,7 +419,7 @@ class JobStore:
         if hold is None:
             (path / "holder").unlink(missing_ok=True)
             return
-        put(path / "holder", hold.model_dump_json().encode())
+        put(path / "holder", to_record(hold))
 
     def declined(self, job_id: str) -> bool:
         """Whether the person who was asked for last said no."""
@@ -445,11 +458,12 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT:
     Raises FileNotFoundError, or StoreError that names the file where it holds something else.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        record: RecordT = ADAPTERS[kind].validate_json(path.read_bytes())
     except FileNotFoundError:
         raise
     except (ValidationError, OSError) as error:
         raise StoreError(f"{str(path)!r} can't be read as a job's record") from error
+    return record
 
 
 def make_private(folder: Path) -> None:

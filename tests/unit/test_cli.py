@@ -15,7 +15,7 @@ from mcp_background_job.cli import HANDLERS, main, parser
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.display import cut, printable, size, span
 from mcp_background_job.following import exit_status
-from mcp_background_job.models import End, EndedJob, Spec
+from mcp_background_job.models import ADAPTERS, End, EndedJob, Spec
 
 TOP = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def ended(**end: object) -> EndedJob:
         nonce="0",
         socket="",
     )
-    return EndedJob(spec, None, End.model_validate({"ended": 1.0, **end}))
+    return EndedJob(spec, None, ADAPTERS[End].validate_python({"ended": 1.0, **end}))
 
 
 @pytest.mark.parametrize(
