@@ -64,7 +64,6 @@ awaiting_input says that it does: prompt, password (echo is off), screen (a REPL
 - Don't put & after a command: every command is in the background already."""
 
 Strings = list[str]  # inside of Tools, `list` is a tool
-JobId = Annotated[str, Field(description="from execute or list")]
 MaxChars = Annotated[int, Field(ge=1, le=MAX_CHARS)]
 
 
@@ -126,16 +125,22 @@ def explain(error: ValidationError, known: list[str]) -> str:
     return f"Parameter {name!r} can't be {shown if len(shown) <= 60 else shown[:60] + '…'}. {message}."
 
 
-def strip_titles(schema: object) -> object:
-    """A JSON schema without pydantic's titles, which tell a model nothing and cost it tokens."""
-    if isinstance(schema, dict):
-        return {
-            key: strip_titles(value)
-            for key, value in schema.items()
-            if (not (key == "title" and isinstance(value, str)) and key != "additionalProperties")
-            or key == "properties"
-        }
-    return [strip_titles(item) for item in schema] if isinstance(schema, list) else schema
+def slim(schema: Any) -> Any:
+    """A JSON schema without what tells a model nothing and costs it tokens: pydantic's titles, that a value may be null
+    where it may be left out, and defaults that say no more than that.
+    """
+    if isinstance(schema, list):
+        return [slim(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "anyOf" in schema:
+        schema = schema["anyOf"][0] | {key: value for key, value in schema.items() if key != "anyOf"}
+    kept = {"properties": {name: slim(value) for name, value in schema.get("properties", {}).items()}}
+    return {
+        key: kept.get(key) or slim(value)
+        for key, value in schema.items()
+        if key not in ("title", "additionalProperties") and (key != "default" or value)
+    }
 
 
 class Tools:
@@ -185,7 +190,7 @@ class Tools:
         found = await anyio.to_thread.run_sync(self.manager.jobs, all)
         return answers.listing(self.manager, found)
 
-    async def status(self, job_id: JobId) -> Fields:
+    async def status(self, job_id: str) -> Fields:
         """One job in full: status, reason, exit_code, pid, duration, whether it awaits input, how to attach, where
         its log lies. To wait for a change use wait instead.
         """
@@ -194,7 +199,7 @@ class Tools:
 
     async def output(
         self,
-        job_id: JobId,
+        job_id: str,
         since: Annotated[int | None, Field(ge=0, description="cursor of an earlier answer")] = None,
         grep: Annotated[str, Field(description="Python regex: only matching lines, numbered")] = "",
         context: Annotated[int, Field(ge=0, le=1000, description="lines around each match")] = 0,
@@ -208,7 +213,7 @@ class Tools:
         read = functools.partial(self.manager.output, job, since, grep, context, max_chars, since_seconds)
         return answers.page(await anyio.to_thread.run_sync(read), job)
 
-    async def tail(self, job_id: JobId, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> Fields:
+    async def tail(self, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> Fields:
         """The last lines that the job printed."""
         job = self.manager.job(job_id)
         return answers.page(self.manager.tail(job, lines), job)
@@ -216,7 +221,7 @@ class Tools:
     async def interact(
         self,
         ctx: Context[Any, Any],
-        job_id: JobId,
+        job_id: str,
         input: Annotated[str, Field(description="text to type")] = "",
         keys: Annotated[
             Strings, BeforeValidator(as_list), Field(description="tmux key names sent after input: C-c, Up, Escape")
@@ -235,7 +240,7 @@ class Tools:
         return answers.outcome(found) | clamped(timeout)
 
     async def kill(
-        self, job_id: JobId, signal: Annotated[str, Field(description="first signal; KILL follows after 5 s")] = "TERM"
+        self, job_id: str, signal: Annotated[str, Field(description="first signal; KILL follows after 5 s")] = "TERM"
     ) -> Fields:
         """End a job and every process it started. Answers when nothing of it is left. To interrupt only the present
         command of a shell or REPL, use interact with keys=["C-c"].
@@ -270,7 +275,7 @@ class Tools:
     async def handoff(
         self,
         ctx: Context[Any, Any],
-        job_id: JobId,
+        job_id: str,
         message: Annotated[str, Field(description="what the person should do")],
     ) -> Fields:
         """Ask a person to take over a job: to type a secret, decide, or look. They get the keys, the message and a
@@ -288,7 +293,7 @@ class Tools:
             return {}
         return answers.absence(await anyio.to_thread.run_sync(self.manager.absence, job))
 
-    async def screen(self, job_id: JobId) -> Fields:
+    async def screen(self, job_id: str) -> Fields:
         """The job's window as a person sees it now: for full-screen programs such as vi, top, less. cursor counts
         from 0. For plain output use tail.
         """
@@ -296,9 +301,10 @@ class Tools:
         return answers.screen(await anyio.to_thread.run_sync(self.manager.screen, job_id))
 
 
-READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
-ACTS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
-ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
+# Only what differs from the protocol's defaults, or what somebody has to be asked about.
+READS = ToolAnnotations(read_only_hint=True)
+ACTS = ToolAnnotations(destructive_hint=True, open_world_hint=True)
+ENDS = ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 
 def clamped(seconds: float) -> Fields:
@@ -336,7 +342,7 @@ def make_tool(function: Callable[..., Awaitable[Fields]], annotations: ToolAnnot
         fn=function,
         name=function.__name__,
         description=description,
-        parameters=cast(dict[str, Any], strip_titles(schema)) | {"additionalProperties": False},
+        parameters=slim(schema) | {"additionalProperties": False},
         fn_metadata=FuncMetadata(arg_model=arguments),
         is_async=True,
         context_kwarg="ctx" if "ctx" in kinds else None,

@@ -77,7 +77,7 @@ def executing(bench: Bench) -> None:
     tmux = BareTmux(bench.place())
     what = "execute to the job id"
     actions: dict[str, Callable[[], float]] = {
-        "tmux": lambda: timed(lambda: tmux.run("new-window", "-d", "-t", "bare:", "sleep 1")),
+        "tmux": lambda: timed(lambda: tmux.piped("sleep 1", tmux.place.work / f"{time.monotonic_ns()}")),
     }
     for who, hand in hands.items():
         actions[who] = lambda hand=hand: timed(lambda: hand.begin("sleep 1"))  # type: ignore[misc]

@@ -126,7 +126,11 @@ def errands(bench: Bench) -> None:
         fewest(bench, what)
     for who, (size, calls) in sums.items():
         bench.figures.add(f"all six{SIZE}", who, [float(size)], "bytes", f"/ {calls}")
-    fewest(bench, "all six")
+        with bench.apart() as fresh:
+            listing = fresh.client(who).listing_size
+        bench.figures.add(f"tools/list and all six{SIZE}", who, [float(listing + size)], "bytes")
+    for what in ("all six", "tools/list and all six"):
+        fewest(bench, what)
 
 
 SIZE = ": bytes / calls"
