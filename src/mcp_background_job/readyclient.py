@@ -11,7 +11,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -32,8 +32,9 @@ class Answer:
 class ReadyClient:
     """For one tmux server at most one client that waits for its commands; threads may share it."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._command = [*command, "source-file", "-"]
+        self._environment = environment
         self._client: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._called = threading.Event()
@@ -64,7 +65,12 @@ class ReadyClient:
                 pipe = subprocess.PIPE
                 with suppress(OSError):  # without it, calls start a client of their own
                     self._client = subprocess.Popen(
-                        self._command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+                        self._command,
+                        stdin=pipe,
+                        stdout=pipe,
+                        stderr=pipe,
+                        env=self._environment,
+                        start_new_session=True,
                     )
             if not self._called.wait(LIFE) and (unused := self.take()) is not None:
                 end(unused)

@@ -126,8 +126,8 @@ def explain(error: ValidationError, known: list[str]) -> str:
 
 
 def slim(schema: Any) -> Any:
-    """A JSON schema without what tells a model nothing and costs it tokens: pydantic's titles, that a value may be null
-    where it may be left out, and defaults that say no more than that.
+    """A JSON schema without what tells a model nothing and costs it tokens: pydantic's titles, and that a value which
+    may be left out may be null or empty, too.
     """
     if isinstance(schema, list):
         return [slim(item) for item in schema]
@@ -139,7 +139,7 @@ def slim(schema: Any) -> Any:
     return {
         key: kept.get(key) or slim(value)
         for key, value in schema.items()
-        if key not in ("title", "additionalProperties") and (key != "default" or value)
+        if key not in ("title", "additionalProperties") and not (key == "default" and value in (None, {}, []))
     }
 
 

@@ -47,7 +47,7 @@ BATCH = 15  # commands in one invocation, each at most as long as a message of a
 PATIENCE = 10.0  # seconds for one answer of tmux; under full load the slowest of thousands took 1
 CLOSED_AT_ONCE = 100  # panes; the names of 800 fill the 16 KB that one invocation may have
 OLDEST = (3, 2)
-# Of the caller's environment, what a tmux server may be started with: it would keep the rest, secrets included.
+# Of the caller's environment, what goes to what lives on: a tmux server would keep the rest, secrets included.
 CLEAN = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK)")
 INSTALL = {
     "Darwin": "brew install tmux",
@@ -210,7 +210,7 @@ class Tmux:
         script = script_of(arguments) if self.stays else None
         if script is None:
             return self.raw(*command, *arguments, server=name)
-        ready = self._ready.setdefault(name, ReadyClient(command))
+        ready = self._ready.setdefault(name, ReadyClient(command, clean_environment()))
         client = ready.take()
         answer = self.run_ready(client, script, name) if client else self.raw(*command, *arguments, server=name)
         ready.prepare()
@@ -229,7 +229,7 @@ class Tmux:
 
     def run_clean(self, *arguments: str) -> tmux_cmd:
         """As `run`, for what may start a tmux server: it would keep our environment, so it gets little of it."""
-        environment = [f"{name}={value}" for name, value in os.environ.items() if CLEAN.fullmatch(name)]
+        environment = [f"{name}={value}" for name, value in clean_environment().items()]
         server = self.server()
         command = ["/usr/bin/env", "-i", *environment, self.binary(), "-u", *server, *arguments]
         return self.raw(*command, server=" ".join(server))
@@ -648,6 +648,10 @@ def join_commands(commands: Sequence[Sequence[str]]) -> list[str]:
             joined.append(";")
         joined.extend(word[:-1] + "\\;" if word.endswith(";") else word for word in command)
     return joined
+
+
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if CLEAN.fullmatch(name)}
 
 
 def pipe_command(argv: Sequence[str]) -> str:
