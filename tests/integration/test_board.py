@@ -20,17 +20,9 @@ WATCH = f"{shlex.quote(sys.executable)} -m mcp_background_job.board"
 
 
 @pytest.fixture
-def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
+def sandbox(cleared: Sandbox) -> Sandbox:
     """The world of this file, without the windows and records of the tests before."""
-    yield shared
-    for session in shared.tmux("list-sessions", "-F", "#{session_name}", check=False).split():
-        shared.tmux("detach-client", "-s", f"={session}", check=False)
-        if session != "mcp-jobs":
-            shared.tmux("kill-session", "-t", f"={session}", check=False)
-    shared.tmux("kill-window", "-a", "-t", "=mcp-jobs:0", check=False)
-    for job_id in shared.records():
-        # Its runner may still be about to write the end.
-        shutil.rmtree(shared.state / "mcp-jobs" / job_id, ignore_errors=True)
+    return cleared
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_background_job.config import ConfigError
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.http import check_token, listen, names, read_token
-from support.rpc import MODERN_ERA, Answer
+from support.rpc import MODERN_ERA, Answer, Server
 from support.sandbox import Sandbox, ended
 from support.waiting import wait_until
 
@@ -535,14 +535,15 @@ def test_stdio_and_http_share_the_same_jobs(web: HttpServer, shared: Sandbox) ->
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 @pytest.mark.promise("servers-stop")
-def test_a_signal_stops_it_at_once_and_the_jobs_go_on(sandbox: Sandbox, number: signal.Signals, status: int) -> None:
-    stdio = sandbox.server()
-    with served(sandbox) as server:
-        found = with_client(server, lambda client: client.call_tool("execute", {"command": "exec cat"}))
+def test_a_signal_stops_it_at_once_and_the_jobs_go_on(
+    shared: Sandbox, server: Server, number: signal.Signals, status: int
+) -> None:
+    with served(shared) as web:
+        found = with_client(web, lambda client: client.call_tool("execute", {"command": "exec cat"}))
         job_id = found.structured_content["job_id"]
         opening = json.dumps(INITIALIZE).encode()
-        session = server.ask("POST", "/mcp", opening).getheader("mcp-session-id") or ""
-        waiting = server.connect()
+        session = web.ask("POST", "/mcp", opening).getheader("mcp-session-id") or ""
+        waiting = web.connect()
         call = {
             "jsonrpc": "2.0", "id": 2, "method": "tools/call",
             "params": {"name": "wait", "arguments": {"job_ids": [job_id], "timeout": 40}},
@@ -550,13 +551,13 @@ def test_a_signal_stops_it_at_once_and_the_jobs_go_on(sandbox: Sandbox, number: 
         waiting.request("POST", "/mcp", json.dumps(call), {**HEADERS, "mcp-session-id": session})
         assert waiting.getresponse().status == 200  # a stream, whose answer is to come in 40 seconds
         begun = time.monotonic()
-        server.process.send_signal(number)
-        assert server.process.wait(10) == status
+        web.process.send_signal(number)
+        assert web.process.wait(10) == status
         assert time.monotonic() - begun < 2  # the promise is that it is prompt
         waiting.close()
-        assert "Traceback" not in server.stderr
-    assert stdio.call("status", job_id=job_id)["status"] == "running"
-    assert stdio.call("kill", job_id=job_id)["status"] == "killed"
+        assert "Traceback" not in web.stderr
+    assert server.call("status", job_id=job_id)["status"] == "running"
+    assert server.call("kill", job_id=job_id)["status"] == "killed"
 
 
 def test_it_tidies_up_as_the_stdio_server_does(sandbox: Sandbox) -> None:

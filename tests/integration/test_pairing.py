@@ -6,7 +6,6 @@ What an agent is told meanwhile is tested where the tools are; here is what the 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 
@@ -24,17 +23,9 @@ KEYS = "you hold the keys — F12 t hands them back"
 
 
 @pytest.fixture
-def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
+def sandbox(cleared: Sandbox) -> Sandbox:
     """The world of this file, without the windows and records of the tests before."""
-    yield shared
-    for session in shared.tmux("list-sessions", "-F", "#{session_name}", check=False).split():
-        shared.tmux("detach-client", "-s", f"={session}", check=False)
-        if session != "mcp-jobs":
-            shared.tmux("kill-session", "-t", f"={session}", check=False)
-    shared.tmux("kill-window", "-a", "-t", "=mcp-jobs:0", check=False)
-    for job_id in shared.records():
-        # Its runner may still be about to write the end.
-        shutil.rmtree(shared.state / "mcp-jobs" / job_id, ignore_errors=True)
+    return cleared
 
 
 @pytest.fixture
