@@ -138,7 +138,9 @@ def panes(sandbox: Sandbox) -> set[str]:
 def fresh_tmux(cleared: Sandbox) -> Iterator[Sandbox]:
     """The world of this file, whose tmux server is another one for the next test, as the session may be gone."""
     yield cleared
+    tmux = cleared.tmux_server()
     cleared.tmux("kill-server")
+    wait_until(lambda: tmux is None or not alive(tmux.pid), what="the end of tmux")
 
 
 @pytest.mark.promise("window-moved")
