@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 PAUSE = 0.01  # seconds after a call, whose answer goes first, until the next client is started
 LIFE = 60.0  # seconds that a client waits for its commands
+DONE = "mcp-background-job-done"  # what a client prints when it has done all
 LAST = 1.0  # seconds until one that should go is killed: a tmux server that is stopped keeps it
 
 
@@ -85,8 +86,8 @@ def end(client: subprocess.Popen[bytes]) -> None:
         client.communicate()
 
 
-def answer_of(client: subprocess.Popen[bytes], script: bytes, patience: float) -> Answer:
-    """What a client gets for `script`.
+def answer_of(client: subprocess.Popen[bytes], script: bytes, patience: float) -> Answer | None:
+    """What a client gets for `script`; None where its tmux server ended instead of doing it.
 
     Raises subprocess.TimeoutExpired where it has no answer within `patience` seconds.
     """
@@ -95,6 +96,12 @@ def answer_of(client: subprocess.Popen[bytes], script: bytes, patience: float) -
     while stdout and not stdout[-1]:
         stdout.pop()
     stderr = [line for line in stderr if line]
+    if not client.returncode:
+        # A client whose server ends says that all is well.
+        if not stdout or stdout.pop() != DONE:
+            return None
+        while stdout and not stdout[-1]:
+            stdout.pop()
     if client.returncode and not stderr:
         # A line that can't be read as commands is told on stdout, and nothing of it was done.
         stdout, stderr = [], [line.removeprefix("-:1: ") for line in stdout]
@@ -113,4 +120,4 @@ def script_of(arguments: Sequence[str]) -> bytes | None:
         # In arguments a `;` at the end separates, unless it has a backslash.
         meant = word[:-2] + ";" if word.endswith("\\;") else word
         words.append("'" + meant.replace("'", "'\\''") + "'")
-    return os.fsencode(" ".join(words) + "\n")
+    return os.fsencode(f"{' '.join(words)} ; display-message -p {DONE}\n")

@@ -212,12 +212,13 @@ class Tmux:
             return self.raw(*command, *arguments, server=name)
         ready = self._ready.setdefault(name, ReadyClient(command, clean_environment()))
         client = ready.take()
-        answer = self.run_ready(client, script, name) if client else self.raw(*command, *arguments, server=name)
+        done = self.run_ready(client, script, name) if client else None
+        answer = done or self.raw(*command, *arguments, server=name)
         ready.prepare()
         return answer
 
-    def run_ready(self, client: Popen[bytes], script: bytes, server: str) -> Answer:
-        """Have a client that is ready do what `script` says; as `raw`."""
+    def run_ready(self, client: Popen[bytes], script: bytes, server: str) -> Answer | None:
+        """Have a client that is ready do what `script` says; as `raw`, but None where its tmux server has ended."""
         self.check_answering(server)
         try:
             return answer_of(client, script, PATIENCE)
@@ -281,7 +282,11 @@ class Tmux:
             self.ensure_session()
         command = self.window_commands(job_id, name, argv, pipe)
         answer = self.run(*command)
-        if answer.returncode != 0 and not answer.stdout:
+        for pause in (0, 0.05, 0.2, 0.5):
+            if answer.stdout or (pause and answer.stderr):
+                break
+            # There is no session; or a tmux server that is about to end has answered nothing.
+            time.sleep(pause)
             self.ensure_session()
             answer = self.run(*command)
         if answer.returncode != 0 or not answer.stdout:

@@ -96,6 +96,16 @@ def test_a_job_starts_though_the_tmux_server_of_the_ready_client_has_gone(sandbo
         wait_until(functools.partial(has_ended, client))
 
 
+def test_a_job_starts_while_the_tmux_server_before_is_still_ending(sandbox: Sandbox) -> None:
+    server = sandbox.server(MCP_BG_MAX_JOBS="100")
+    for _ in range(20):
+        server.call("execute", command="sleep 100")
+        sandbox.tmux("kill-server")
+        # The client that was ready may not have gone yet, and says of what it has not done that all is well.
+        assert server.call("execute", command="echo up", wait=10)["stdout"] == "up\n"
+        sandbox.tmux("kill-server")
+
+
 def test_none_outlives_a_server_that_is_killed(sandbox: Sandbox) -> None:
     server = sandbox.server()
     run_job(server, "true")
