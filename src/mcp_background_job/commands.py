@@ -146,7 +146,7 @@ def clean(options: argparse.Namespace) -> int:
     before = set(manager.store.ids())
     used = folder_bytes(manager)
     deadline = time.monotonic() + SWEEP_PATIENCE
-    while before:
+    while manager.store.folder.is_dir():  # also where only what a killed server left half-made is there
         with manager.store.sweeping() as alone:
             if alone:
                 manager.sweep_now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -293,6 +294,16 @@ def test_clean_removes_what_has_ended_and_nothing_that_runs(cleared: Sandbox, se
     assert set(cleared.windows()) == {running}
     assert cli(cleared, "clean", "--all").stdout.startswith("Removed 0 ")
     server.call("kill", job_id=running)
+
+
+@pytest.mark.promise("cli-clean")
+def test_clean_removes_what_a_killed_server_left_where_there_is_no_job(sandbox: Sandbox) -> None:
+    left = sandbox.state / "mcp-jobs" / ".new-abcdef-gone"
+    left.mkdir(parents=True, mode=0o700)
+    (left / "job.json").touch()
+    os.utime(left, (0, 0))
+    cli(sandbox, "clean")
+    assert not left.exists()
 
 
 def test_an_empty_world_is_no_error(sandbox: Sandbox) -> None:
