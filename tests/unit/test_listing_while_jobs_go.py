@@ -68,8 +68,8 @@ def test_a_job_that_is_removed_between_two_looks_at_it_is_not_found(
         (folder / "runner.lock").touch()
     looks = store_module.lock_is_held
 
-    def remove_it_first(lock: Path) -> bool:
-        if lock.parent.name == "leaves":
+    def remove_it_first(lock: str) -> bool:
+        if Path(lock).parent.name == "leaves":
             other.discard("leaves")
         return looks(lock)
 
