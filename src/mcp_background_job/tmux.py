@@ -250,7 +250,9 @@ class Tmux:
 
         Always explicit, or a TMUX variable in our environment would name another.
         """
-        return ["-S", socket] if socket else ["-L", self.config.tmux_socket_name or "default"]
+        if socket and socket != str(self.socket_path()):
+            return ["-S", socket]
+        return ["-L", self.config.tmux_socket_name or "default"]
 
     def attach_command(self, pane: str = "") -> str:
         """What a person types to see the session, or one job's window in it.
