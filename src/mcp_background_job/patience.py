@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -43,3 +45,11 @@ class Bounded(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]  # the function has returned
+
+
+def answers_again(path: str) -> None:
+    """Wait until the server at a unix socket takes note of its clients, or is gone: without a process of its own."""
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.connect(path)
+        probe.shutdown(socket.SHUT_WR)
+        probe.recv(1)  # it hangs up on a client that has

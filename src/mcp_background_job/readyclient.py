@@ -46,7 +46,7 @@ class ReadyClient:
         with self._lock:
             client, self._client = self._client, None
         if client is not None and client.poll() is not None:
-            client.communicate()  # closes the pipes
+            end(client)
             return None
         return client
 
@@ -78,12 +78,15 @@ class ReadyClient:
 
 
 def end(client: subprocess.Popen[bytes]) -> None:
-    """Let a client go that was not used."""
+    """Let a client go; by force where its tmux server is stopped, which then keeps the other ends of the pipes open."""
+    for pipe in (client.stdin, client.stdout, client.stderr):
+        if pipe is not None:
+            pipe.close()
     try:
-        client.communicate(timeout=LAST)
+        client.wait(LAST)
     except subprocess.TimeoutExpired:
         client.kill()
-        client.communicate()
+        client.wait()
 
 
 def answer_of(client: subprocess.Popen[bytes], script: bytes, patience: float) -> Answer | None:

@@ -19,12 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .config import BackgroundJobConfig
 from .errors import TmuxError, TmuxMissing
-from .patience import Bounded
-from .readyclient import Answer, ReadyClient, answer_of, script_of
+from .patience import Bounded, answers_again
+from .readyclient import Answer, ReadyClient, answer_of, end, script_of
 
 if TYPE_CHECKING:
     from libtmux.common import tmux_cmd
@@ -148,8 +148,8 @@ class Tmux:
         self._version = OLDEST
         self._ensured = False
         self.stays = False  # whether this process lives long enough for its next calls to be prepared
-        self._ready: dict[str, ReadyClient] = {}  # by tmux server
-        self._unanswered: dict[str, Bounded[Any]] = {}  # by tmux server, the call that it has left without an answer
+        self._ready: dict[str, ReadyClient] = {}  # by the tmux server's socket
+        self._unanswered: dict[str, Bounded[None]] = {}  # by socket: the tmux server has left a call without an answer
         self.complaints: list[str] = []  # what tmux said of the tmux.conf, if this one has read it
 
     # -- the program ----------------------------------------------------------------------------------------
@@ -173,67 +173,68 @@ class Tmux:
             self._binary = found
         return self._binary
 
-    def raw(self, binary: str, *arguments: str, server: str = "") -> tmux_cmd:
-        """One run of a program through libtmux, by the tmux server that `server` names.
+    def raw(self, binary: str, *arguments: str, path: str = "") -> tmux_cmd:
+        """One run of a program through libtmux; `path` is the socket of the tmux server that it asks.
 
         Raises TmuxError where there is no answer within PATIENCE; then at once, until that server answers again.
         """
         from libtmux.common import tmux_cmd
         from libtmux.exc import LibTmuxException
 
-        self.check_answering(server)
+        self.check_answering(path)
         # libtmux waits without a limit, and a tmux server that is stopped would hold up its caller for ever.
         answer = tmux_cmd.__new__(tmux_cmd)
-        call = Bounded(lambda: tmux_cmd.__init__(answer, *arguments, tmux_bin=binary))
         try:
-            call.result(PATIENCE)
+            Bounded(lambda: tmux_cmd.__init__(answer, *arguments, tmux_bin=binary)).result(PATIENCE)
         except TimeoutError:
-            self._unanswered[server] = call
             # That doesn't end the wait, as the server has its end of the pipe, but it leaves no process behind.
             with suppress(AttributeError):  # not even started
                 answer.process.kill()
-            raise no_answer() from None
+            raise self.unanswered(path) from None
         except (LibTmuxException, OSError) as error:
             raise TmuxError(f"tmux could not be run: {error}") from error
         return answer
 
-    def check_answering(self, server: str) -> None:
-        """Raises TmuxError while a tmux server still has a call that it has left without an answer."""
-        if server in self._unanswered and self._unanswered[server].running:
+    def check_answering(self, path: str) -> None:
+        """Raises TmuxError while a tmux server that has left a call without an answer doesn't answer yet."""
+        if path in self._unanswered and self._unanswered[path].running:
             raise no_answer()
+
+    def unanswered(self, path: str) -> TmuxError:
+        """Have further calls refused at once until the tmux server answers; the error of this one."""
+        self._unanswered[path] = Bounded(lambda: answers_again(path))
+        self._unanswered[path].start()
+        return no_answer()
 
     def run(self, *arguments: str, socket: str = "") -> tmux_cmd | Answer:
         """One invocation of tmux; `-u` keeps tabs and non-ASCII whatever the locale."""
-        server = self.server(socket)
-        name = " ".join(server)
-        command = [self.binary(), "-u", *server]
+        path = socket or str(self.socket_path())
+        command = [self.binary(), "-u", *self.server(socket)]
         script = script_of(arguments) if self.stays else None
         if script is None:
-            return self.raw(*command, *arguments, server=name)
-        ready = self._ready.setdefault(name, ReadyClient(command, clean_environment()))
+            return self.raw(*command, *arguments, path=path)
+        ready = self._ready.setdefault(path, ReadyClient(command, clean_environment()))
         client = ready.take()
-        done = self.run_ready(client, script, name) if client else None
-        answer = done or self.raw(*command, *arguments, server=name)
+        done = self.run_ready(client, script, path) if client else None
+        answer = done or self.raw(*command, *arguments, path=path)
         ready.prepare()
         return answer
 
-    def run_ready(self, client: Popen[bytes], script: bytes, server: str) -> Answer | None:
+    def run_ready(self, client: Popen[bytes], script: bytes, path: str) -> Answer | None:
         """Have a client that is ready do what `script` says; as `raw`, but None where its tmux server has ended."""
-        self.check_answering(server)
+        self.check_answering(path)
         try:
             return answer_of(client, script, PATIENCE)
         except TimeoutExpired:
-            self._unanswered[server] = Bounded(client.communicate)
-            self._unanswered[server].start()
             client.kill()
-            raise no_answer() from None
+            end(client)
+            raise self.unanswered(path) from None
 
     def run_clean(self, *arguments: str) -> tmux_cmd:
         """As `run`, for what may start a tmux server: it would keep our environment, so it gets little of it."""
         environment = [f"{name}={value}" for name, value in clean_environment().items()]
-        server = self.server()
-        command = ["/usr/bin/env", "-i", *environment, self.binary(), "-u", *server, *arguments]
-        return self.raw(*command, server=" ".join(server))
+        command = ["/usr/bin/env", "-i", *environment, self.binary(), "-u", *self.server(), *arguments]
+        return self.raw(*command, path=str(self.socket_path()))
 
     def ask(self, *arguments: str, socket: str = "") -> list[str]:
         """As `run`, its lines of output.
@@ -250,9 +251,7 @@ class Tmux:
 
         Always explicit, or a TMUX variable in our environment would name another.
         """
-        if socket and socket != str(self.socket_path()):
-            return ["-S", socket]
-        return ["-L", self.config.tmux_socket_name or "default"]
+        return ["-S", socket] if socket else ["-L", self.config.tmux_socket_name or "default"]
 
     def attach_command(self, pane: str = "") -> str:
         """What a person types to see the session, or one job's window in it.

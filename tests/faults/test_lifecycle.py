@@ -56,15 +56,16 @@ def test_a_window_stays_for_its_interval_and_a_record_for_its_retention(sandbox:
 @pytest.mark.promise("cleanup-by-the-next")
 def test_the_next_server_tidies_up_what_none_was_there_for(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_MAX_JOBS="100")
-    os.mkfifo(sandbox.path("go"))
-    job_ids = [server.call("execute", command=f"cat go; exit {number}")["job_id"] for number in range(5)]
+    job_ids = [
+        server.call("execute", command=f"until [ -e go ]; do sleep .1; done; exit {number}")["job_id"]
+        for number in range(5)
+    ]
     keeps = server.call("execute", command="cat")["job_id"]
     forgotten, lost, early = (server.call("execute", command="cat")["job_id"] for _ in range(3))
     server.kill9()
 
     # All ends while nobody is there: by themselves, with their runner, and with their record gone.
-    with sandbox.path("go").open("w") as file:
-        file.write("\n")
+    sandbox.path("go").touch()
     folder = sandbox.state / SESSION
     for job_id in job_ids:
         wait_until((folder / job_id / "exit.json").exists)

@@ -13,7 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcp_background_job import readyclient
+from mcp_background_job import tmux as tmux_module
 from mcp_background_job.config import BackgroundJobConfig
+from mcp_background_job.errors import TmuxError
 from mcp_background_job.tmux import Tmux, join_commands
 from support.rpc import Server
 from support.sandbox import Sandbox, printed, run_job
@@ -128,3 +130,46 @@ def test_one_that_is_not_used_lets_its_tmux_server_end(sandbox: Sandbox, monkeyp
     wait_until(lambda: sandbox.tmux_server() is None)
     assert time.monotonic() - begun > 0.5, "it was there for a while"
     assert ready.take() is None
+
+
+@pytest.mark.promise("stopped-tmux")
+@pytest.mark.parametrize("stopped_before", [True, False])
+def test_one_whose_tmux_server_is_stopped_holds_nobody_up(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, stopped_before: bool
+) -> None:
+    others = set(psutil.Process().children())
+    monkeypatch.setattr(tmux_module, "PATIENCE", 1.0)
+    monkeypatch.setenv("TMUX_TMPDIR", str(sandbox.sockets))
+    sandbox.tmux("-f", "/dev/null", "new-session", "-d", "-s", "plain", "sleep 1000")
+    tmux = Tmux(BackgroundJobConfig(), Path(sandbox.state))
+    tmux.stays = True
+    tmux.run("display-message", "-p", "x")
+    [ready] = tmux._ready.values()
+    wait_until(lambda: ready._client is not None)
+    server = sandbox.tmux_server()
+    assert server is not None
+    server.suspend()
+    try:
+        if stopped_before:
+            # One that has not even been let in yet.
+            unused = ready.take()
+            assert unused is not None
+            readyclient.end(unused)
+            ready.prepare()
+            wait_until(lambda: ready._client is not None)
+        begun = time.monotonic()
+        for _ in range(5):
+            with pytest.raises(TmuxError, match="no answer"):
+                tmux.run("display-message", "-p", "x")
+        assert 0.9 < time.monotonic() - begun < 5, "who has waited once need not wait again"
+        assert not set(psutil.Process().children()) - others
+    finally:
+        server.resume()
+
+    def answers() -> bool:
+        try:
+            return tmux.run("display-message", "-p", "x").stdout == ["x"]
+        except TmuxError:
+            return False
+
+    wait_until(answers)
