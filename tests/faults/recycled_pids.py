@@ -45,6 +45,9 @@ def witness_with(pid: int) -> subprocess.Popen[bytes]:
     raise AssertionError(f"could not get pid {pid}")
 
 
+NOT_FREED = 77  # exit status
+
+
 def nobody_is_hit(witnesses: list[subprocess.Popen[bytes]]) -> bool:
     return all(witness.poll() is None for witness in witnesses)
 
@@ -58,7 +61,10 @@ def lost(sandbox: Sandbox, server: Server) -> None:
     runner.kill()
     with suppress(psutil.Error):  # the terminal's hang-up may have come first
         psutil.Process(pid).kill()
-    wait_until(lambda: not psutil.pid_exists(pid) and not psutil.pid_exists(runner.pid))
+    try:
+        wait_until(lambda: not psutil.pid_exists(pid) and not psutil.pid_exists(runner.pid), 5)
+    except AssertionError:
+        sys.exit(NOT_FREED)  # nobody has reaped them, so nobody can get their pids: the scene has not come about
     witnesses = [witness_with(pid), witness_with(runner.pid)]
     heir = sandbox.server()
     job = ended(heir, job_id)
