@@ -12,8 +12,8 @@ from figures import timed
 from hands import Hands
 from stdio import ServerFault
 
-# A job's last act is to print its own clock, so that an answer can be compared with it.
 REST = 0.25  # seconds between tries that start a job: the one before has started by then, as where an agent thinks
+# A job's last act is to print its own clock, so that an answer can be compared with it.
 CLOCK = "import time, os; time.sleep(.2); os.write(1, b'%d\\n' % time.monotonic_ns()); os._exit(0)"
 CLOCK_JOB = f'python3 -I -S -c "{CLOCK}"'
 

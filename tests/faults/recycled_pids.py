@@ -45,7 +45,15 @@ def witness_with(pid: int) -> subprocess.Popen[bytes]:
     raise AssertionError(f"could not get pid {pid}")
 
 
-NOT_FREED = 77  # exit status
+def wait_until_free(sandbox: Sandbox, *pids: int) -> None:
+    tmux = sandbox.tmux_server()
+    assert tmux is not None
+
+    def free() -> bool:
+        tmux.send_signal(signal.SIGCHLD)  # tmux 3.3a may have missed that of a runner's end
+        return not any(psutil.pid_exists(pid) for pid in pids)
+
+    wait_until(free)
 
 
 def nobody_is_hit(witnesses: list[subprocess.Popen[bytes]]) -> bool:
@@ -61,10 +69,7 @@ def lost(sandbox: Sandbox, server: Server) -> None:
     runner.kill()
     with suppress(psutil.Error):  # the terminal's hang-up may have come first
         psutil.Process(pid).kill()
-    try:
-        wait_until(lambda: not psutil.pid_exists(pid) and not psutil.pid_exists(runner.pid), 5)
-    except AssertionError:
-        sys.exit(NOT_FREED)  # nobody has reaped them, so nobody can get their pids: the scene has not come about
+    wait_until_free(sandbox, pid, runner.pid)
     witnesses = [witness_with(pid), witness_with(runner.pid)]
     heir = sandbox.server()
     job = ended(heir, job_id)
@@ -82,14 +87,7 @@ def over(sandbox: Sandbox, server: Server) -> None:
     job = run_job(server, "exit 3")
     pid = job["pid"]
     runner = int(sandbox.ask(job["job_id"], "#{pane_pid}"))
-    tmux = sandbox.tmux_server()
-    assert tmux is not None
-
-    def both_are_free() -> bool:
-        tmux.send_signal(signal.SIGCHLD)  # tmux 3.3a may have missed that of the runner's end
-        return not psutil.pid_exists(pid) and not psutil.pid_exists(runner)
-
-    wait_until(both_are_free)
+    wait_until_free(sandbox, pid, runner)
     witnesses = [witness_with(pid), witness_with(runner)]
     for one in (server, sandbox.server()):
         assert one.call("kill", job_id=job["job_id"], signal="KILL") == {"status": "already_terminated"}
