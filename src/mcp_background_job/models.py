@@ -54,6 +54,15 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The window that was opened for a job; written by the server that opened it."""
+
+    pane: str
+    runner: int  # the pane's first process, 0 where this server can't see it
+    namespace: int = 0  # the pid namespace in which that number counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """Which processes and which terminal the job has; written by the runner."""
 
@@ -97,13 +106,13 @@ class Hold:
     message: str = ""  # what an agent asked for, where it was one who gave the keys
 
 
-RecordT = TypeVar("RecordT", Spec, Run, End, Hold)
+RecordT = TypeVar("RecordT", Spec, Window, Run, End, Hold)
 
 
-ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Spec, Run, End, Hold)}
+ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Spec, Window, Run, End, Hold)}
 
 
-def to_record(record: Spec | Run | End | Hold) -> bytes:
+def to_record(record: Spec | Window | Run | End | Hold) -> bytes:
     """A record as it is written: JSON, without what is not known."""
     return ADAPTERS[type(record)].dump_json(record, exclude_none=True)
 

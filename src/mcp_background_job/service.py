@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 
 from .config import JOB_VARIABLE, BackgroundJobConfig
-from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed, TmuxError
+from .errors import HumanHolds, InvalidInput, JobError, JobNotFound, JobNotRunning, NotAllowed
 from .grep import compile_pattern
 from .keyboard import type_into
 from .log import looking_again
@@ -51,7 +51,6 @@ GRACE = 5.0  # seconds between the signal and KILL
 KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
 ALONE = 1.0  # seconds for which nobody has to be asked again whether somebody has attached
 START_PATIENCE = 1.0  # seconds that a status waits for a job which is just being started
-LATE_START = 1.5  # seconds after which a runner is asked for in tmux
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped
 MAX_COMMAND = 1_000_000  # bytes
 MAX_WAIT = 50.0  # seconds: clients built on the TypeScript SDK give up a call after 60
@@ -98,7 +97,6 @@ class JobManager:
         self.config = config
         self.store = JobStore(config.state_dir, config.session_name, end_orphans)
         self.tmux = Tmux(config, self.store.folder)
-        self._panes: dict[str, str] = {}
         self._alone = -math.inf  # when last nobody was attached
 
     # -- starting -------------------------------------------------------------------------------------------
@@ -133,7 +131,7 @@ class JobManager:
             timeout=timeout if timeout is not None else self.config.default_job_timeout,
             separate_stderr=separate_stderr,
             nonce=new_nonce(),
-            socket="",
+            socket=str(self.tmux.socket_path()),
             client=client,
         )
         job_folder = self.store.folder / job_id
@@ -160,7 +158,7 @@ class JobManager:
         except BaseException:
             self.store.discard(job_id)
             raise
-        self._panes[job_id] = window.pane
+        self.store.note_window(job_id, window.pane, window.pid)
         return Started(job_id, self.tmux.attach_command(window.pane))
 
     def check(self, command: str, env: Mapping[str, str] | None) -> bytes:
@@ -218,21 +216,7 @@ class JobManager:
 
     def job(self, job_id: str) -> Job:
         """Raises JobNotFound or StoreError."""
-        job = self.store.load(job_id)
-        if isinstance(job, RunningJob) and job.run is None and self.slow_start_failed(job):
-            self.store.declare_lost(job_id)
-            return self.store.load(job_id)
-        return job
-
-    def slow_start_failed(self, job: RunningJob) -> bool:
-        """Whether a runner that is late will not come at all: the only thing about a start that tmux knows better."""
-        if job.spec.age < LATE_START:
-            return False
-        try:
-            panes = self.tmux.panes(job.spec.socket)
-        except TmuxError:
-            return False
-        return not any(pane.job_id == job.spec.job_id and not pane.dead for pane in panes)
+        return self.store.load(job_id)
 
     async def started(self, job_id: str) -> Job:
         """The job once its command has been started, which takes some milliseconds after `start`."""
@@ -247,8 +231,10 @@ class JobManager:
 
     def attach_command(self, job: Job) -> str:
         """What a person types to see this job's window."""
-        pane = job.run.pane if job.run else self._panes.get(job.spec.job_id, "")
-        return self.tmux.attach_command(pane)
+        if job.run is not None:
+            return self.tmux.attach_command(job.run.pane)
+        window = self.store.window(job.spec.job_id)
+        return self.tmux.attach_command(window.pane if window else "")
 
     def jobs(self, include_all: bool) -> Listing:
         """Running jobs and those whose window is still open, or all that are recorded."""

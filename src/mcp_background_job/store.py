@@ -5,6 +5,7 @@
                                command     the command, byte for byte
                                environment gone as soon as the runner has read it
                                launch      what the runner and the log writer need to know
+                               window.json the window, and the process that it was opened with
                                runner.lock held by the runner for as long as it lives
                                control     a FIFO that wakes the runner
                                kill        a request to end the job: a signal number
@@ -49,9 +50,11 @@ from .models import (
     Run,
     RunningJob,
     Spec,
+    Window,
     summary_of,
     to_record,
 )
+from .processes import read_process
 from .runfiles import RECORD_SIZE, uptime
 
 JOB_ID = re.compile(r"[a-z][a-z0-9]{5}")
@@ -293,7 +296,7 @@ class JobStore:
         if end is None:
             if lock_is_held(f"{path}/runner.lock"):
                 return RunningJob(spec, self._run(path))
-            if self._starting(spec, path / "runner.lock"):
+            if self._starting(path, spec):
                 return RunningJob(spec, None)
             # It may have ended between the two looks.
             end = self._end(path) or self._record_loss(path, spec)
@@ -341,9 +344,34 @@ class JobStore:
         except FileNotFoundError:
             return None
 
-    def _starting(self, spec: Spec, lock: Path) -> bool:
+    def _starting(self, path: Path, spec: Spec) -> bool:
         """Whether the runner may still be on its way: its lock appears held, so there is none yet."""
-        return 0 <= spec.age < START_GRACE and not lock.exists()
+        # In this order: a runner that is gone by the second look had its lock by then, if it ever came so far.
+        if not 0 <= spec.age < START_GRACE or self._runner_is_gone(path):
+            return False
+        return not (path / "runner.lock").exists()
+
+    def note_window(self, job_id: str, pane: str, runner: int) -> None:
+        """Write down which process is to become the job's runner, so that readers need not ask tmux."""
+        visible = read_process(runner) is not None
+        window = Window(pane=pane, runner=runner if visible else 0, namespace=pid_namespace())
+        with suppress(OSError):  # a full disk: the start's grace has to do, or the job has been removed already
+            write_private(self.folder / job_id / "window.json", to_record(window))
+
+    def window(self, job_id: str) -> Window | None:
+        """The window that was opened for a job, as far as that was written down."""
+        try:
+            return read_record(f"{self.folder}/{job_id}/window.json", Window)
+        except (FileNotFoundError, StoreError):
+            return None
+
+    def _runner_is_gone(self, path: Path) -> bool:
+        """Whether the process that was to become the runner has ended; a pid that was given away again counts as it."""
+        window = self.window(path.name)
+        if window is None or not window.runner or not window.namespace or window.namespace != pid_namespace():
+            return False
+        process = read_process(window.runner)
+        return process is None or process[2] in "ZX"
 
     def age(self, job: EndedJob) -> float:
         """Seconds since the job ended: by the machine's uptime, or by its clock where it was started anew since.
@@ -365,12 +393,6 @@ class JobStore:
             record = self.folder / job.spec.job_id / "exit.json"
             if min(job.end.ended, record.stat().st_mtime) > time.time():
                 os.utime(record)
-
-    def declare_lost(self, job_id: str) -> None:
-        """Say of a job without a lock that its runner will not come: its window is gone."""
-        path = self.path(job_id)
-        if not (path / "runner.lock").exists():
-            self._record_loss(path, self._spec(path))
 
     def _record_loss(self, path: Path, spec: Spec) -> End | None:
         """Give a job without a runner its exit record, unless somebody else just does; None where it lives.
@@ -536,6 +558,15 @@ def lock_is_held(path: str) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+@lru_cache(1)
+def pid_namespace() -> int:
+    """Which pid namespace this process lives in; 0 where that can't be told."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
 
 
 @lru_cache(1)

@@ -67,9 +67,8 @@ INSTALL = {
 class Window:
     """A job's window: tmux's own ids, which stay while it lives."""
 
-    window: str
     pane: str
-    socket: str
+    pid: int  # of the process that it was opened with
 
 
 @dataclass(frozen=True)
@@ -266,9 +265,12 @@ class Tmux:
         return shlex.join(["tmux", *server, "attach", "-t", target])
 
     def socket_path(self) -> Path:
-        """Where tmux has the socket of our server."""
-        folder = Path(os.environ.get("TMUX_TMPDIR") or "/tmp", f"tmux-{os.getuid()}")
-        return folder / (self.config.tmux_socket_name or "default")
+        """Where tmux has the socket of our server: links resolved, and a TMUX_TMPDIR that isn't there passed by."""
+        try:
+            base = Path(os.environ.get("TMUX_TMPDIR") or "/tmp").resolve(strict=True)
+        except (OSError, RuntimeError):
+            base = Path("/tmp").resolve()
+        return base / f"tmux-{os.getuid()}" / (self.config.tmux_socket_name or "default")
 
     # -- windows --------------------------------------------------------------------------------------------
 
@@ -292,10 +294,10 @@ class Tmux:
             answer = self.run(*command)
         if answer.returncode != 0 or not answer.stdout:
             if answer.stdout:
-                self.run("kill-pane", "-t", answer.stdout[0].split(" ", 2)[1])
+                self.run("kill-pane", "-t", answer.stdout[0].split(" ")[0])
             raise refusal(answer.stderr)
-        window, pane, socket = answer.stdout[0].split(" ", 2)
-        return Window(window, pane, socket)
+        pane, pid = answer.stdout[0].split(" ")
+        return Window(pane, int(pid))
 
     def window_commands(self, job_id: str, name: str, argv: Sequence[str], pipe: str) -> list[str]:
         # Named by the job's id for as long as it takes to address it; the session finds a free index itself.
@@ -313,7 +315,7 @@ class Tmux:
         if self._version >= (3, 3):
             # Its "Pane is dead" would push the first line of the output away; the border says it better.
             pane_options["remain-on-exit-format"] = ""
-        shown = "#{window_id} #{pane_id} #{socket_path}"
+        shown = "#{pane_id} #{pane_pid}"
         commands = [
             ["new-window", "-d", "-P", "-F", shown, "-t", f"={self.session}:", "-n", job_id, "--", *argv],
             *(["set-option", "-p", "-t", new, key, value] for key, value in pane_options.items()),
