@@ -1,6 +1,6 @@
 """`python -m mcp_background_job`: the same as the console script."""
 
-from .cli import main
+from mcp_background_job.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,17 +1,8 @@
-"""What tmux starts for a job: `python -I -S inside.py runner|logwriter JOB_DIR`.
-
-As modules of the package both come from their compiled form, which a script never does.
-"""
+"""For jobs that a version before 0.3 started: their launch files name this path when a log writer is started again."""
 
 import os
 import sys
 
-# Behind the standard library, whose names some of our modules have too.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-if sys.argv[1] == "runner":
-    from mcp_background_job.runner import main
-else:
-    from mcp_background_job.logwriter import main
-
-main()
+import mcp_background_job.supervisor.entrypoint  # noqa: F401  # runs what the command line names

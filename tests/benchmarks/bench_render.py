@@ -11,7 +11,7 @@ import argparse
 import time
 from collections.abc import Callable
 
-from mcp_background_job.render import render
+from mcp_background_job.output.emulator.render import render
 
 
 def plain() -> bytes:

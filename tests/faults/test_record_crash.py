@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mcp_background_job import store as store_module
 from mcp_background_job.config import JOB_VARIABLE
-from mcp_background_job.models import EndedJob, RunningJob, Spec
-from mcp_background_job.orphans import end_orphans
-from mcp_background_job.service import INSIDE
-from mcp_background_job.store import JobStore, put
+from mcp_background_job.jobs.manager import INSIDE
+from mcp_background_job.process.orphans import end_orphans
+from mcp_background_job.store import jobstore as store_module
+from mcp_background_job.store.jobstore import JobStore, put
+from mcp_background_job.store.models import EndedJob, RunningJob, Spec
 from support import crashing
 from support.sandbox import alive
 from support.waiting import wait_until

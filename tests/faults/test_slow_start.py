@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from support.rpc import Server
 from support.sandbox import Sandbox, ended
 from support.waiting import wait_until
 
@@ -60,7 +59,10 @@ def slow(sandbox: Sandbox) -> SlowPython:
 def test_a_late_job_lives_for_readers_with_another_tmux(sandbox: Sandbox, slow: SlowPython, elsewhere: str) -> None:
     other = sandbox.root / "o"
     other.mkdir(mode=0o700)
-    reader = sandbox.server(**{elsewhere: "other" if elsewhere == "MCP_BG_TMUX_SOCKET" else str(other)})
+    if elsewhere == "MCP_BG_TMUX_SOCKET":
+        reader = sandbox.server(MCP_BG_TMUX_SOCKET="other")
+    else:
+        reader = sandbox.server(TMUX_TMPDIR=str(other))
     with slow.delay() as job_id:
         time.sleep(LATE)  # the lateness is the promise
         assert reader.call("status", job_id=job_id)["status"] == "running"

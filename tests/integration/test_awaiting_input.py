@@ -20,8 +20,8 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from mcp_background_job import procfs
-from mcp_background_job.tty import Awaiting, awaiting_input, certain, echo_on, line_limit
+from mcp_background_job.process import procfs
+from mcp_background_job.process.input_state import Awaiting, awaiting_input, certain, echo_on, line_limit
 from support.waiting import stays_true, wait_until
 
 pytestmark = [

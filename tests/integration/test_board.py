@@ -16,7 +16,7 @@ from support.rpc import Server
 from support.sandbox import Sandbox, ended, run_job, shows
 from support.waiting import stays_true, wait_until
 
-WATCH = f"{shlex.quote(sys.executable)} -m mcp_background_job.board"
+WATCH = f"{shlex.quote(sys.executable)} -m mcp_background_job.ui.board"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def _board(sandbox: Sandbox) -> psutil.Process:
 
     def found() -> psutil.Process | None:
         pid = int(sandbox.tmux("display-message", "-p", "-t", "=mcp-jobs:0", "#{pane_pid}"))
-        running = [one for one in psutil.Process(pid).children() if "mcp_background_job.board" in one.cmdline()]
+        running = [one for one in psutil.Process(pid).children() if "mcp_background_job.ui.board" in one.cmdline()]
         return running[0] if running else None
 
     process = wait_until(found, what="the board's process")

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from mcp_background_job.cli.lookup import find_job
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import JobNotFound
-from mcp_background_job.naming import find_job
-from mcp_background_job.service import JobManager
+from mcp_background_job.jobs.manager import JobManager
 from support.rpc import Server, ToolError
 from support.sandbox import PYTHON, Sandbox, ended, run_job, shows
 from support.terminal import COMMAND, answer, cli, on_a_terminal, start

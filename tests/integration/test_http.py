@@ -25,7 +25,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from mcp_background_job.config import ConfigError
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.http import check_token, listen, names, read_token
+from mcp_background_job.server.http import check_token, listen, names, read_token
 from support.rpc import MODERN_ERA, Answer, Server
 from support.sandbox import Sandbox, ended
 from support.waiting import wait_until

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from mcp_background_job import presence
 from mcp_background_job.config import BackgroundJobConfig
-from mcp_background_job.service import JobManager
+from mcp_background_job.jobs import presence
+from mcp_background_job.jobs.manager import JobManager
 from support.person import Person
 from support.rpc import Answer, Server, ToolError
 from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows

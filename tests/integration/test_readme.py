@@ -20,10 +20,9 @@ from typing import Any
 import pytest
 
 from mcp_background_job import __version__
-from mcp_background_job import cli as command_line
-from mcp_background_job.cli import DEFAULT_HOST, DEFAULT_PORT, HANDLERS, parser
+from mcp_background_job.cli.main import DEFAULT_HOST, DEFAULT_PORT, EPILOG, HANDLERS, parser
+from mcp_background_job.cli.setup import CLIENTS
 from mcp_background_job.config import BackgroundJobConfig, parse_size
-from mcp_background_job.setup_clients import CLIENTS
 from support import readme
 from support.readme import TOP
 from support.rpc import Server
@@ -113,7 +112,7 @@ def test_the_test_command_finds_the_suite(text: str, shared: Sandbox) -> None:
         timeout=110,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert "tests/unit/test_render.py: " in done.stdout
+    assert "tests/unit/output/emulator/test_render.py: " in done.stdout
 
 
 # -- clients --------------------------------------------------------------------------------------------------
@@ -378,7 +377,7 @@ def test_every_file_that_is_linked_is_there() -> None:
 
 def test_the_exit_statuses_are_the_helps() -> None:
     told = readme.section("From your own terminal")
-    for status in re.findall(r"^  (\d+) ", command_line.EPILOG, re.MULTILINE):
+    for status in re.findall(r"^  (\d+) ", EPILOG, re.MULTILINE):
         assert re.search(rf"\b{status} ", told), status
 
 

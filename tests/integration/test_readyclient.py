@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mcp_background_job import readyclient
-from mcp_background_job import tmux as tmux_module
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import TmuxError
-from mcp_background_job.tmux import Tmux, join_commands
+from mcp_background_job.tmux import client as tmux_module
+from mcp_background_job.tmux import warm_client as readyclient
+from mcp_background_job.tmux.client import Tmux, join_commands
 from support.rpc import Server
 from support.sandbox import Sandbox, printed, run_job
 from support.waiting import wait_until

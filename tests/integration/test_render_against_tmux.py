@@ -21,9 +21,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcp_background_job.printing import LINE_DRAWING
-from mcp_background_job.render import ALTERNATE_NOTE, render
-from mcp_background_job.row import WIDTHS
+from mcp_background_job.output.emulator.printing import LINE_DRAWING
+from mcp_background_job.output.emulator.render import ALTERNATE_NOTE, render
+from mcp_background_job.output.emulator.row import WIDTHS
 
 EXAMPLES = int(os.environ.get("RENDER_EXAMPLES", "250"))
 DEADLINE = 20.0  # seconds for tmux to do one thing
@@ -327,7 +327,7 @@ def test_bytes_that_are_no_text_add_nothing_but_their_mark(tmux: Tmux, data: byt
     assert tidy(ours) == tidy([re.sub("[^ -~]", "", line) for line in tmux.show(data, 200, 50)])
 
 
-RECORDED = sorted((Path(__file__).parent.parent / "unit" / "corpus").glob("*.raw"))
+RECORDED = sorted((Path(__file__).parent.parent / "unit" / "output" / "emulator" / "corpus").glob("*.raw"))
 CLEARS_HISTORY = "clear"  # tmux forgets what was above, we keep it
 
 

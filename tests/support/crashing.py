@@ -38,9 +38,9 @@ def act(action: str, base: str) -> int:
     """Do `action` until it is not killed any more; how many operations it has."""
     from pathlib import Path
 
-    from mcp_background_job.models import Spec
-    from mcp_background_job.runfiles import write_record
-    from mcp_background_job.store import JobStore
+    from mcp_background_job.store.jobstore import JobStore
+    from mcp_background_job.store.models import Spec
+    from mcp_background_job.supervisor.jobdir import write_record
 
     def spec(job_id: str) -> Spec:
         now = time.monotonic()
@@ -81,7 +81,7 @@ def main() -> None:
 
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         sys.argv[1:] = ["runner", folder]
-        from mcp_background_job.runner import main as run
+        from mcp_background_job.supervisor.runner import main as run
 
         die_at(number, folder)
         run()

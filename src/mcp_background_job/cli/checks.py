@@ -1,0 +1,252 @@
+"""What doctor looks at, step by step: settings, tmux, folders, jobs, environments, and a tiny job's way through all.
+
+Promises: each step may be run at any time, also while jobs run; the tiny jobs run in a session and a state folder of
+their own, of which nothing is left; a finding that calls something wrong says what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import os
+import platform
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mcp_background_job import __version__
+from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_config, unknown_variables
+from mcp_background_job.errors import JobError
+from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.store.models import EndedJob, RunningJob
+from mcp_background_job.tmux.client import Tmux
+from mcp_background_job.ui.console import label, size
+
+Level = Literal["ok", "note", "wrong"]
+
+LOW_DISK, NO_DISK = 500 << 20, 20 << 20  # bytes free: to mention, and to call wrong
+PATIENCE = 15.0  # seconds for each step of the round trip
+TOLD_FROM_TMUX = ("PATH", "LANG", "LC_ALL", "SSH_AUTH_SOCK", "DISPLAY", "WAYLAND_DISPLAY", "TMUX_TMPDIR")
+SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY")
+QUESTION = r"printf 'question? '; read -r answer; printf 'got %s\n' \"$answer\"; exit 7".replace(r"\"", '"')
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    check: str
+    text: str
+    remedy: str = ""
+
+
+def check_settings() -> Iterator[Finding]:
+    """looking at the settings"""
+    python = f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}"
+    yield Finding("ok", "program", f"mcp-background-job {__version__}, {python}")
+    known = [str(field.validation_alias) for field in BackgroundJobConfig.model_fields.values()]
+    for name in unknown_variables():
+        close = difflib.get_close_matches(name, known, 1)
+        remedy = f"Did you mean {close[0]}?" if close else "Unset it; `mcp-background-job config` lists the settings"
+        yield Finding("note", "settings", f"{name} is set and is no setting", remedy)
+    try:
+        load_config()
+    except ConfigError as error:
+        problem, _, remedy = str(error).partition(": ")
+        yield Finding("wrong", "settings", problem, remedy[:1].upper() + remedy[1:])
+    else:
+        ours = sum(name in os.environ for name in known)
+        yield Finding("ok", "settings", f"{ours} set in this environment; the rest have their defaults")
+
+
+def check_tmux() -> Iterator[Finding]:
+    """asking tmux"""
+    config = load_config()
+    tmux = Tmux(config, config.state_dir / config.session_name)
+    binary = tmux.binary()
+    version = " ".join(tmux.raw(binary, "-V").stdout)
+    yield Finding("ok", "tmux", f"{version} at {binary}")
+    listed = tmux.run("list-sessions", "-F", "#{version} #{socket_path} #{session_name}")
+    if listed.returncode != 0:
+        said = "; ".join(listed.stderr)
+        if "no server running" in said or "No such file" in said or "no sessions" in said:
+            yield Finding("ok", "tmux server", "none runs yet; the first job starts one")
+            return
+        remedy = "See who owns the socket; or end that server: `tmux kill-server` (its windows end, too)"
+        yield Finding("wrong", "tmux server", f"can't be reached: {said}", remedy)
+        return
+    running, socket, _ = listed.stdout[0].split(" ", 2)
+    yield Finding("ok", "tmux server", f"answers at {socket}")
+    if running and running not in version:
+        remedy = "When your sessions can go: `tmux kill-server`; the next job starts a new one"
+        yield Finding("note", "tmux server", f"runs tmux {running}, the program is {version}", remedy)
+    if any(line.split(" ", 2)[2] == config.session_name for line in listed.stdout):
+        yield from check_session(tmux, config.session_name)
+    else:
+        yield Finding("ok", "session", f"{config.session_name} is not there yet; the first job makes it")
+
+
+def check_session(tmux: Tmux, session: str) -> Iterator[Finding]:
+    """Whether the session has the options that keep jobs alive."""
+    options = dict(line.partition(" ")[::2] for line in tmux.run("show-options", "-t", f"={session}:").stdout)
+    if "@mcp_jobs" not in options:
+        remedy = "The next job sets its options; to have a session apart set MCP_BG_SESSION to another name"
+        yield Finding("note", "session", f"{session} is there, but was not made by this program", remedy)
+    elif options.get("destroy-unattached") != "off":
+        remedy = f"tmux set-option -t ={session}: destroy-unattached off"
+        yield Finding("wrong", "session", f"{session} would end with all jobs when you detach", remedy)
+    else:
+        attach = tmux.attach_command()
+        yield Finding("ok", "session", f"{session} is there with its options; go to it: {attach}")
+    if tmux.run("show-options", "-sv", "exit-unattached").stdout == ["on"]:
+        remedy = "tmux set-option -s exit-unattached off"
+        yield Finding("wrong", "session", "the tmux server would end with all jobs when you detach", remedy)
+
+
+def check_state() -> Iterator[Finding]:
+    """looking at the state folder"""
+    config = load_config()
+    folder = config.state_dir
+    there = folder
+    while not there.exists():
+        there = there.parent
+    if there != folder:
+        made = os.access(there, os.W_OK | os.X_OK)
+        text = f"{folder} is not there yet; {'the first job makes it' if made else f'{there} is not writable'}"
+        remedy = "" if made else "Make it writable, or set MCP_BG_STATE_DIR to another folder"
+        yield Finding("ok" if made else "wrong", "state folder", text, remedy)
+    else:
+        yield from check_folder(folder)
+        if (folder / config.session_name).exists():
+            yield from check_folder(folder / config.session_name, private=True)
+    free = shutil.disk_usage(there).free
+    level: Level = "ok" if free >= LOW_DISK else "note" if free >= NO_DISK else "wrong"
+    remedy = "" if level == "ok" else "Free some, `mcp-background-job clean --all`, or lower MCP_BG_MAX_OUTPUT_SIZE"
+    yield Finding(level, "disk", f"{size(free)} free at {there}", remedy)
+
+
+def check_folder(folder: Path, private: bool = False) -> Iterator[Finding]:
+    """Owner, mode, and whether a file can be made in it."""
+    facts = folder.lstat()
+    mode = stat.S_IMODE(facts.st_mode)
+    if not stat.S_ISDIR(facts.st_mode):
+        yield Finding("wrong", "state folder", f"{folder} is a link or no folder", "Replace it by a folder of yours")
+    elif facts.st_uid != os.getuid():
+        remedy = f"sudo chown -R {os.getuid()} {folder}, or set MCP_BG_STATE_DIR to another folder"
+        yield Finding("wrong", "state folder", f"{folder} belongs to user {facts.st_uid}", remedy)
+    elif private and mode & 0o077:
+        remedy = f"chmod 700 {folder}"
+        yield Finding("wrong", "state folder", f"{folder} has mode {mode:o}: others may read the output", remedy)
+    else:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+        yield Finding("ok", "state folder", f"{folder} is yours and writable, mode {mode:o}")
+
+
+def check_jobs() -> Iterator[Finding]:
+    """looking at the jobs"""
+    manager = JobManager(load_config())
+    found = manager.jobs(include_all=True)
+    running = [job for job in found.jobs if isinstance(job, RunningJob)]
+    limit = manager.config.max_concurrent_jobs
+    text = f"{len(running)} running of at most {limit}, {len(found.jobs) - len(running)} finished ones kept"
+    if len(running) >= limit:
+        yield Finding("note", "jobs", text, "No new job can start: end one, or raise MCP_BG_MAX_JOBS")
+    else:
+        yield Finding("ok", "jobs", text)
+    if found.unreadable:
+        remedy = f"Remove them from {manager.store.folder}"
+        yield Finding("note", "jobs", f"what is no job's record: {', '.join(found.unreadable)}", remedy)
+    for socket in {job.run.socket for job in running if job.run is not None}:
+        rows = manager.tmux.run("list-panes", "-a", "-F", "#{pane_id} #{pane_pipe}", socket=socket).stdout
+        unlogged = {row.split(" ")[0] for row in rows if row.endswith(" 0")}
+        for job in running:
+            if job.run is not None and job.run.socket == socket and job.run.pane in unlogged:
+                remedy = "Its supervisor starts another; if this stays, its output is in its window only"
+                yield Finding("wrong", "jobs", f"{label(job)} has lost its log writer", remedy)
+
+
+def check_environment() -> Iterator[Finding]:
+    """comparing environments"""
+    config = load_config()
+    tmux = Tmux(config, config.state_dir / config.session_name)
+    answer = tmux.run("show-environment", "-g")
+    if answer.returncode != 0:
+        return
+    theirs = dict(line.partition("=")[::2] for line in answer.stdout if "=" in line)
+    stale = [name for name in TOLD_FROM_TMUX if name in os.environ and theirs.get(name) != os.environ[name]]
+    dead = [name for name in ("SSH_AUTH_SOCK",) if name in theirs and not Path(theirs[name]).exists()]
+    secret = sorted(name for name in theirs if SECRETS.search(name))
+    if stale or dead:
+        names = ", ".join(dict.fromkeys([*stale, *dead]))
+        fix = f'tmux set-environment -g {(stale or dead)[0]} "…"'
+        remedy = f"Jobs have their MCP server's; for windows that you open yourself: {fix}"
+        yield Finding("note", "environment", f"the tmux server has another {names} than this terminal", remedy)
+    if secret:
+        remedy = f"If you don't want it there: tmux set-environment -gu {secret[0]}"
+        yield Finding("note", "environment", f"the tmux server holds {', '.join(secret)}", remedy)
+    if not (stale or dead or secret):
+        yield Finding("ok", "environment", "the tmux server's agrees with this terminal's")
+
+
+def check_round_trip() -> Iterator[Finding]:
+    """running a tiny job"""
+    config = load_config()
+    inside = config.state_dir if config.state_dir.is_dir() else None
+    folder = Path(tempfile.mkdtemp(prefix=".doctor-", dir=inside))
+    own = {
+        "session_name": f"{config.session_name[:40]}-doctor-{os.getpid()}",
+        "state_dir": folder,
+        "allowed_command_patterns": (),
+        "default_job_timeout": PATIENCE * 4,
+        "max_concurrent_jobs": 10,
+    }
+    manager = JobManager(config.model_copy(update=own))
+    begun = time.monotonic()
+    try:
+        problem = asyncio.run(round_trip(manager))
+        took = (time.monotonic() - begun) * 1000
+        if problem:
+            yield Finding("wrong", "round trip", problem, "Please report this with the output of doctor --json")
+        else:
+            text = f"a job was started, asked, answered, read and ended, another killed, in {took:.0f} ms"
+            yield Finding("ok", "round trip", text)
+        if manager.tmux.complaints:
+            said = "; ".join(manager.tmux.complaints)
+            remedy = f"Mend {config.tmux_conf}, or unset MCP_BG_TMUX_CONF; the next session reads it again"
+            yield Finding("note", "tmux.conf", f"tmux refuses some of it: {said}", remedy)
+    finally:
+        with suppress(JobError):
+            manager.tmux.run("kill-session", "-t", f"={manager.config.session_name}")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def round_trip(manager: JobManager) -> str:
+    """Each thing that a job must be able to do; what failed, or nothing."""
+    asked = manager.start(QUESTION, name="doctor").job_id
+    found = await manager.wait([asked], "input", PATIENCE, since=0)
+    if found.reason != "input":
+        return f"a job that asks a question was not seen to wait ({found.reason})"
+    found = await manager.interact(asked, "well", timeout=PATIENCE)
+    if found.reason != "exit":
+        found = await manager.wait([asked], "exit", PATIENCE)
+    job = manager.job(asked)
+    if not isinstance(job, EndedJob) or job.end.code != 7:
+        return f"a job that exits with 7 ended with {job.end.code if isinstance(job, EndedJob) else 'nothing'}"
+    if "got well" not in manager.output(job).stdout:
+        return "the output of a job did not reach its log"
+    slept = manager.start("sleep 1000", name="doctor").job_id
+    killed = await manager.kill(slept)
+    return "" if killed == "killed" else f"a job that was killed is {killed}"
+
+
+STEPS = (check_settings, check_tmux, check_state, check_jobs, check_environment, check_round_trip)

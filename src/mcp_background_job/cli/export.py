@@ -1,0 +1,112 @@
+"""export --cast: a job's output as an asciicast v2 file (docs.asciinema.org/manual/asciicast/v2), for asciinema.
+
+Promises: the texts of all events together are the log, decoded as UTF-8, without our marks; no character is split
+between two events; times never go back; the file is this user's alone.
+
+There are no resize events: a job's window keeps its size. And no input events: those would hold what agents typed and
+not what people did, and what a program echoes is in its output anyway.
+"""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mcp_background_job.errors import InvalidInput
+from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.output.recording import Recording
+from mcp_background_job.store.models import EndedJob, Job
+from mcp_background_job.supervisor.jobdir import read_pairs, terminal_type
+from mcp_background_job.ui.console import note, size
+
+from .lookup import find_job, settings
+
+
+def export(options: argparse.Namespace) -> int:
+    manager = JobManager(settings())
+    job = find_job(manager, options.job)
+    recording = Recording(manager, job)
+    say_what_is_missing(recording)
+    if options.cast == "-":
+        for line in lines(recording, options.max_idle):
+            sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+        say_what_was_lost(recording)
+        return 0
+    path = Path(options.cast).expanduser()
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise InvalidInput(f"{str(path)!r} exists already", "Give another name, or remove it") from None
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.writelines(lines(recording, options.max_idle))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    say_what_was_lost(recording)
+    note(f"play it: asciinema play {path}")
+    return 0
+
+
+def say_what_is_missing(recording: Recording) -> None:
+    """For the person: what a recording lacks."""
+    if recording.dropped:
+        note(f"the oldest {size(recording.dropped)} are no longer kept")
+    if not recording.timed and recording.untimed:
+        note("when it was printed is not known (the log has no timing): all of it comes at once")
+    elif recording.untimed:
+        note(f"when the first {size(recording.untimed)} were printed is not kept: they come at once")
+
+
+def say_what_was_lost(recording: Recording) -> None:
+    """Afterwards: what turned out not to be there."""
+    if recording.lost:
+        note(f"{size(recording.lost)} were missing: dropped meanwhile, or not logged on a full disk")
+
+
+def lines(recording: Recording, max_idle: float | None = None) -> Iterator[bytes]:
+    """The file: a header, and a line an event."""
+    yield line(header(recording, max_idle))
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    last = 0.0
+    for frame in recording.more():
+        last = max(last, frame.time)
+        yield from event(last, decoder.decode(frame.data))
+    yield from event(last, decoder.decode(recording.cleaner.finish(), final=True))
+
+
+def line(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": ")).encode(errors="replace") + b"\n"
+
+
+def event(time: float, text: str) -> Iterator[bytes]:
+    if text:
+        yield line([round(time, 3), "o", text])
+
+
+def header(recording: Recording, max_idle: float | None) -> dict[str, object]:
+    """What players want to know: the window's size above all."""
+    job = recording.job
+    launch = launched_with(recording.manager, job)
+    fields: dict[str, object] = {
+        "version": 2,
+        "width": int(launch["columns"]),
+        "height": int(launch["rows"]),
+        "timestamp": int(job.spec.started + recording.begins),
+    }
+    if isinstance(job, EndedJob) and job.end.duration is not None:
+        fields["duration"] = round(max(0.0, job.end.duration - recording.begins), 3)
+    if max_idle is not None:
+        fields["idle_time_limit"] = max_idle
+    return {**fields, "title": job.spec.name, "env": {"TERM": terminal_type(), "SHELL": launch["shell"]}}
+
+
+def launched_with(manager: JobManager, job: Job) -> dict[str, str]:
+    """The size of the job's window, and its shell."""
+    return read_pairs(str(manager.store.path(job.spec.job_id) / "launch"))

@@ -1,0 +1,113 @@
+"""Showing what a job prints while it prints it.
+
+Promises: each byte is shown once; on a terminal the unfinished last line, such as a progress bar, is drawn over until
+it is whole; elsewhere only whole lines are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+
+from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.output.emulator.render import split_point
+from mcp_background_job.store.inotify import FolderEvents
+from mcp_background_job.store.log import Log, looking_again
+from mcp_background_job.store.models import EndedJob, Job
+from mcp_background_job.ui.console import note, print_page
+
+BLOCK = 1 << 20  # bytes shown at a time
+LONGEST_LINE = 64 << 10  # bytes of an unfinished line that are drawn again and again
+LOOK_AGAIN = 1.0  # seconds; a killed runner changes no file
+DRAW_PAUSE = 0.03  # seconds between two looks at a job that floods
+
+
+class Follower:
+    """Shows what one job prints from `cursor` on."""
+
+    def __init__(self, manager: JobManager, job: Job, cursor: int = 0) -> None:
+        self.manager = manager
+        self.job = job
+        self.cursor = cursor  # behind the last byte that is shown for good
+        self.drawn = False  # whether a part of a line stands on the screen
+        self.live = sys.stdout.isatty() and not job.spec.separate_stderr
+
+    @looking_again
+    def show(self, ended: bool) -> None:
+        """All that has come since."""
+        reader = self.manager.reader(self.job)
+        kept = reader.log.next_kept(self.cursor)
+        if kept > self.cursor:
+            self.erase()
+            note(f"{kept - self.cursor} bytes are not kept")
+            self.cursor = kept
+        while self.cursor < reader.log.end:
+            data = reader.log.read(self.cursor, self.cursor + BLOCK)
+            whole = self.whole(data, ended and self.cursor + len(data) >= reader.log.end)
+            if whole:
+                self.erase()
+                out, err = reader.text(self.cursor, data[:whole])
+                print_page({"stdout": out, "stderr": err})
+                self.cursor += whole
+                continue
+            if self.live:
+                self.draw(reader.text(self.cursor, data[: split_point(data)])[0])
+            break
+        if ended and self.drawn:
+            print()
+
+    def whole(self, data: bytes, last: bool) -> int:
+        """How many bytes of `data` can be shown for good."""
+        if last:
+            return len(data)
+        length = split_point(data)
+        if self.job.spec.separate_stderr or length >= LONGEST_LINE:
+            return length
+        return data.rfind(b"\n", 0, length) + 1
+
+    def draw(self, text: str) -> None:
+        """The unfinished line, over what stood there; cut to one row, or it could not be drawn over."""
+        from rich.cells import set_cell_size
+
+        row = text.rpartition("\n")[2]
+        columns = shutil.get_terminal_size().columns - 1
+        sys.stdout.write("\r\x1b[K" + set_cell_size(row, columns).rstrip())
+        sys.stdout.flush()
+        self.drawn = True
+
+    def erase(self) -> None:
+        if self.drawn:
+            sys.stdout.write("\r\x1b[K")
+            self.drawn = False
+
+
+async def follow(follower: Follower) -> EndedJob:
+    """Show what comes until the job has ended."""
+    job_id = follower.job.spec.job_id
+    folder = follower.manager.store.folder / job_id
+    told = False
+    with FolderEvents([folder, folder / "log"]) as events:
+        while True:
+            job = follower.manager.job(job_id)
+            follower.show(isinstance(job, EndedJob))
+            if isinstance(job, EndedJob):
+                return job
+            if await quiet(events) and not told and sys.stderr.isatty() and follower.manager.awaiting(job):
+                told = True
+                follower.erase()
+                note(f"it waits for input: mcp-background-job attach {job_id}")
+            await asyncio.sleep(DRAW_PAUSE)
+
+
+async def quiet(events: FolderEvents) -> bool:
+    """Wait for the job's files to change; whether a second has passed instead."""
+    begun = asyncio.get_running_loop().time()
+    await events.wait(LOOK_AGAIN)
+    return asyncio.get_running_loop().time() - begun >= LOOK_AGAIN
+
+
+def line_begins(log: Log, offset: int) -> int:
+    """Where the line that `offset` is in begins."""
+    data = log.read(max(log.start, offset - LONGEST_LINE), offset)
+    return offset - len(data) + data.rfind(b"\n") + 1

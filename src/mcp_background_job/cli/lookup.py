@@ -1,0 +1,68 @@
+"""How a person names a job: by its id, a beginning of the id that only one has, or its name.
+
+Promises: a name that could mean several jobs is refused with the jobs that it could mean, unless just one of them
+runs; an id in full always means that job.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_config, unknown_variables
+from mcp_background_job.errors import InvalidInput, JobNotFound
+from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.store.models import Job, RunningJob, status_of
+
+SHOWN = 8  # candidates that a refusal lists
+
+
+def settings() -> BackgroundJobConfig:
+    """The settings in force; a bad one ends the program with one line and exit status 2."""
+    try:
+        config = load_config()
+    except ConfigError as error:
+        print(f"mcp-background-job: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    for name in unknown_variables():
+        print(f"mcp-background-job: {name} is no setting of this program", file=sys.stderr)
+    return config
+
+
+def find_job(manager: JobManager, given: str) -> Job:
+    """The job that `given` means.
+
+    Raises JobNotFound, or InvalidInput that lists the jobs it could mean.
+    """
+    known = manager.store.ids()
+    if given in known:
+        return manager.job(given)
+    candidates = [
+        job
+        for job in manager.jobs(include_all=True).jobs
+        if given and (job.spec.name == given or job.spec.job_id.startswith(given))
+    ]
+    running = [job for job in candidates if isinstance(job, RunningJob)]
+    if len(candidates) > 1 and len(running) == 1:
+        return running[0]
+    if len(candidates) != 1:
+        raise ambiguous(given, candidates) if candidates else JobNotFound(given)
+    return candidates[0]
+
+
+def ambiguous(given: str, candidates: Sequence[Job]) -> InvalidInput:
+    shown = [f"{job.spec.job_id} {job.spec.name} ({status_of(job)})" for job in candidates[:SHOWN]]
+    more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
+    return InvalidInput(
+        f"{given!r} could be any of {len(candidates)} jobs: {', '.join(shown)}{more}", "Give the id, or more of it"
+    )
+
+
+def names_for_completion(prefix: str) -> list[str]:
+    """Ids and names of jobs that begin with `prefix`; nothing at all where something is wrong."""
+    try:
+        jobs = JobManager(load_config()).jobs(include_all=True).jobs
+    except Exception:  # a shell's prompt is no place for a message
+        return []
+    names = {name for job in jobs for name in (job.spec.job_id, job.spec.name) if " " not in name}
+    return sorted(name for name in names if name.startswith(prefix))

@@ -1,0 +1,222 @@
+"""replay: a job's output on the person's terminal, at the pace at which it came.
+
+Promises: the bytes are the job's own, without our marks and, on a terminal, without what the terminal would answer;
+however it ends, Ctrl-C and TERM included, the terminal is as before; a job that still runs is followed to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.output.recording import Frame, Recording
+from mcp_background_job.store.models import EndedJob, Job
+from mcp_background_job.ui.console import ending_line, note
+
+from .export import launched_with, say_what_is_missing, say_what_was_lost
+from .lookup import find_job, settings
+from .terminal_modes import Modes, without_questions
+
+OUT = 1  # the descriptor: a terminal is given bytes, not text
+PIECE = 4096  # bytes written at a time, so that a key is heard in the middle of a flood
+LOOK_AGAIN = 0.03  # seconds between looks at a job that still runs
+FASTER, SLOWER, PAUSE, SKIP, QUIT = b"+", b"-", b" ", b"\r\n", b"q"
+HELP = "space pauses, Enter skips a pause, + and - change the speed, q ends"
+
+
+class Quit(Exception):
+    """The person has seen enough."""
+
+
+class Keys:
+    """What the person presses meanwhile; nothing where nobody can."""
+
+    def __init__(self, listens: bool) -> None:
+        self.listens = listens
+
+    def wait(self, seconds: float) -> bytes:
+        """The next key within `seconds`, or none."""
+        if not self.listens:
+            if seconds > 0:
+                time.sleep(seconds)
+            return b""
+        ready, _, _ = select.select([0], [], [], max(0.0, seconds))
+        key = os.read(0, 1) if ready else b""
+        if ready and not key:
+            self.listens = False  # the terminal's other end has gone
+            return self.wait(seconds)
+        return key
+
+
+class Player:
+    """Shows frames when their time has come."""
+
+    def __init__(self, speed: float, max_idle: float | None, keys: Keys, terminal: bool) -> None:
+        self.speed = speed
+        self.max_idle = float("inf") if max_idle is None else max_idle
+        self.keys = keys
+        self.terminal = terminal
+        self.modes = Modes()
+        self.at = 0.0  # seconds of the recording
+        self.due = time.monotonic()  # when the present frame is to be shown
+        self.line_ended = True
+
+    def play(self, frames: Iterator[Frame]) -> None:
+        for frame in frames:
+            gap = min(max(0.0, frame.time - self.at), self.max_idle)
+            self.at = max(self.at, frame.time)
+            self.wait(gap)
+            self.show(frame.data)
+
+    def wait(self, gap: float) -> None:
+        """Let `gap` seconds of the recording pass.
+
+        Raises Quit.
+        """
+        begun = self.due
+        while True:
+            # Worked out anew each time, as the speed may change in the middle of a pause.
+            self.due = begun + gap / self.speed
+            key = self.keys.wait(self.due - time.monotonic())
+            if not key:
+                return
+            if key in SKIP:
+                self.due = time.monotonic()
+                return
+            before = self.speed
+            begun += self.obey(key)
+            now = time.monotonic()
+            if self.speed != before and now < self.due:
+                gap, begun = (self.due - now) * before, now
+
+    def obey(self, key: bytes) -> float:
+        """Do what a key asks for; seconds that it took.
+
+        Raises Quit.
+        """
+        if key == QUIT:
+            raise Quit
+        if key in (FASTER, SLOWER):
+            self.speed *= 2 if key == FASTER else 0.5
+        if key != PAUSE:
+            return 0.0
+        begun = time.monotonic()
+        while (key := self.keys.wait(3600.0)) != PAUSE and (self.keys.listens or key):
+            if key == QUIT:
+                raise Quit
+        return time.monotonic() - begun
+
+    def catch_up(self, seconds: float) -> None:
+        """Wait for more to be printed: what comes then is shown as it comes."""
+        key = self.keys.wait(seconds)
+        if key:
+            self.obey(key)
+        self.due = time.monotonic()
+
+    def show(self, data: bytes) -> None:
+        if self.terminal:
+            data = without_questions(data)
+            self.modes.feed(data)
+        if data:
+            self.line_ended = data.endswith(b"\n")
+        for start in range(0, len(data), PIECE):
+            write(data[start : start + PIECE])
+            if self.keys.listens and (key := self.keys.wait(0)):
+                self.due += self.obey(key)
+
+
+def write(data: bytes) -> None:
+    while data:
+        data = data[os.write(OUT, data) :]
+
+
+@contextmanager
+def plain_terminal(listens: bool) -> Iterator[None]:
+    """Bytes reach the terminal as they are, keys come one by one and aren't shown; afterwards all is as before."""
+    before = termios.tcgetattr(OUT)
+    attributes = termios.tcgetattr(OUT)
+    attributes[1] &= ~termios.OPOST
+    if listens:
+        attributes[3] &= ~(termios.ICANON | termios.ECHO)
+        # Nobody could put the terminal right for the shell while we are stopped.
+        attributes[6][termios.VSUSP] = b"\0"
+    termios.tcsetattr(OUT, termios.TCSADRAIN, attributes)
+    try:
+        yield
+    finally:
+        with suppress(termios.error):  # it may have been closed
+            termios.tcsetattr(OUT, termios.TCSAFLUSH if listens else termios.TCSADRAIN, before)
+
+
+@contextmanager
+def undone(player: Player) -> Iterator[None]:
+    """Switch back what the job has switched."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            write(player.modes.undo() + (b"" if player.line_ended else b"\r\n"))
+
+
+def end_by_signal(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def replay(options: argparse.Namespace) -> int:
+    manager = JobManager(settings())
+    job = find_job(manager, options.job)
+    recording = Recording(manager, job)
+    terminal = os.isatty(OUT)
+    keys = Keys(terminal and os.isatty(0))
+    say_what_is_missing(recording)
+    if terminal:
+        say_how(manager, job, keys)
+    player = Player(options.speed, options.max_idle, keys, terminal)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end_by_signal)
+    with ExitStack() as stack:
+        if terminal:
+            stack.enter_context(plain_terminal(keys.listens))
+            stack.enter_context(undone(player))
+        try:
+            ended = follow(manager, recording, player)
+        except Quit:
+            return 0
+    say_what_was_lost(recording)
+    if terminal and sys.stderr.isatty():
+        note(ending_line(ended))
+    return 0
+
+
+def say_how(manager: JobManager, job: Job, keys: Keys) -> None:
+    """Before it begins: what may look wrong, and the keys."""
+    launch = launched_with(manager, job)
+    columns, rows = shutil.get_terminal_size()
+    if columns < int(launch["columns"]) or rows < int(launch["rows"]):
+        window = f"{launch['columns']}x{launch['rows']}"
+        note(f"the job's window has {window}, this terminal {columns}x{rows}: some of it may stand elsewhere")
+    if keys.listens and sys.stderr.isatty():
+        live = "" if isinstance(job, EndedJob) else "; it still runs and is followed until it ends"
+        note(f"{HELP}{live}")
+
+
+def follow(manager: JobManager, recording: Recording, player: Player) -> EndedJob:
+    """Play what there is, then what comes, until the job has ended."""
+    while True:
+        job = manager.job(recording.job.spec.job_id)
+        before = recording.position
+        player.play(recording.more())
+        if isinstance(job, EndedJob):
+            player.show(recording.cleaner.finish())
+            return job
+        if recording.position == before:
+            player.catch_up(LOOK_AGAIN)

@@ -1,0 +1,1 @@
+"""The verbs: what agents and people can ask of a job."""

@@ -1,0 +1,367 @@
+"""Waiting for a job: for its end, its output, its need of input.
+
+A wait costs nothing while nothing happens: the job's files wake it. It always ends when a job ends, whatever it
+waits for, and at its time limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+
+from mcp_background_job.errors import InvalidInput
+from mcp_background_job.output.grep import compile_pattern, line_matched
+from mcp_background_job.output.pages import DEFAULT_CHARS, Page, Reader
+from mcp_background_job.store.inotify import FolderEvents
+from mcp_background_job.store.log import looking_again
+from mcp_background_job.store.models import EndedJob, Job, RunningJob, new_nonce
+from mcp_background_job.supervisor.markers import sync_mark
+
+from .typing import sent_since
+
+if TYPE_CHECKING:
+    import regex
+
+    from .manager import JobManager
+
+WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "timeout"]
+
+QUIET = 2.0  # seconds without output that count as quiet
+LOOK_AGAIN = 1.0  # seconds between looks that no event asks for: a killed runner changes no file
+REPORT_EVERY = 5.0  # seconds between reports of progress
+FIRST_LOOK, LAST_LOOK = 0.004, 2.0  # seconds between looks at the terminal, from the last output on
+SETTLE = 0.005  # seconds that a full-screen program or REPL must stay at rest
+UNCERTAIN_SETTLE = 0.4  # the same where the platform can't tell who reads the terminal
+ONE_WRITE = 2048  # characters that reach the job at once; a longer paste comes in pieces
+PASTE_SETTLE = 0.05  # seconds that a job must rest after a long paste, and as much for each PASTE_PIECE of it
+PASTE_PIECE = 2500  # characters: a loaded machine takes that long to bring the next ones
+LONGEST_SETTLE = 1.0
+NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
+MARK_PATIENCE = 0.25  # seconds for a mark to come back through tmux and the log writer
+THROTTLE = 0.02  # seconds between two looks at a job that floods
+BURST = 10.0  # looks that need not wait for each other: an end is several events, and is to be told at once
+AT_ONCE = 4  # searches for a pattern; more would keep other calls from the processor
+SEARCH_BLOCK = 256 << 10  # bytes that are searched at a time
+MATCH_CHARS = 500  # of a line that matched and is not in what is shown
+OVERLAP = 64 << 10  # bytes of an unfinished line that are searched again with what follows
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a wait ended with; `page` is what the job printed since the wait's cursor."""
+
+    job: Job
+    reason: WaitReason
+    awaiting: str | None
+    page: Page
+    match: str = ""  # the line that the pattern matched
+
+
+@dataclass
+class Watched:
+    """One job of a wait."""
+
+    job_id: str
+    start: int  # output from here on is new
+    scanned: int  # output up to here has been searched
+    end: int = 0
+    job: Job | None = None  # as last read from its files
+    match: str = ""  # the line that the pattern matched
+    changed: float = field(default_factory=time.monotonic)  # when output last came
+    resting: tuple[str, float] | None = None  # what it waits for, and since when
+
+
+class Watch:
+    """The jobs of one call, and what has been seen of them."""
+
+    def __init__(
+        self,
+        manager: JobManager,
+        job_ids: Sequence[str],
+        pattern: str = "",
+        since: int | None = None,
+        max_chars: int = DEFAULT_CHARS,
+        ends: tuple[int, int] | None = None,
+        person: bool = False,
+    ) -> None:
+        self.manager = manager
+        self.pattern: regex.Pattern[str] | None = compile_pattern(pattern) if pattern else None
+        self.max_chars, self.ends = max_chars, ends
+        self.person = person  # waits on their own job: their hold is no news to them
+        self.jobs: list[Watched] = []
+        for job_id in dict.fromkeys(job_ids):
+            manager.job(job_id)
+            end = manager.store.log(job_id).end
+            start = end if since is None else since
+            if start > end:
+                raise InvalidInput(
+                    f"since={start} is beyond the output's end at {end}", "Use the cursor of an earlier answer"
+                )
+            self.jobs.append(Watched(job_id, start, start, end))
+        self.sent_at: float | None = None
+        self.activity = 0
+        self.looks, self.looked = BURST, time.monotonic()
+        self.settle = 0.0
+
+    def folders(self, until: str = "") -> FolderEvents:
+        """What to be woken by: for nothing but the end, a job that floods need not wake anybody."""
+        parts = (".",) if until in ("exit", "handback") and self.pattern is None else (".", "log")
+        return FolderEvents([self.manager.store.folder / w.job_id / part for w in self.jobs for part in parts])
+
+    async def until_started(self, seconds: float) -> None:
+        """Until the runner has started the command, so that there is a terminal to type into."""
+        deadline = time.monotonic() + seconds
+        with self.folders() as events:
+            for watched in self.jobs:
+                while time.monotonic() < deadline:
+                    job = self.manager.job(watched.job_id)
+                    if job.run is not None or isinstance(job, EndedJob):
+                        break
+                    await events.wait(deadline - time.monotonic())
+
+    def pause(self) -> float:
+        """Seconds to let pass before the next look: none for BURST events, then THROTTLE for each, as in a flood."""
+        if self.sent_at is not None:
+            return 0.0
+        now = time.monotonic()
+        self.looks = min(BURST, self.looks + (now - self.looked) / THROTTLE)
+        self.looked = now
+        if self.looks < 1:
+            return THROTTLE
+        self.looks -= 1
+        return 0.0
+
+    def before_typing(self, text: str) -> None:
+        """Remember where the output ends and how often the job's processes have slept."""
+        for watched in self.jobs:
+            watched.start = watched.scanned = watched.end = self.manager.store.log(watched.job_id).end
+            self.activity = self.slept(self.manager.job(watched.job_id))
+        if len(text) > ONE_WRITE:
+            self.settle = min(PASTE_SETTLE * (1 + len(text) / PASTE_PIECE), LONGEST_SETTLE)
+
+    def after_typing(self) -> None:
+        self.sent_at = time.monotonic()
+
+    def slept(self, job: Job) -> int:
+        if isinstance(job, EndedJob) or job.run is None:
+            return 0
+        return times_slept(job.run.pid)
+
+    # -- one look -------------------------------------------------------------------------------------------
+
+    async def look(self, until: str, news: bool) -> tuple[Watched, WaitReason] | None:
+        """What one of the jobs can be answered with now; without `news` no file of theirs has changed meanwhile."""
+        for watched in self.jobs:
+            job = watched.job
+            if news or not isinstance(job, RunningJob) or not self.manager.store.is_supervised(watched.job_id):
+                job = watched.job = self.manager.job(watched.job_id)
+                self.notice_output(watched)
+                if self.pattern is not None and await self.matches(watched):
+                    return watched, "match"
+                if isinstance(job, EndedJob):
+                    return watched, "exit"
+                held = self.manager.hold(job) is not None
+                if until == "handback" and not held:
+                    return watched, "handback"
+                if held and not self.person and until in ("input", "answer", "quiet"):
+                    return watched, "human"
+            if until in ("input", "answer") and self.rests(watched, job):
+                return watched, "input"
+            if until == "quiet" and time.monotonic() - watched.changed >= QUIET:
+                return watched, "quiet"
+        return None
+
+    def notice_output(self, watched: Watched) -> None:
+        end = self.manager.store.log(watched.job_id).end
+        if end != watched.end:
+            watched.end, watched.changed, watched.resting = end, time.monotonic(), None
+
+    def rests(self, watched: Watched, job: RunningJob) -> bool:
+        """Whether the job waits for input, has taken what was sent, and has stayed so for long enough."""
+        from mcp_background_job.process.input_state import certain
+
+        awaiting = self.manager.awaiting(job)
+        now = time.monotonic()
+        if awaiting is None or not self.input_taken(watched, job, now):
+            watched.resting = None
+            return False
+        if watched.resting is None or watched.resting[0] != awaiting:
+            watched.resting = (awaiting, now)
+        settle = max(self.settle, SETTLE if awaiting == "screen" else 0.0)
+        if not certain():
+            settle = UNCERTAIN_SETTLE
+        return now - max(watched.resting[1], watched.changed if settle else 0.0) >= settle
+
+    def input_taken(self, watched: Watched, job: RunningJob, now: float) -> bool:
+        """Whether what was sent has reached the job: it printed, or one of its processes woke and slept again."""
+        if self.sent_at is None or watched.end > watched.start:
+            return True
+        return self.slept(job) != self.activity or now - self.sent_at > NO_SIGN
+
+    def next_look(self, until: str) -> float:
+        """Seconds until a look is worth it though no file changes."""
+        if until == "quiet":
+            return min(QUIET - (time.monotonic() - w.changed) for w in self.jobs) + 0.01
+        if until not in ("input", "answer"):
+            return LOOK_AGAIN
+        since = time.monotonic() - max(max(w.changed for w in self.jobs), self.sent_at or 0.0)
+        return min(max(FIRST_LOOK if self.sent_at else 5 * FIRST_LOOK, since), LAST_LOOK)
+
+    async def matches(self, watched: Watched) -> bool:
+        """Whether the pattern is in the output that has come since the last look; in a thread, as it may take long.
+
+        Raises InvalidInput where the pattern runs away.
+        """
+        if watched.scanned == watched.end:
+            return False
+        return await anyio.to_thread.run_sync(self.search, watched, limiter=searches_of(asyncio.get_running_loop()))
+
+    @looking_again
+    def search(self, watched: Watched) -> bool:
+        """Search what has come; the echo of input is not output."""
+        assert self.pattern is not None
+        reader = self.manager.reader(self.manager.job(watched.job_id))
+        while watched.scanned < reader.log.end:
+            stop = min(watched.scanned + SEARCH_BLOCK, reader.log.end)
+            text = without_echo(self.manager, reader, watched, stop)
+            found = line_matched(self.pattern, text)
+            if found is not None:
+                watched.match = found[:MATCH_CHARS]
+                return True
+            last = reader.log.read(watched.scanned, stop).rfind(b"\n")
+            # An unfinished line is searched again when more of it has come, with the newline before it.
+            after = watched.scanned + max(last, 0)
+            watched.scanned = max(after, stop - OVERLAP)
+            if stop == reader.log.end:
+                break
+        return False
+
+    # -- the answer -----------------------------------------------------------------------------------------
+
+    @looking_again
+    def outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
+        job = self.manager.job(watched.job_id)
+        page = self.manager.reader(job).between(watched.start, self.max_chars, self.ends)
+        return Outcome(job, reason, self.manager.awaiting(job), page, watched.match if reason == "match" else "")
+
+
+@cache
+def searches_of(loop: asyncio.AbstractEventLoop) -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(AT_ONCE)
+
+
+def times_slept(pid: int) -> int:
+    """How often the processes in the foreground of the job `pid` have gone to sleep; 0 where it can't be told."""
+    from mcp_background_job.process import procfs
+
+    main = procfs.process(pid)
+    if main is None:
+        return 0
+    total = 0
+    for member in procfs.foreground(main):
+        with suppress(OSError, ValueError, IndexError):
+            text = Path(f"/proc/{member.pid}/status").read_text(encoding="utf-8", errors="replace")
+            total += member.pid + int(text.split("\nvoluntary_ctxt_switches:", 1)[1].split(None, 1)[0])
+    return total
+
+
+def without_echo(manager: JobManager, reader: Reader, watched: Watched, stop: int) -> str:
+    """The output from `scanned` to `stop` as text, less what agents typed."""
+    sent = [item for item in sent_since(manager.store.folder / watched.job_id, watched.start) if item.offset < stop]
+    out: list[str] = []
+    position = watched.scanned
+    for index, item in enumerate(sent):
+        cut = max(item.offset, watched.scanned)
+        out.append("".join(reader.text(position, reader.log.read(position, cut))))
+        following = sent[index + 1].offset if index + 1 < len(sent) else stop
+        text = "".join(reader.text(cut, reader.log.read(cut, max(cut, following))))
+        for line in filter(None, item.text.split("\n")):
+            text = text.replace(line, "", 1)
+        out.append(text)
+        position = max(cut, following)
+    out.append("".join(reader.text(position, reader.log.read(position, stop))))
+    return "".join(out)
+
+
+async def wait_for(
+    watch: Watch, until: str, timeout: float, progress: Callable[[float], Awaitable[None]] | None = None
+) -> Outcome:
+    """Until `until` (exit, input, quiet, handback; answer: input after typing) or the pattern, or `timeout` s.
+
+    `progress` is called with the seconds waited, every few seconds, so that clients don't give up.
+    """
+    begun = time.monotonic()
+    deadline = begun + timeout
+    reported = begun
+    with ExitStack() as stack:
+        events = stack.enter_context(watch.folders(until))
+        news = True
+        while True:
+            found = await watch.look(until, news)
+            if found is not None and found[1] == "input":
+                found = await confirm(watch, found[0])
+                if found is not None and watch.pattern is not None and await watch.matches(found[0]):
+                    found = found[0], "match"
+            now = time.monotonic()
+            if found is not None:
+                return watch.outcome(*found)
+            if now >= deadline:
+                return watch.outcome(watch.jobs[0], "timeout")
+            if progress is not None and now - reported >= REPORT_EVERY:
+                reported = now
+                await progress(now - begun)
+            news = await events.wait(min(watch.next_look(until), deadline - now, REPORT_EVERY))
+            if news and (pause := watch.pause()):
+                await anyio.sleep(pause)
+
+
+async def confirm(watch: Watch, watched: Watched) -> tuple[Watched, WaitReason] | None:
+    """Make sure that all the job printed before it came to rest is in the log, and that it still rests.
+
+    A mark goes through the job's own terminal, behind its output; once it is in the log, so is all before it.
+    """
+    job = watch.manager.job(watched.job_id)
+    if isinstance(job, EndedJob) or job.run is None:
+        return None
+    mark = sync_mark(new_nonce())
+    start = watch.manager.store.log(watched.job_id).end
+    if not write_mark(job.run.tty, mark):
+        return watched, "input"
+    deadline = time.monotonic() + MARK_PATIENCE
+    with watch.folders() as events:
+        while time.monotonic() < deadline:
+            log = watch.manager.store.log(watched.job_id)
+            data = log.read(start, log.end)
+            found = data.find(mark)
+            if found >= 0:
+                # Anything else that came meanwhile is news: look again.
+                if data[found + len(mark) :] or watch.manager.awaiting(job) is None:
+                    watched.end, watched.changed, watched.resting = log.end, time.monotonic(), None
+                    return None
+                watched.end = log.end
+                return watched, "input"
+            await events.wait(deadline - time.monotonic())
+    return watched, "input"
+
+
+def write_mark(tty: str, mark: bytes) -> bool:
+    """Write to a job's terminal without waiting for it; False where it is stopped, full or gone."""
+    try:
+        fd = os.open(tty, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.write(fd, mark) == len(mark)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)

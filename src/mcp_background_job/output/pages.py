@@ -1,0 +1,278 @@
+"""From a log's bytes to what an agent reads: a page, head and tail, the last lines, matching lines.
+
+Every function reads a bounded part of the log, except `grep`, which goes through it block by block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mcp_background_job.store.log import Log, SegmentGone
+from mcp_background_job.supervisor.markers import stderr_mark, stdout_mark
+
+from .grep import LineSearch, Matches
+
+DEFAULT_CHARS = 40_000
+# What a wait answers unasked: all of it, or where it is more the ends, since whoever waits for a build of 50,000 lines
+# wants to know how it ended, and a search costs a hundredth of reading 40,000 characters.
+WAIT_CHARS = 10_000
+WAIT_ENDS = (300, 1_500)
+MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
+SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
+FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
+ALTERNATE_LOOKBACK = 256 << 10  # bytes; a search for one sequence, 0.4 ms
+GREP_BLOCK = 1 << 20
+
+
+def split_point(data: bytes) -> int:
+    """Where a page of `data` can end; the renderer is imported by the first output, not by every start."""
+    from mcp_background_job.output.emulator.render import split_point as find
+
+    return find(data)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rendered output; `cursor` is the offset behind the last byte of it."""
+
+    stdout: str
+    stderr: str
+    cursor: int
+    truncated: bool = False
+    dropped_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.stdout) + len(self.stderr)
+
+
+class Reader:
+    """Reads one job's log as text; `nonce` tells its stderr marks from anything the job prints itself."""
+
+    def __init__(self, log: Log, nonce: str, separate_stderr: bool) -> None:
+        self.log = log
+        self.separate = separate_stderr
+        self.err_mark = stderr_mark(nonce)
+        self.out_mark = stdout_mark(nonce)
+
+    # -- bytes to text --------------------------------------------------------------------------------------
+
+    def text(self, start: int, data: bytes) -> tuple[str, str]:
+        """`data`, which begins at offset `start`, as stdout and stderr."""
+        from mcp_background_job.output.emulator.render import render
+
+        inside = start > self.log.start  # a page's redraw may go above its first line
+        alternate = inside and self.begins_alternate(start)
+        if not self.separate:
+            return render(data, continued=inside, alternate=alternate), ""
+        out, err = self.split_streams(data, self.begins_in_stderr(start))
+        return render(out, continued=inside, alternate=alternate), render(err, continued=inside)
+
+    def begins_alternate(self, start: int) -> bool:
+        """Whether a full-screen program has the screen at `start`, as far as it can be seen from near there."""
+        from mcp_background_job.output.emulator.render import ends_alternate
+
+        return ends_alternate(self.log.read(max(self.log.start, start - ALTERNATE_LOOKBACK), start))
+
+    def begins_in_stderr(self, start: int) -> bool:
+        before = self.log.read(max(self.log.start, start - FRAME_LOOKBACK), start)
+        return before.rfind(self.err_mark) > before.rfind(self.out_mark)
+
+    def split_streams(self, data: bytes, in_stderr: bool) -> tuple[bytes, bytes]:
+        """The bytes outside and inside of the marks."""
+        streams: tuple[list[bytes], list[bytes]] = ([], [])
+        position = 0
+        while position < len(data):
+            mark = self.out_mark if in_stderr else self.err_mark
+            found = data.find(mark, position)
+            stop = len(data) if found < 0 else found
+            streams[in_stderr].append(data[position:stop])
+            position = stop + len(mark)
+            in_stderr = not in_stderr
+        return b"".join(streams[0]), b"".join(streams[1])
+
+    # -- pages ----------------------------------------------------------------------------------------------
+
+    def page(self, since: int, max_chars: int) -> Page:
+        """What was printed from offset `since` on, at most `max_chars` characters of it."""
+        start = self.log.next_kept(since)
+        found = self.fill(start, max_chars)
+        hole = self.log.next_kept(found.cursor) - found.cursor
+        room = max_chars - found.size
+        if hole and room > 0 and found.cursor > start:
+            note = f"[{hole} bytes were not logged here]\n"
+            rest = self.page(found.cursor, room)
+            stdout, stderr = found.stdout + note + rest.stdout, found.stderr + rest.stderr
+            return Page(stdout, stderr, rest.cursor, rest.truncated, start - since + rest.dropped_bytes)
+        return replace(found, dropped_bytes=start - since)
+
+    def fill(self, start: int, max_chars: int) -> Page:
+        """The largest page from `start` on that has at most `max_chars` characters and no hole in it."""
+        high = self.log.run_end(start, MAX_BLOCK) - start
+        best, low, size = Page("", "", start), 0, max_chars
+        while low < high:
+            size = min(max(size, low + 1), high, MAX_BLOCK)
+            page = self.cut(start, size)
+            if page.size > max_chars and size > 1:
+                high = size - 1
+                size = low + (size - low) * max_chars // page.size
+                continue
+            best, low = page, size
+            if size >= min(high, MAX_BLOCK) or page.size > max_chars * 3 // 4:
+                break
+            size *= 3
+        if best.cursor == start and self.log.end > start:
+            best = self.smallest(start)
+        return replace(best, truncated=best.cursor < self.log.end)
+
+    def cut(self, start: int, size: int) -> Page:
+        """The page of at most `size` bytes from `start`, ended at a line's end where more comes."""
+        data = self.log.read(start, start + size)
+        length = split_point(data)
+        if start + size < self.log.end:
+            length = data.rfind(b"\n", 0, length) + 1 or length
+        out, err = self.text(start, data[:length])
+        return Page(out, err, start + length)
+
+    def smallest(self, start: int) -> Page:
+        """A page that moves on though not one character fits; an empty one where the log ends in a sequence."""
+        for size in (16, 256, FRAME_LOOKBACK * 5):
+            page = self.cut(start, min(size, self.log.end - start))
+            if page.cursor > start:
+                return page
+        return Page("", "", start)
+
+    def whole(self, max_chars: int) -> Page:
+        """All that is kept, as `between` shows it."""
+        return self.between(0, max_chars)
+
+    def between(self, since: int, max_chars: int, ends: tuple[int, int] | None = None) -> Page:
+        """What was printed since `since`; if more than `max_chars`, its head and tail with a line between them.
+
+        `ends`: the characters of the two, where they are to be fewer than `max_chars` together.
+        """
+        page = self.page(since, max_chars)
+        if page.truncated and page.size < max_chars:
+            # A page is filled to three quarters at least; what is left may fit into the rest.
+            rest = self.page(page.cursor, max_chars - page.size)
+            page = Page(
+                page.stdout + rest.stdout, page.stderr + rest.stderr, rest.cursor, rest.truncated, page.dropped_bytes
+            )
+        if not page.truncated:
+            return page
+        head = self.page(since, ends[0] if ends else max(1, max_chars // 2))
+        tail_start, tail = self.last(ends[1] if ends else max(1, max_chars - head.size), head.cursor)
+        left_out = max(0, tail_start - head.cursor)
+        what = "read them, or grep to search" if ends else "read them"
+        note = f"[… {left_out} bytes left out: call output with since={head.cursor} to {what} …]\n"
+        if head.stdout and not head.stdout.endswith("\n"):
+            note = "\n" + note
+        return Page(head.stdout + note + tail.stdout, head.stderr + tail.stderr, tail.cursor, True, head.dropped_bytes)
+
+    def last(self, max_chars: int, after: int) -> tuple[int, Page]:
+        """The end of the log, from `after` on, in at most `max_chars` characters, and where it begins."""
+        size = max(max_chars, 1)
+        while True:
+            start = max(after, self.line_start(max(self.log.start, self.log.end - size)))
+            page = self.to_end(start)
+            if page.size <= max_chars or size <= 1:
+                return start, page
+            size = min(size - 1, size * max_chars // page.size)
+
+    def safe_start(self, offset: int) -> int:
+        """The last offset up to `offset` at which no character and no escape sequence is cut."""
+        before = self.log.read(max(self.log.start, offset - FRAME_LOOKBACK), offset)
+        return offset - len(before) + split_point(before)
+
+    def line_start(self, offset: int) -> int:
+        """The first offset from `offset` on at which a line begins, if one does before the end."""
+        if offset <= self.log.start:
+            return self.log.start
+        ahead = self.log.read(offset - 1, min(self.log.end, offset + (64 << 10)))
+        found = ahead.find(b"\n")
+        return offset - 1 + found + 1 if 0 <= found < len(ahead) - 1 else offset
+
+    def to_end(self, start: int) -> Page:
+        data = self.log.read(start, self.log.end)
+        length = split_point(data)
+        out, err = self.text(start, data[:length])
+        return Page(out, err, self.log.end - (len(data) - length))
+
+    def tail(self, lines: int) -> Page:
+        """The last `lines` lines of each stream."""
+        size = max(8 << 10, lines * 256)
+        while True:
+            start = max(self.log.start, self.log.end - size)
+            data = self.log.read(start, self.log.end)
+            at_start = start == self.log.start
+            if at_start or data.count(b"\n") > lines + SCREEN_LINES or size >= MAX_BLOCK * 4:
+                first = self.line_start(start)
+                page = self.to_end(first)
+                if at_start or page.stdout.count("\n") > lines or size >= MAX_BLOCK * 4:
+                    out, err = last_lines(page.stdout, lines), last_lines(page.stderr, lines)
+                    return bounded(Page(out, err, page.cursor))
+            size *= 4
+
+    # -- search ---------------------------------------------------------------------------------------------
+
+    def blocks(self, since: int) -> Iterator[tuple[str, str]]:
+        """All that is kept from `since` on, as text, in blocks that end at a line's end."""
+        position = since
+        while True:
+            try:
+                position = self.log.next_kept(position)
+                data = self.log.read(position, min(position + GREP_BLOCK, self.log.run_end(position, GREP_BLOCK)))
+                if not data:
+                    return
+                length = split_point(data) or len(data)
+                if position + len(data) < self.log.end:
+                    length = data.rfind(b"\n", 0, length) + 1 or length
+                texts = self.text(position, data[:length])
+            except SegmentGone:
+                self.log.look()
+                continue
+            yield texts
+            position += length
+
+    def lines_before(self, offset: int) -> int:
+        """How many lines are kept before `offset`."""
+        starts = range(self.log.start, min(offset, self.log.end), MAX_BLOCK)
+        return sum(self.log.read(start, min(start + MAX_BLOCK, offset)).count(b"\n") for start in starts)
+
+    def grep(self, pattern: str, context: int, max_chars: int, since: int = 0) -> Page:
+        """The lines from `since` on that `pattern` matches, with `context` lines around each.
+
+        They are numbered from the oldest kept one.
+
+        Raises InvalidInput for a pattern that is none, or that takes too long on this output.
+        """
+        search = LineSearch(pattern)
+        found = (Matches(context, max_chars), Matches(context, max_chars))
+        found[0].line = self.lines_before(since)
+        for texts in self.blocks(since):
+            for matches, text in zip(found, texts, strict=True):
+                search.feed(text, matches)
+        out, err = found
+        return Page(out.text(), err.text(), self.log.end, out.left_out + err.left_out > 0, self.log.start)
+
+
+def bounded(page: Page) -> Page:
+    """A page of lines so long that even a few are too much, cut to its end."""
+    if page.size <= DEFAULT_CHARS:
+        return page
+    keep = DEFAULT_CHARS // 2 if page.stdout and page.stderr else DEFAULT_CHARS
+    note = "[… lines cut here: ask for fewer, or call output …]\n"
+    parts = (note + text[-keep:] if len(text) > keep else text for text in (page.stdout, page.stderr))
+    out, err = parts
+    return replace(page, stdout=out, stderr=err, truncated=True)
+
+
+def last_lines(text: str, count: int) -> str:
+    """The last `count` lines of `text`."""
+    position = len(text) - text.endswith("\n")
+    for _ in range(count):
+        position = text.rfind("\n", 0, position)
+        if position < 0:
+            return text
+    return text[position + 1 :]

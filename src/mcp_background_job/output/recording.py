@@ -1,0 +1,95 @@
+"""A job's output as it came: its bytes in pieces, each with the second at which it was printed.
+
+Promises: together the pieces are the log, byte for byte, without our marks; none ends inside a character or an escape
+sequence, except the last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.output.emulator.render import split_point
+from mcp_background_job.store.log import Log, SegmentGone
+from mcp_background_job.store.models import Job, Spec
+from mcp_background_job.store.timing import Timing
+from mcp_background_job.supervisor.markers import end_mark, stderr_mark, stdout_mark, sync_mark
+
+BLOCK = 1 << 20  # bytes read at a time
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What was printed at `time`, in seconds of the recording."""
+
+    time: float
+    data: bytes
+
+
+class Cleaner:
+    """Takes our marks out of bytes that come piece by piece; keeps back what is not whole yet."""
+
+    def __init__(self, nonce: str) -> None:
+        own = [re.escape(mark(nonce)) for mark in (stderr_mark, stdout_mark, end_mark)]
+        # Each wait marks with a number of its own.
+        self.marks = re.compile(b"|".join([*own, re.escape(sync_mark("N")).replace(b"N", rb"\d+")]))
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """All that is whole now."""
+        data = self.rest + data
+        length = split_point(data)
+        self.rest = data[length:]
+        return self.marks.sub(b"", data[:length])
+
+    def finish(self) -> bytes:
+        """What stayed a part."""
+        rest, self.rest = self.rest, b""
+        return self.marks.sub(b"", rest)
+
+
+class Recording:
+    """One job's output from the oldest byte that is kept on; `more` goes on where the last look ended."""
+
+    def __init__(self, manager: JobManager, job: Job) -> None:
+        self.manager = manager
+        self.job = job
+        self.cleaner = Cleaner(job.spec.nonce)
+        log, timing = self.look()
+        first = timing.first
+        self.dropped = self.position = log.start  # bytes that are gone; behind the last byte that was given out
+        self.lost = 0  # bytes that were to be given out and could not be read
+        self.timed = first is not None
+        self.untimed = max(0, min(first.offset if first else log.end, log.end) - log.start)
+        # Seconds of the job's life at which the recording begins: later than 0 where its beginning is gone.
+        self.begins = 0.0
+        if first is not None and (self.dropped or self.untimed):
+            oldest = next(timing.pieces(log.start, log.end), None)
+            self.begins = 0.0 if oldest is None else max(0.0, age(job.spec, oldest.time))
+
+    def look(self) -> tuple[Log, Timing]:
+        """The files as they are now."""
+        log = self.manager.store.log(self.job.spec.job_id)
+        return log, self.manager.timing(self.job)
+
+    def more(self) -> Iterator[Frame]:
+        """What there is now that was not given out yet."""
+        log, timing = self.look()
+        self.lost += max(0, log.start - self.position)
+        for piece in timing.pieces(max(self.position, log.start), log.end):
+            time = max(0.0, age(self.job.spec, piece.time) - self.begins) if self.timed else 0.0
+            for start in range(piece.start, piece.stop, BLOCK):
+                self.position = min(start + BLOCK, piece.stop)
+                try:
+                    data = log.read(start, self.position)
+                except SegmentGone:  # dropped a moment ago, while it was being printed
+                    data = b""
+                self.lost += self.position - start - len(data)
+                yield Frame(time, self.cleaner.feed(data))
+
+
+def age(spec: Spec, time: int) -> float:
+    """Seconds from the job's start to `time`, in milliseconds of the monotonic clock."""
+    return time / 1000 - (spec.started_monotonic or 0.0)  # a log with timing is of a version that has both

@@ -1,0 +1,84 @@
+"""What is left of a job whose runner was killed: its processes, found by the job id in their environment.
+
+Promise: no process is signalled that isn't the one that was looked at, however pids are used again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import termios
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from mcp_background_job.config import JOB_VARIABLE
+from mcp_background_job.supervisor.locks import lock_is_free
+
+ROUNDS = 20  # looks at most: those that were forked during the last one are found by the next
+PAUSE = 0.005  # seconds between two, for the killed to be gone
+
+
+def end_orphans(job_id: str) -> int:
+    """Kill every process of this user that the job has started; how many there were."""
+    import psutil
+
+    ended: set[tuple[int, float]] = set()
+    for _ in range(ROUNDS):
+        found = {
+            (process.pid, process.create_time())
+            for process in psutil.process_iter()
+            if process.pid != os.getpid() and kill_if_of(process.pid, job_id)
+        }
+        if not found:
+            break
+        ended |= found
+        time.sleep(PAUSE)
+    return len(ended)
+
+
+def kill_if_of(pid: int, job_id: str) -> bool:
+    """Kill the process `pid` if it has the job's id in its environment; whether it had."""
+    import psutil
+
+    try:
+        handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+    except OSError:
+        return False
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE or process.environ().get(JOB_VARIABLE) != job_id:
+            return False
+        if handle < 0:
+            process.kill()
+        else:
+            # Opened before the look: where the pid has passed on meanwhile, nobody gets this.
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except (psutil.Error, OSError):
+        return False  # another user's, or gone by itself
+    finally:
+        if handle >= 0:
+            os.close(handle)
+    return True
+
+
+def resume(folder: Path, pid: int, tty: str) -> None:
+    """Let a stopped runner go on, and a terminal that a person has stopped with C-s."""
+    with suppress(OSError, termios.error):
+        handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        try:
+            # A lock that is held proves whose pid it is.
+            if lock_is_free(str(folder / "runner.lock")):
+                return
+            if handle < 0:
+                os.kill(pid, signal.SIGCONT)
+            else:
+                signal.pidfd_send_signal(handle, signal.SIGCONT)
+        finally:
+            if handle >= 0:
+                os.close(handle)
+        fd = os.open(tty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            termios.tcflow(fd, termios.TCOON)
+        finally:
+            os.close(fd)

@@ -1,0 +1,1 @@
+"""A job's folder, seen from outside."""

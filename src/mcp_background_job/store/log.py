@@ -1,0 +1,151 @@
+"""Reading the segment files that the log writer keeps.
+
+Offsets count every byte that the job ever printed, so they stay valid when the oldest segments are dropped.
+
+Promise: what is read belongs to the offsets it was read for. A segment that its writer drops between the look at the
+folder and the reading is never passed over: `SegmentGone` says so, and whoever reads looks again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from mcp_background_job.errors import StoreError
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+SEGMENT = re.compile(r"[0-9]{20}\.log")  # another file in the folder is a person's own
+LOOKS = 200  # a full-speed flood drops an eighth of 1 MB every 4 ms, longer than most reads take
+
+
+class SegmentGone(Exception):
+    """The writer has dropped a segment since the look at the folder."""
+
+
+class Log:
+    """A look at the log as it is now; bytes that come later are not in it.
+
+    Sizes are asked for as they are needed: a log of 1 GB has 128 segments, and a tail is in the last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.starts: list[int] = []  # offset of each segment's first byte, oldest first
+        self.end = 0  # offset behind the newest byte
+        self._stops: dict[int, int] = {}
+        self.look()
+
+    def look(self) -> None:
+        """See the log as it is now."""
+        for _ in range(LOOKS):
+            self.starts = list_starts(self.folder)
+            self._stops.clear()
+            try:
+                self.end = self.stop(len(self.starts) - 1) if self.starts else 0
+            except SegmentGone:
+                continue
+            return
+        raise too_fast()
+
+    @property
+    def start(self) -> int:
+        """Offset of the oldest byte that is kept."""
+        return self.starts[0] if self.starts else 0
+
+    def stop(self, index: int) -> int:
+        """Offset behind the last byte of a segment."""
+        start = self.starts[index]
+        found = self._stops.get(start)
+        if found is None:
+            try:
+                found = start + os.stat(self.path(start)).st_size  # noqa: PTH116 - of a string, as are all here
+            except FileNotFoundError:
+                raise SegmentGone from None
+            self._stops[start] = found
+        return found
+
+    def path(self, start: int) -> str:
+        return f"{self.folder}/{start:020d}.log"
+
+    def at(self, offset: int) -> int:
+        """The index of the segment that `offset` is in or behind; -1 before the first."""
+        return bisect_right(self.starts, offset) - 1
+
+    def next_kept(self, offset: int) -> int:
+        """The first offset from `offset` on whose byte is kept, or the end."""
+        index = self.at(offset)
+        if index >= 0 and offset < self.stop(index):
+            return offset
+        return self.starts[index + 1] if index + 1 < len(self.starts) else max(offset, self.end)
+
+    def run_end(self, offset: int, enough: int) -> int:
+        """Where the run of kept bytes that `offset` is in ends: the end, or what a full disk has left out.
+
+        It is not looked for beyond `enough` bytes.
+        """
+        index, found = self.at(offset), offset
+        while 0 <= index < len(self.starts) and self.starts[index] <= found < offset + enough:
+            found = max(found, self.stop(index))
+            index += 1
+        return found
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The kept bytes from `start` to before `stop`."""
+        parts: list[bytes] = []
+        for index in range(max(0, self.at(start)), len(self.starts)):
+            first = max(start, self.starts[index])
+            if first >= stop:
+                break
+            last = min(stop, self.stop(index))
+            if first < last:
+                parts.append(self.read_segment(self.starts[index], first, last))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_segment(self, segment: int, start: int, stop: int) -> bytes:
+        """The bytes from `start` to before `stop`, all of them in one segment."""
+        try:
+            fd = os.open(self.path(segment), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise SegmentGone from None
+        try:
+            return os.pread(fd, stop - start, start - segment)
+        finally:
+            os.close(fd)
+
+
+def list_starts(folder: Path) -> list[int]:
+    """The offset of each segment's first byte, oldest first."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - 5x faster
+    except FileNotFoundError:
+        return []
+    return sorted(int(name[:-4]) for name in names if SEGMENT.fullmatch(name))
+
+
+def looking_again(read: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """Call `read`, which takes its own look at the log, again while segments go away under it.
+
+    Raises StoreError where they go faster than they can be read.
+    """
+
+    @wraps(read)
+    def reading(*given: Given.args, **named: Given.kwargs) -> Answer:
+        for _ in range(LOOKS):
+            try:
+                return read(*given, **named)
+            except SegmentGone:
+                continue
+        raise too_fast()
+
+    return reading
+
+
+def too_fast() -> StoreError:
+    return StoreError("The job prints faster than its log can be read; raise MCP_BG_MAX_OUTPUT_SIZE for the next one")

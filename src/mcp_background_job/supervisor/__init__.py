@@ -1,0 +1,1 @@
+"""What runs inside a job's window: the standard library alone, started in milliseconds."""

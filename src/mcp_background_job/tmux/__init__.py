@@ -1,0 +1,1 @@
+"""Everything that is asked of tmux; the only room that knows libtmux."""

@@ -1,0 +1,268 @@
+"""What the keys of the menu in a job's window do; tmux runs it as `python -m mcp_background_job.ui.menu`.
+
+Promises: it acts on a job only, by its id and folder; a key has acted within a fifth of a second, so nothing but the
+standard library is imported before `again`; whatever goes wrong is said on the person's status line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+LATELY = 200  # inputs of agents that are shown
+# As wide and high as the popup in a terminal of 80 columns and 24 lines.
+HELP = """\
+An agent's jobs, a window each; window 0 lists them all.
+
+● runs    ? waits for input    » waits for a key
+✓ done    ✗ failed    ■ killed    @ you hold the keys
+
+t   take over: agents still read the job, but can't type into it or
+    kill it until you press t again
+k   kill it and all that it started; asks first, whoever holds it
+i   what agents typed into it lately, and what they ask you for
+r   run the same command in the same folder as a new job
+d   detach: the jobs go on
+
+Type without taking over as you like: agents wait for your pauses.
+tmux's own keys work as ever: Ctrl-b 0 all jobs, Ctrl-b n / p next
+and previous, Ctrl-b [ scrolls, Ctrl-b d detaches."""
+
+
+def take(options: Namespace) -> None:
+    """Give the keys to the person."""
+    folder = job_folder(options)
+    if (folder / "exit.json").exists():
+        say(options, "This job has ended.")
+        return
+    record = json.dumps({"since": time.time(), "message": ""})
+    fd = os.open(folder / "holder.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(record)
+    (folder / "declined").unlink(missing_ok=True)
+    (folder / "holder.new").rename(folder / "holder")
+    mark(options, "human")
+
+
+def give(options: Namespace) -> None:
+    """Give the keys back to the agents."""
+    (job_folder(options) / "holder").unlink(missing_ok=True)
+    mark(options, "")
+
+
+def kill(options: Namespace) -> None:
+    """Ask the job's runner to end it, as every kill is asked for: by a file, and a byte that wakes it."""
+    folder = job_folder(options)
+    if (folder / "exit.json").exists():
+        say(options, "This job has ended.")
+        return
+    words = b"\n"
+    try:
+        fd = os.open(folder / "kill.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write("15")
+        (folder / "kill.new").rename(folder / "kill")
+    except OSError:
+        words = b"15\n"  # the disk is full: the runner takes the signal from here too
+    control = os.open(folder / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    os.write(control, words)
+    os.close(control)
+
+
+def sent(options: Namespace) -> None:
+    """Show what agents typed, in a popup."""
+    job_folder(options)
+    popup(options, "show-sent")
+
+
+def show_sent(options: Namespace) -> None:
+    folder = job_folder(options)
+    lines: list[str] = []
+    message = read_json(folder / "holder").get("message")
+    if message:
+        lines += ["An agent asks you:", f"  {message}", ""]
+    try:
+        entries = (folder / "input.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()[-LATELY:]
+    except FileNotFoundError:
+        entries = []
+    lines.append("What agents typed, the latest last:" if entries else "No agent has typed into this job.")
+    for entry in entries:
+        lines += sent_lines(entry)
+    page("\n".join(lines))
+
+
+def sent_lines(entry: str) -> list[str]:
+    """One input of the transcript: when, who, then what, line by line."""
+    try:
+        facts = json.loads(entry)
+    except ValueError:
+        return []
+    if not isinstance(facts, dict):
+        return []
+    when, who = str(facts.get("time", ""))[11:19], facts.get("who", "")
+    text = str(facts.get("text", ""))
+    what = [f"  {line}" for line in text.splitlines()]
+    keys = facts.get("keys")
+    if isinstance(keys, list) and keys:
+        what.append("  keys: " + " ".join(map(str, keys)))
+    return [f"{when} UTC  {who}", *what]
+
+
+def again(options: Namespace) -> None:
+    """Run the job's command once more, as a new job, and go to its window."""
+    job_folder(options)
+    from mcp_background_job.config import load_config
+    from mcp_background_job.errors import JobError
+    from mcp_background_job.jobs.manager import JobManager
+
+    manager = JobManager(load_config())
+    try:
+        spec = manager.job(options.job).spec
+        started = manager.start(
+            manager.command(options.job),
+            name=spec.name,
+            cwd=spec.cwd,
+            timeout=spec.timeout,
+            separate_stderr=spec.separate_stderr,
+            client="you",
+        )
+    except JobError as error:
+        say(options, str(error))
+        return
+    target = started.attach.rpartition(" ")[2].rpartition(".")[2]
+    tmux("switch-client", "-c", options.client, "-t", f"{session_of(options)}:.{target}")
+    say(options, f"Started as {started.job_id}. Its environment is tmux's: that of the first run is not kept.")
+
+
+def show_help(options: Namespace) -> None:
+    page(HELP, at_end=False)
+
+
+def help_(options: Namespace) -> None:
+    popup(options, "show-help")
+
+
+# -- tmux ---------------------------------------------------------------------------------------------------
+
+
+def tmux(*arguments: str) -> str:
+    """One tmux command on the server that the menu was opened in."""
+    binary = shutil.which("tmux") or "tmux"
+    done = subprocess.run([binary, "-u", *arguments], capture_output=True, text=True, check=False, timeout=10)
+    return done.stdout.strip()
+
+
+def mark(options: Namespace, holder: str) -> None:
+    """Show who holds the job; what an agent asked for is over in either case."""
+    value = ["@mcp_holder", holder] if holder else ["-u", "@mcp_holder"]
+    tmux(
+        "set-option", "-p", "-t", options.pane, *value,
+        ";", "set-option", "-p", "-t", options.pane, "-u", "@mcp_message",
+    )  # fmt: skip
+
+
+def say(options: Namespace, text: str) -> None:
+    """A message on the person's status line."""
+    shown = " ".join(text.split()).replace("#", "##").replace("%", "%%")
+    tmux("display-message", "-d", "6000", *(["-c", options.client] if options.client else []), shown)
+
+
+def session_of(options: Namespace) -> str:
+    """The session that the person looks at, which may be one of a group."""
+    return tmux("display-message", "-p", "-c", options.client, "#{session_id}")
+
+
+def popup(options: Namespace, verb: str) -> None:
+    """Run one of our own commands in a popup over the person's screen."""
+    # tmux starts it with its own environment, in which a checkout's PYTHONPATH isn't.
+    argv = ["env", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", sys.executable, "-P"]
+    argv += ["-m", "mcp_background_job.ui.menu", f"--state={options.state}", f"--job={options.job}", verb]
+    client = ["-c", options.client] if options.client else []
+    tmux("display-popup", *client, "-E", "-w", "90%", "-h", "80%", "--", *argv)
+
+
+def page(text: str, at_end: bool = True) -> None:
+    """Show text in the terminal until a key is pressed; the arrows scroll."""
+    import termios
+    import textwrap
+    import tty
+
+    columns, height = shutil.get_terminal_size()
+    lines: list[str] = []
+    for line in text.split("\n"):
+        clean = "".join(char if char.isprintable() else "�" for char in line.expandtabs())
+        indent = " " * (len(clean) - len(clean.lstrip()))
+        lines += textwrap.wrap(clean, columns - 1, drop_whitespace=False, subsequent_indent=indent) or [""]
+    room = height - 1
+    top = max(0, len(lines) - room) if at_end else 0
+    before = termios.tcgetattr(0)
+    tty.setraw(0)
+    try:
+        while True:
+            shown = lines[top : top + room]
+            more = "↑ ↓ scroll, " if len(lines) > room else ""
+            body = "".join(f"{line}\x1b[K\r\n" for line in shown)
+            sys.stdout.write(f"\x1b[H{body}\x1b[J\x1b[{height};1H\x1b[7m {more}any other key closes \x1b[0m")
+            sys.stdout.flush()
+            key = os.read(0, 64)
+            step = {b"\x1b[A": -1, b"\x1bOA": -1, b"k": -1, b"\x1b[B": 1, b"\x1bOB": 1, b"j": 1}.get(key, 0)
+            step = step or {b"\x1b[5~": -room, b"\x1b[6~": room}.get(key, 0)
+            if not step:
+                return
+            top = max(0, min(len(lines) - room, top + step))
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+# -- the command line ---------------------------------------------------------------------------------------
+
+
+class NoJob(Exception):
+    """The menu was opened where there is no job."""
+
+
+def job_folder(options: Namespace) -> Path:
+    """The job's folder.
+
+    Raises NoJob for anything that is none.
+    """
+    folder = Path(str(options.state)) / str(options.job)
+    if not options.state or not options.job.isalnum() or not (folder / "job.json").exists():
+        raise NoJob(f"Job {options.job} is no longer on record.")
+    return folder
+
+
+def read_json(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+VERBS = {
+    "take": take, "give": give, "kill": kill, "sent": sent, "show-sent": show_sent, "again": again, "help": help_,
+    "show-help": show_help,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="menu")
+    for name in ("state", "job", "pane", "client"):
+        parser.add_argument(f"--{name}", default="")
+    parser.add_argument("verb", choices=VERBS)
+    options = parser.parse_args()
+    try:
+        VERBS[options.verb](options)
+    except (NoJob, OSError, subprocess.SubprocessError) as error:
+        say(options, f"{error}")
+
+
+if __name__ == "__main__":
+    main()

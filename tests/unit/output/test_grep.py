@@ -1,0 +1,62 @@
+"""The search over blocks finds what a search line by line finds, with the same context."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcp_background_job.output.grep import LineSearch, Matches
+
+atom = st.sampled_from(
+    ["a", "b", ".", "x", r"\s", r"\S", "[^a]", r"\w", r"\b", "^", "$", "ab", " ", r"\n", "(?:ab)", "(a|x)"]
+)
+quantified = st.builds(
+    lambda a, q: a + q if a not in ("^", "$", r"\b") else a, atom, st.sampled_from(["", "*", "+", "?"])
+)
+pattern = st.lists(quantified, min_size=1, max_size=5).map("".join)
+ends = st.sampled_from([r"\Z", r"(?=b)", "(?!a)", "a++", "(?i)A", r"\A"])
+lines = st.lists(st.text("ab x\u00e9", max_size=8), max_size=40)
+
+
+def plain(pattern: str, text: list[str], context: int) -> str:
+    """What grep -n -C shows, the simple way."""
+    hits = {number for number, line in enumerate(text, 1) if re.search(pattern, line)}
+    shown = sorted({near for hit in hits for near in range(hit - context, hit + context + 1) if 1 <= near <= len(text)})
+    out, last = [], 0
+    for number in shown:
+        if context and last and number > last + 1:
+            out.append("--")
+        out.append(f"{number}{':' if number in hits else '-'}{text[number - 1]}")
+        last = number
+    return "".join(line + "\n" for line in out)
+
+
+def found(pattern: str, blocks: list[list[str]], context: int) -> str:
+    search, matches = LineSearch(pattern), Matches(context, 1_000_000)
+    for block in blocks:
+        search.feed("".join(line + "\n" for line in block), matches)
+    return matches.text()
+
+
+@given(
+    pattern | st.tuples(pattern, ends).map(lambda p: p[1] + p[0] if p[1] == "(?i)A" else p[0] + p[1]),
+    lines,
+    lines,
+    st.integers(0, 3),
+)
+@settings(max_examples=400, deadline=None)
+@pytest.mark.promise("grep-exact")
+def test_blocks_give_what_lines_give(pattern: str, first: list[str], second: list[str], context: int) -> None:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return
+    assert found(pattern, [first, second], context) == plain(pattern, first + second, context)
+
+
+@pytest.mark.parametrize("pattern", ["a$", "^a", r"a\Z", "[^x]+b", r"\s", "a|b", "$", ""])
+def test_the_last_line_may_lack_its_newline(pattern: str) -> None:
+    search, matches = LineSearch(pattern), Matches(0, 10_000)
+    search.feed("x a\nb\na", matches)
+    assert matches.text() == plain(pattern, ["x a", "b", "a"], 0)

@@ -1,0 +1,199 @@
+"""Pages of a log: cursors against the whole, bounds that hold, streams told apart, searches that end."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcp_background_job.errors import InvalidInput
+from mcp_background_job.output.grep import SEARCH_SECONDS
+from mcp_background_job.output.pages import Reader, last_lines
+from mcp_background_job.store.log import Log
+from mcp_background_job.supervisor.logwriter import SegmentLog
+
+NONCE = "1234567890"
+ERR = f"\x1b[7717;7002;{NONCE}m".encode()
+OUT = f"\x1b[7717;7003;{NONCE}m".encode()
+
+line = st.text(st.characters(blacklist_categories=["Cc", "Cs", "Mn", "Me", "Cf", "Zl", "Zp"]), max_size=60)
+coloured = line.map(lambda text: f"\x1b[31m{text}\x1b[0m")
+lines = st.lists(line | coloured, max_size=80).map(lambda parts: "".join(part + "\r\n" for part in parts))
+
+
+def reader_of(folder: Path, data: bytes, limit: int = 1 << 20, separate: bool = False) -> Reader:
+    log = SegmentLog(str(folder), limit)
+    log.append(data)
+    log.close()
+    return Reader(Log(folder), NONCE, separate)
+
+
+def numbered(count: int) -> bytes:
+    return "".join(f"line {number}\r\n" for number in range(1, count + 1)).encode()
+
+
+@given(lines, st.integers(1, 300))
+@settings(max_examples=150, deadline=None)
+@pytest.mark.promise("cursor-exact")
+def test_reading_from_cursor_to_cursor_gives_the_whole(text: str, max_chars: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        reader = reader_of(Path(name), text.encode())
+        whole = reader.page(0, 1_000_000).stdout
+        cursor, parts = 0, []
+        while cursor < reader.log.end:
+            page = reader.page(cursor, max_chars)
+            assert page.cursor > cursor
+            assert page.truncated == (page.cursor < reader.log.end)
+            parts.append(page.stdout)
+            cursor = page.cursor
+        assert "".join(parts) == whole
+
+
+@given(lines, st.integers(20, 400))
+@settings(max_examples=100, deadline=None)
+@pytest.mark.promise("output-bounded")
+def test_a_page_is_never_longer_than_it_may_be(text: str, max_chars: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        reader = reader_of(Path(name), text.encode())
+        assert reader.page(0, max_chars).size <= max_chars
+
+
+@given(lines)
+@settings(max_examples=50, deadline=None)
+@pytest.mark.promise("cursor-exact")
+def test_any_byte_can_be_read_from_without_a_crash(text: str) -> None:
+    data = text.encode()
+    with tempfile.TemporaryDirectory() as name:
+        reader = reader_of(Path(name), data)
+        for cursor in range(0, len(data) + 1, 7):
+            assert reader.page(cursor, 50).cursor >= cursor
+
+
+@pytest.mark.promise("output-bounded")
+def test_long_output_is_head_and_tail_and_the_cursor_between_gives_the_rest(tmp_path: Path) -> None:
+    reader = reader_of(tmp_path, numbered(10_000))
+    page = reader.whole(2000)
+    assert page.truncated and len(page.stdout) < 2200
+    head, rest = page.stdout.split("[… ")
+    note, tail = rest.split(" …]\n")
+    assert head.startswith("line 1\nline 2\n") and tail.endswith("line 9999\nline 10000\n")
+    left_out, since = (int("".join(filter(str.isdigit, word))) for word in (note.split()[0], note.split("since=")[1]))
+    middle = "".join(reader.cut(since, left_out).stdout)
+    assert head + middle + tail == reader.page(0, 10_000_000).stdout
+
+
+def test_short_output_comes_whole(tmp_path: Path) -> None:
+    page = reader_of(tmp_path, numbered(10)).whole(2000)
+    assert not page.truncated and page.stdout.count("\n") == 10
+
+
+def test_one_endless_line_is_paged_too(tmp_path: Path) -> None:
+    reader = reader_of(tmp_path, b"x" * 5000)
+    cursor, text = 0, ""
+    while cursor < 5000:
+        page = reader.page(cursor, 700)
+        text, cursor = text + page.stdout, page.cursor
+        assert len(page.stdout) <= 700
+    assert text == "x" * 5000
+
+
+@pytest.mark.promise("dropped-told")
+def test_dropped_output_is_counted(tmp_path: Path) -> None:
+    reader = reader_of(tmp_path, numbered(1000), limit=2048)
+    page = reader.page(0, 100_000)
+    assert page.dropped_bytes == reader.log.start > 0
+    assert page.stdout.endswith("line 1000\n")
+    assert reader.page(reader.log.start, 100_000).dropped_bytes == 0
+
+
+@pytest.mark.promise("dropped-told")
+def test_a_hole_left_by_a_full_disk_is_told(tmp_path: Path) -> None:
+    (tmp_path / f"{0:020d}.log").write_bytes(b"before\r\n")
+    (tmp_path / f"{1008:020d}.log").write_bytes(b"after\r\n")
+    page = Reader(Log(tmp_path), NONCE, False).page(0, 10_000)
+    assert "1000 bytes were not logged" in page.stdout
+    assert page.stdout.startswith("before\n") and page.stdout.endswith("after\n")
+    assert page.dropped_bytes == 1000 and page.cursor == 1015
+
+
+@pytest.mark.parametrize("count", [1, 2, 50, 1000])
+@pytest.mark.promise("tail-exact")
+def test_tail_is_exactly_the_last_lines(tmp_path: Path, count: int) -> None:
+    page = reader_of(tmp_path, numbered(30_000), limit=10 << 20).tail(count)
+    assert page.stdout == "".join(f"line {number}\n" for number in range(30_001 - count, 30_001))
+
+
+def test_tail_of_long_lines(tmp_path: Path) -> None:
+    data = b"".join(bytes([65 + number % 26]) * 3000 + b"\r\n" for number in range(300))
+    reader = reader_of(tmp_path, data, limit=10 << 20)
+    assert reader.tail(10).stdout.count("\n") == 10
+    cut = reader.tail(100)
+    assert cut.truncated and len(cut.stdout) < 41_000 and cut.stdout.endswith("N" * 3000 + "\n")
+
+
+@pytest.mark.promise("tail-exact")
+def test_tail_keeps_an_unfinished_line() -> None:
+    assert last_lines("a\nb\nc", 2) == "b\nc"
+    assert last_lines("a\nb\nc\n", 2) == "b\nc\n"
+    assert last_lines("", 2) == ""
+
+
+@given(st.lists(st.tuples(st.booleans(), st.text("ab\u00e9\u4e2d ", min_size=1, max_size=20)), max_size=30))
+@settings(max_examples=100, deadline=None)
+@pytest.mark.promise("output-streams")
+def test_streams_are_told_apart_in_pages_of_any_size(pieces: list[tuple[bool, str]]) -> None:
+    raw = b"".join(ERR + t.encode() + b"\r\n" + OUT if err else t.encode() + b"\r\n" for err, t in pieces)
+    out = "".join(text.rstrip("\r") + "\n" for err, text in pieces if not err)
+    err = "".join(text + "\n" for is_err, text in pieces if is_err)
+    with tempfile.TemporaryDirectory() as name:
+        reader = reader_of(Path(name), raw, separate=True)
+        cursor, found_out, found_err = 0, "", ""
+        while cursor < reader.log.end:
+            page = reader.page(cursor, 37)
+            found_out, found_err, cursor = found_out + page.stdout, found_err + page.stderr, page.cursor
+        assert (found_out, found_err) == (out, err)
+
+
+def test_the_marks_of_another_job_are_only_output(tmp_path: Path) -> None:
+    reader = reader_of(tmp_path, b"a\x1b[7717;7002;1999999999mb\r\n", separate=True)
+    assert (reader.page(0, 100).stdout, reader.page(0, 100).stderr) == ("ab\n", "")
+
+
+@pytest.mark.promise("grep-exact")
+def test_grep_numbers_lines_and_shows_their_context(tmp_path: Path) -> None:
+    reader = reader_of(tmp_path, numbered(1000), limit=10 << 20)
+    assert reader.grep("line 50$", 0, 10_000).stdout == "50:line 50\n"
+    assert reader.grep("line (50|52)$", 1, 10_000).stdout == (
+        "49-line 49\n50:line 50\n51-line 51\n52:line 52\n53-line 53\n"
+    )
+    assert reader.grep("line (1|1000)$", 1, 10_000).stdout == "1:line 1\n2-line 2\n--\n999-line 999\n1000:line 1000\n"
+
+
+@pytest.mark.promise("grep-exact")
+def test_grep_finds_across_blocks(tmp_path: Path) -> None:
+    reader = reader_of(tmp_path, numbered(300_000), limit=10 << 20)
+    assert reader.grep("99999$", 0, 10_000).stdout == "99999:line 99999\n199999:line 199999\n299999:line 299999\n"
+
+
+def test_grep_says_how_many_matches_are_left_out(tmp_path: Path) -> None:
+    page = reader_of(tmp_path, numbered(1000)).grep("line", 0, 500)
+    assert page.truncated and "more matching lines" in page.stdout and len(page.stdout) < 650
+
+
+def test_a_bad_pattern_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no regular expression"):
+        reader_of(tmp_path, numbered(3)).grep("(", 0, 100)
+
+
+@pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|a)*b", r"(.*a){25}x"])
+@pytest.mark.promise("runaway-pattern")
+def test_a_pattern_that_runs_away_is_stopped(tmp_path: Path, pattern: str) -> None:
+    reader = reader_of(tmp_path, (b"a" * 60 + b"!\r\n") * 50)
+    begun = time.monotonic()
+    try:
+        reader.grep(pattern, 0, 1000)
+    except InvalidInput as error:
+        assert "too long" in str(error)
+    assert time.monotonic() - begun < SEARCH_SECONDS + 5  # the promise is a bound on time

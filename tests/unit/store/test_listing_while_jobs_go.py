@@ -1,0 +1,78 @@
+"""A list while another server makes and removes jobs: each is there whole or not at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mcp_background_job.store import jobstore as store_module
+from mcp_background_job.store.jobstore import JobStore
+from mcp_background_job.store.models import EndedJob, Spec
+from support.scale import scaled
+from support.waiting import wait_until
+
+CHURN = """
+import sys, time
+from pathlib import Path
+from mcp_background_job.store.models import Spec
+from mcp_background_job.supervisor.jobdir import write_record
+from mcp_background_job.store.jobstore import JobStore
+store = JobStore(Path(sys.argv[1]), "mcp-jobs")
+while True:
+    made = []
+    for _ in range(10):
+        job_id = store.new_id()
+        # Old enough for nobody to wait for its runner.
+        spec = Spec(job_id=job_id, started=time.time() - 60, started_monotonic=time.monotonic() - 60)
+        folder = store.create(spec, b"exit 3", {}, {}, 1000)
+        (folder / "runner.lock").touch()
+        write_record(str(folder), '{"cause": "exit", "code": 3, "ended": 1}')
+        made.append(job_id)
+    for job_id in made:
+        store.discard(job_id)
+"""
+
+
+@pytest.mark.promise("cleanup-together", "record-foreign")
+def test_a_list_is_whole_while_another_server_makes_and_removes_jobs(tmp_path: Path) -> None:
+    churn = subprocess.Popen([sys.executable, "-c", CHURN, str(tmp_path)])
+    lists = seen = 0
+    try:
+        wait_until((tmp_path / "mcp-jobs").is_dir)
+        until = time.monotonic() + scaled(2, 30)
+        store = JobStore(tmp_path, "mcp-jobs")
+        while time.monotonic() < until:
+            jobs, unreadable = store.load_all()
+            assert unreadable == []
+            assert all(isinstance(job, EndedJob) and job.end.code in (3, None) for job in jobs)
+            lists, seen = lists + 1, seen + len(jobs)
+    finally:
+        churn.kill()
+        churn.wait(10)
+    print(f"{lists} lists, {seen} jobs seen")
+    assert lists > 20 and seen > 20
+
+
+@pytest.mark.promise("cleanup-together")
+def test_a_job_that_is_removed_between_two_looks_at_it_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = JobStore(tmp_path, "mcp-jobs"), JobStore(tmp_path, "mcp-jobs")
+    wall, monotonic = time.time() - 60, time.monotonic() - 60  # old enough for nobody to wait for their runners
+    for job_id in ("stays2", "leaves"):
+        folder = other.create(Spec(job_id=job_id, started=wall, started_monotonic=monotonic), b"exit 3", {}, {}, 10)
+        (folder / "runner.lock").touch()
+    looks = store_module.lock_is_held
+
+    def remove_it_first(lock: str) -> bool:
+        if Path(lock).parent.name == "leaves":
+            other.discard("leaves")
+        return looks(lock)
+
+    monkeypatch.setattr(store_module, "lock_is_held", remove_it_first)
+    jobs, unreadable = store.load_all()
+    assert ([job.spec.job_id for job in jobs], unreadable) == (["stays2"], [])
