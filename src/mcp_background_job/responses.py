@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from mcp_background_job.jobs.manager import Handoff, JobManager, Listing
-from mcp_background_job.jobs.presence import Absence
+from mcp_background_job.jobs.control import Handoff
+from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.jobs.presence import Presence
+from mcp_background_job.jobs.view import Listing
 from mcp_background_job.jobs.waiting import Outcome
 from mcp_background_job.output.pages import Page
 from mcp_background_job.store.models import EndedJob, Job, signal_name, status_of, timestamp
@@ -37,7 +39,7 @@ def holder(manager: JobManager, job: Job) -> str | None:
     """Who has the keys of a running job."""
     if isinstance(job, EndedJob):
         return None
-    return "human" if manager.hold(job) else "agent"
+    return "human" if manager.view.hold(job) else "agent"
 
 
 def without_absent(fields: Mapping[str, object]) -> Fields:
@@ -58,7 +60,7 @@ def listed(manager: JobManager, job: Job) -> Fields:
         del fields["name"]
     if isinstance(job, EndedJob):
         fields |= ending(job)
-    elif manager.hold(job):
+    elif manager.view.hold(job):
         fields["holder"] = "human"
     if spec.client:
         fields["client"] = spec.client
@@ -78,13 +80,13 @@ def full_status(manager: JobManager, job: Job) -> Fields:
         "job_id": job.spec.job_id,
         "name": job.spec.name,
         "status": status_of(job),
-        "command": manager.command(job.spec.job_id),
+        "command": manager.view.command(job.spec.job_id),
         "cwd": job.spec.cwd,
         "started": timestamp(job.spec.started),
-        "awaiting_input": manager.awaiting(job),
+        "awaiting_input": manager.view.awaiting(job),
         "holder": holder(manager, job),
         "attach": manager.attach_command(job),
-        "log": str(manager.log_folder(job)),
+        "log": str(manager.view.folder(job.spec.job_id) / "log"),
         **ending(job),
     }
     if job.run is not None:
@@ -105,9 +107,9 @@ def full_status(manager: JobManager, job: Job) -> Fields:
     return without_absent(fields)
 
 
-def absence(away: Absence | None) -> Fields:
+def absence(away: Presence | None) -> Fields:
     """How long the person who holds a job has been away or silent; nothing while they seem to be there."""
-    return {} if away is None else {"watching": away.watching, "idle": round(away.idle)}
+    return {} if away is None else {"watching": away.attached, "idle": round(away.idle_seconds)}
 
 
 def page(found: Page, job: Job) -> Fields:
@@ -146,8 +148,8 @@ def asked(manager: JobManager, job_ids: Sequence[str]) -> str:
     """Whom a wait for the hand-back waits for, in the words of a progress message."""
     texts: list[str] = []
     for job_id in job_ids:
-        job = manager.job(job_id)
-        hold = manager.hold(job)
+        job = manager.view.job(job_id)
+        hold = manager.view.hold(job)
         if hold is not None:
             texts.append(f"{job.spec.name}: {hold.message or 'held by a person'} ({manager.attach_command(job)})")
     return "".join(f"; {text}" for text in texts)

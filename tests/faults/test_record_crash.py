@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from mcp_background_job.config import JOB_VARIABLE
-from mcp_background_job.jobs.manager import INSIDE
+from mcp_background_job.jobs.launch import ENTRYPOINT
 from mcp_background_job.process.orphans import end_orphans
 from mcp_background_job.store import jobstore as store_module
 from mcp_background_job.store.jobstore import JobStore, put
@@ -126,7 +126,7 @@ def run_and_crash(folder: Path, number: int) -> bool:
     master, slave = os.openpty()
     # Between a terminal and the log writer, as tmux is: the end of a terminal is an error, that of a pipe is none.
     copier = subprocess.Popen(["cat"], stdin=master, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    writer = subprocess.Popen([*INSIDE, "logwriter", str(folder)], stdin=copier.stdout)
+    writer = subprocess.Popen([*ENTRYPOINT, "logwriter", str(folder)], stdin=copier.stdout)
     runner = subprocess.Popen(
         [*CRASH, "runner", str(folder), str(number)],
         stdin=slave,

@@ -378,13 +378,13 @@ def test_a_person_who_is_attached_and_silent_for_long_is_told_of(
     monkeypatch.setattr(presence, "SILENT", 3.0)
     monkeypatch.setenv("TMUX_TMPDIR", str(sandbox.sockets))
     manager = JobManager(BackgroundJobConfig(state_dir=sandbox.state))
-    manager.take(job_id)
-    assert manager.absence(manager.job(job_id)) is None
-    away = wait_until(lambda: manager.absence(manager.job(job_id)))
+    manager.control.take(job_id)
+    assert manager.control.absent_holder(manager.view.job(job_id)) is None
+    away = wait_until(lambda: manager.control.absent_holder(manager.view.job(job_id)))
     assert away is not None
-    assert away.watching == 1 and 3 <= away.idle < 30 and "1 attached, but no key" in str(away)
+    assert away.attached == 1 and 3 <= away.idle_seconds < 30 and "1 attached, but no key" in str(away)
     person.type("here")
-    wait_until(lambda: manager.absence(manager.job(job_id)) is None)
+    wait_until(lambda: manager.control.absent_holder(manager.view.job(job_id)) is None)
 
 
 # -- the menu -----------------------------------------------------------------------------------------------

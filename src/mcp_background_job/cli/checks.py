@@ -25,6 +25,7 @@ from typing import Literal
 from mcp_background_job import __version__
 from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_config, unknown_variables
 from mcp_background_job.errors import JobError
+from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import EndedJob, RunningJob
 from mcp_background_job.tmux.client import Tmux
@@ -155,7 +156,7 @@ def check_folder(folder: Path, private: bool = False) -> Iterator[Finding]:
 def check_jobs() -> Iterator[Finding]:
     """looking at the jobs"""
     manager = JobManager(load_config())
-    found = manager.jobs(include_all=True)
+    found = manager.view.jobs(include_all=True)
     running = [job for job in found.jobs if isinstance(job, RunningJob)]
     limit = manager.config.max_concurrent_jobs
     text = f"{len(running)} running of at most {limit}, {len(found.jobs) - len(running)} finished ones kept"
@@ -232,19 +233,19 @@ def check_round_trip() -> Iterator[Finding]:
 
 async def round_trip(manager: JobManager) -> str:
     """Each thing that a job must be able to do; what failed, or nothing."""
-    asked = manager.start(QUESTION, name="doctor").job_id
+    asked = manager.start(Request(QUESTION, "doctor")).job_id
     found = await manager.wait([asked], "input", PATIENCE, since=0)
     if found.reason != "input":
         return f"a job that asks a question was not seen to wait ({found.reason})"
     found = await manager.interact(asked, "well", timeout=PATIENCE)
     if found.reason != "exit":
         found = await manager.wait([asked], "exit", PATIENCE)
-    job = manager.job(asked)
+    job = manager.view.job(asked)
     if not isinstance(job, EndedJob) or job.end.code != 7:
         return f"a job that exits with 7 ended with {job.end.code if isinstance(job, EndedJob) else 'nothing'}"
-    if "got well" not in manager.output(job).stdout:
+    if "got well" not in manager.view.output(job).stdout:
         return "the output of a job did not reach its log"
-    slept = manager.start("sleep 1000", name="doctor").job_id
+    slept = manager.start(Request("sleep 1000", "doctor")).job_id
     killed = await manager.kill(slept)
     return "" if killed == "killed" else f"a job that was killed is {killed}"
 

@@ -16,8 +16,9 @@ from mcp_background_job import responses
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, StoreError
 from mcp_background_job.jobs.manager import JobManager, signal_number
+from mcp_background_job.jobs.sweep import sweep
 from mcp_background_job.output.pages import Page
-from mcp_background_job.store.models import EndedJob, RunningJob
+from mcp_background_job.store.models import EndedJob
 from mcp_background_job.ui.console import (
     job_table,
     label,
@@ -38,7 +39,7 @@ SWEEP_PATIENCE = 5.0  # seconds for a server that tidies up at the same time
 
 def list_jobs(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
-    found = manager.jobs(options.all)
+    found = manager.view.jobs(options.all)
     if options.json:
         print_json(responses.listing(manager, found))
     elif found.jobs:
@@ -65,24 +66,24 @@ def output(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
     if options.json:
-        found = manager.output(job, options.since, options.grep, options.context, since_seconds=options.last)
+        found = manager.view.output(job, options.since, options.grep, options.context, since_seconds=options.last)
         print_json(responses.page(found, job))
         return 1 if options.grep and not found.stdout + found.stderr else 0
     if options.grep:
-        found = manager.output(job, options.since, options.grep, options.context, sys.maxsize, options.last)
+        found = manager.view.output(job, options.since, options.grep, options.context, sys.maxsize, options.last)
         print_page(responses.page(found, job))
         return 0 if found.stdout + found.stderr else 1
     since = options.since or 0
     if options.last is not None:
         if options.since is not None:
             raise InvalidInput("--since and --last are both given", "Leave one of them out")
-        since = manager.printed_since(job, manager.reader(job), options.last)
-    found = manager.output(job, since, max_chars=PAGE)
+        since = manager.view.printed_since(job, manager.view.reader(job), options.last)
+    found = manager.view.output(job, since, max_chars=PAGE)
     if found.dropped_bytes:
         note(f"the oldest {size(found.dropped_bytes)} are no longer kept")
     show(found)
     while found.truncated:
-        found = manager.output(job, found.cursor, max_chars=PAGE)
+        found = manager.view.output(job, found.cursor, max_chars=PAGE)
         show(found)
     end_line(found)
     return 0
@@ -106,10 +107,8 @@ def kill(options: argparse.Namespace) -> int:
     ended: list[responses.Fields] = []
     for job in jobs:
         job_id = job.spec.job_id
-        if isinstance(job, RunningJob) and manager.hold(job) is not None:
-            manager.give(job_id)
         with progress(f"ending {job.spec.name}"):
-            result = asyncio.run(manager.kill(job_id, options.signal))
+            result = asyncio.run(manager.kill(job_id, options.signal, by="person"))
         ended.append({"job_id": job_id, "status": result})
         if not options.json:
             print(f"{label(job)}: {result.replace('_', ' ')}")
@@ -126,7 +125,7 @@ def watch(options: argparse.Namespace) -> int:
 def take(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
-    manager.take(job.spec.job_id)
+    manager.control.take(job.spec.job_id)
     if options.json:
         print_json({"job_id": job.spec.job_id, "holder": "human", "attach": manager.attach_command(job)})
         return 0
@@ -139,7 +138,7 @@ def take(options: argparse.Namespace) -> int:
 def give(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
-    manager.give(job.spec.job_id)
+    manager.control.give(job.spec.job_id)
     if options.json:
         print_json({"job_id": job.spec.job_id, "holder": "agent"})
         return 0
@@ -157,11 +156,7 @@ def clean(options: argparse.Namespace) -> int:
     before = set(manager.store.ids())
     used = folder_bytes(manager)
     deadline = time.monotonic() + SWEEP_PATIENCE
-    while manager.store.folder.is_dir():  # also where only what a killed server left half-made is there
-        with manager.store.sweeping() as alone:
-            if alone:
-                manager.sweep_now()
-                break
+    while not sweep(manager.view, manager.tmux):
         if time.monotonic() > deadline:
             raise StoreError("A server of this session has been tidying up for too long")
         time.sleep(0.05)
@@ -171,7 +166,7 @@ def clean(options: argparse.Namespace) -> int:
         print_json({"removed": removed, "freed_bytes": freed})
     else:
         print(f"Removed {len(removed)} finished job{'' if len(removed) == 1 else 's'} and {size(freed)} of their logs.")
-        left = sum(isinstance(job, EndedJob) for job in manager.jobs(include_all=True).jobs)
+        left = sum(isinstance(job, EndedJob) for job in manager.view.jobs(include_all=True).jobs)
         if left:
             print(f"{left} that list still shows {'stays' if left == 1 else 'stay'}; clean --all removes them, too.")
     return 0

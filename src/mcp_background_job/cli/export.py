@@ -30,10 +30,10 @@ from .lookup import find_job, settings
 def export(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
-    recording = Recording(manager, job)
+    recording = Recording(manager.view.folder(job.spec.job_id), job.spec)
     say_what_is_missing(recording)
     if options.cast == "-":
-        for line in lines(recording, options.max_idle):
+        for line in lines(job, recording, options.max_idle):
             sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
         say_what_was_lost(recording)
@@ -45,7 +45,7 @@ def export(options: argparse.Namespace) -> int:
         raise InvalidInput(f"{str(path)!r} exists already", "Give another name, or remove it") from None
     try:
         with os.fdopen(fd, "wb") as file:
-            file.writelines(lines(recording, options.max_idle))
+            file.writelines(lines(job, recording, options.max_idle))
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -70,9 +70,9 @@ def say_what_was_lost(recording: Recording) -> None:
         note(f"{size(recording.lost)} were missing: dropped meanwhile, or not logged on a full disk")
 
 
-def lines(recording: Recording, max_idle: float | None = None) -> Iterator[bytes]:
+def lines(job: Job, recording: Recording, max_idle: float | None = None) -> Iterator[bytes]:
     """The file: a header, and a line an event."""
-    yield line(header(recording, max_idle))
+    yield line(header(job, recording, max_idle))
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     last = 0.0
     for frame in recording.more():
@@ -90,10 +90,9 @@ def event(time: float, text: str) -> Iterator[bytes]:
         yield line([round(time, 3), "o", text])
 
 
-def header(recording: Recording, max_idle: float | None) -> dict[str, object]:
+def header(job: Job, recording: Recording, max_idle: float | None) -> dict[str, object]:
     """What players want to know: the window's size above all."""
-    job = recording.job
-    launch = launched_with(recording.manager, job)
+    launch = launched_with(recording)
     fields: dict[str, object] = {
         "version": 2,
         "width": int(launch["columns"]),
@@ -107,6 +106,6 @@ def header(recording: Recording, max_idle: float | None) -> dict[str, object]:
     return {**fields, "title": job.spec.name, "env": {"TERM": terminal_type(), "SHELL": launch["shell"]}}
 
 
-def launched_with(manager: JobManager, job: Job) -> dict[str, str]:
+def launched_with(recording: Recording) -> dict[str, str]:
     """The size of the job's window, and its shell."""
-    return read_pairs(str(manager.store.path(job.spec.job_id) / "launch"))
+    return read_pairs(str(recording.folder / "launch"))

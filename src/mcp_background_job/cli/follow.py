@@ -36,7 +36,7 @@ class Follower:
     @looking_again
     def show(self, ended: bool) -> None:
         """All that has come since."""
-        reader = self.manager.reader(self.job)
+        reader = self.manager.view.reader(self.job)
         kept = reader.log.next_kept(self.cursor)
         if kept > self.cursor:
             self.erase()
@@ -89,11 +89,11 @@ async def follow(follower: Follower) -> EndedJob:
     told = False
     with FolderEvents([folder, folder / "log"]) as events:
         while True:
-            job = follower.manager.job(job_id)
+            job = follower.manager.view.job(job_id)
             follower.show(isinstance(job, EndedJob))
             if isinstance(job, EndedJob):
                 return job
-            if await quiet(events) and not told and sys.stderr.isatty() and follower.manager.awaiting(job):
+            if await quiet(events) and not told and sys.stderr.isatty() and follower.manager.view.awaiting(job):
                 told = True
                 follower.erase()
                 note(f"it waits for input: mcp-background-job attach {job_id}")

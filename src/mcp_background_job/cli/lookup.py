@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_config, unknown_variables
 from mcp_background_job.errors import InvalidInput, JobNotFound
 from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.jobs.view import JobView
 from mcp_background_job.store.models import Job, RunningJob, status_of
 
 SHOWN = 8  # candidates that a refusal lists
@@ -36,10 +37,10 @@ def find_job(manager: JobManager, given: str) -> Job:
     """
     known = manager.store.ids()
     if given in known:
-        return manager.job(given)
+        return manager.view.job(given)
     candidates = [
         job
-        for job in manager.jobs(include_all=True).jobs
+        for job in manager.view.jobs(include_all=True).jobs
         if given and (job.spec.name == given or job.spec.job_id.startswith(given))
     ]
     running = [job for job in candidates if isinstance(job, RunningJob)]
@@ -61,7 +62,7 @@ def ambiguous(given: str, candidates: Sequence[Job]) -> InvalidInput:
 def names_for_completion(prefix: str) -> list[str]:
     """Ids and names of jobs that begin with `prefix`; nothing at all where something is wrong."""
     try:
-        jobs = JobManager(load_config()).jobs(include_all=True).jobs
+        jobs = JobView(load_config()).jobs(include_all=True).jobs
     except Exception:  # a shell's prompt is no place for a message
         return []
     names = {name for job in jobs for name in (job.spec.job_id, job.spec.name) if " " not in name}

@@ -174,12 +174,12 @@ def end_by_signal(number: int, _frame: object) -> None:
 def replay(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
-    recording = Recording(manager, job)
+    recording = Recording(manager.view.folder(job.spec.job_id), job.spec)
     terminal = os.isatty(OUT)
     keys = Keys(terminal and os.isatty(0))
     say_what_is_missing(recording)
     if terminal:
-        say_how(manager, job, keys)
+        say_how(recording, job, keys)
     player = Player(options.speed, options.max_idle, keys, terminal)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end_by_signal)
@@ -197,9 +197,9 @@ def replay(options: argparse.Namespace) -> int:
     return 0
 
 
-def say_how(manager: JobManager, job: Job, keys: Keys) -> None:
+def say_how(recording: Recording, job: Job, keys: Keys) -> None:
     """Before it begins: what may look wrong, and the keys."""
-    launch = launched_with(manager, job)
+    launch = launched_with(recording)
     columns, rows = shutil.get_terminal_size()
     if columns < int(launch["columns"]) or rows < int(launch["rows"]):
         window = f"{launch['columns']}x{launch['rows']}"
@@ -212,7 +212,7 @@ def say_how(manager: JobManager, job: Job, keys: Keys) -> None:
 def follow(manager: JobManager, recording: Recording, player: Player) -> EndedJob:
     """Play what there is, then what comes, until the job has ended."""
     while True:
-        job = manager.job(recording.job.spec.job_id)
+        job = manager.view.job(recording.spec.job_id)
         before = recording.position
         player.play(recording.more())
         if isinstance(job, EndedJob):

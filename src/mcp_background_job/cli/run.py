@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from mcp_background_job import responses
 from mcp_background_job.errors import WrongUsage
+from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.waiting import Outcome, Watch, wait_for
 from mcp_background_job.store.models import EndedJob, Job
@@ -50,7 +51,7 @@ def tail(options: argparse.Namespace) -> int:
         return tail_on(manager, job, options.lines)
     if options.follow:
         raise WrongUsage("--follow has no JSON form", "Leave one of the two out")
-    found = manager.tail(job, options.lines)
+    found = manager.view.tail(job, options.lines)
     if options.json:
         print_json(responses.page(found, job))
         return 0
@@ -62,7 +63,7 @@ def tail(options: argparse.Namespace) -> int:
 
 def tail_on(manager: JobManager, job: Job, lines: int) -> int:
     """The last lines, and what comes after them; the unfinished last line belongs to what comes."""
-    found = manager.tail(job, lines)
+    found = manager.view.tail(job, lines)
     cursor, out = found.cursor, found.stdout
     if not job.spec.separate_stderr:
         cursor = line_begins(manager.store.log(job.spec.job_id), found.cursor)
@@ -82,10 +83,9 @@ def run(options: argparse.Namespace) -> int:
         raise WrongUsage("There is no command to run", "Give it as one word, or as a program and its arguments")
     command = words[0] if len(words) == 1 else shlex.join(words)
     cwd = str(Path.cwd() / Path(options.cwd).expanduser())
-    started = manager.start(
-        command, options.name, cwd, environment(options.env), options.timeout, options.separate_stderr, CLIENT
-    )
-    job = manager.job(started.job_id)
+    env = environment(options.env)
+    started = manager.start(Request(command, options.name, cwd, env, options.timeout, options.separate_stderr, CLIENT))
+    job = manager.view.job(started.job_id)
     if not options.wait:
         if options.json:
             print_json({"job_id": started.job_id, "status": "running", "attach": started.attach})
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.json:
         ended = run_to_end(lambda: until_end(manager, started.job_id))
-        found = manager.output(ended)
+        found = manager.view.output(ended)
         print_json({"job_id": started.job_id, **responses.page(found, ended), **responses.ending(ended)})
     else:
         ended = run_to_end(lambda: follow(Follower(manager, job)))
@@ -117,7 +117,7 @@ def environment(pairs: list[str]) -> dict[str, str]:
 
 
 async def until_end(manager: JobManager, job_id: str) -> EndedJob:
-    found = await wait_for(Watch(manager, [job_id]), "exit", FOREVER)
+    found = await wait_for(Watch(manager.view, [job_id]), "exit", FOREVER)
     assert isinstance(found.job, EndedJob)
     return found.job
 
@@ -127,7 +127,7 @@ def wait(options: argparse.Namespace) -> int:
     jobs = [find_job(manager, given) for given in options.jobs]
     if options.since is not None and len(jobs) > 1:
         raise WrongUsage("--since is for one job, and several are given", "Wait for one job, or leave --since out")
-    watched = Watch(manager, [job.spec.job_id for job in jobs], options.pattern, options.since, person=True)
+    watched = Watch(manager.view, [job.spec.job_id for job in jobs], options.pattern, options.since, person=True)
     seconds = options.timeout if options.timeout is not None else FOREVER
     names = ", ".join(job.spec.name for job in jobs[:3]) + (", …" if len(jobs) > 3 else "")
     with progress(f"waiting for {names}"):

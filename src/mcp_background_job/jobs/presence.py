@@ -1,7 +1,7 @@
 """Whether the person who holds a job is still there.
 
-Promises: nothing is said while they are, so that it costs no tokens; nothing follows from it either: an agent is told,
-and the keys stay where they are.
+Promises: nothing is said while they are, so that it costs no tokens; an agent is told when they seem to have left, and
+the keys stay where they are.
 """
 
 from __future__ import annotations
@@ -14,38 +14,42 @@ from mcp_background_job.store.models import Hold
 from mcp_background_job.tmux.client import Tmux
 from mcp_background_job.tmux.timeouts import Bounded
 
-SILENT = 180.0  # seconds without a key after which a person who is attached may have gone
-
+SILENT = 180.0  # seconds without a key after which a person who is attached may have left
 PATIENCE = 1.0  # seconds that an answer waits for this
 
 
 @dataclass(frozen=True)
-class Absence:
-    """Nobody is attached, or whoever is has been silent for long."""
+class Presence:
+    """Who is at the session of a held job: `idle_seconds` since a key, at most since the hold."""
 
-    watching: int  # people attached now
-    idle: float  # seconds since one of them, or the last who was there, pressed a key; at most since the hold
+    attached: int
+    idle_seconds: float
+
+    @property
+    def seems_present(self) -> bool:
+        return self.attached > 0 and self.idle_seconds < SILENT
 
     def __str__(self) -> str:
-        who = f"{self.watching} attached, but no key" if self.watching else "Nobody is attached, the last key was"
-        minutes = self.idle / 60
-        ago = f"{minutes:.0f} minutes" if minutes >= 2 else f"{self.idle:.0f} seconds"
-        return f"{who} for {ago}" if self.watching else f"{who} {ago} ago"
+        minutes = self.idle_seconds / 60
+        ago = f"{minutes:.0f} minutes" if minutes >= 2 else f"{self.idle_seconds:.0f} seconds"
+        if self.attached:
+            return f"{self.attached} attached, but no key for {ago}"
+        return f"Nobody is attached, the last key was {ago} ago"
 
 
-def absence(tmux: Tmux, hold: Hold, socket: str) -> Absence | None:
-    """What there is to tell of the person who has the `hold`; None while they seem to be there."""
+def absent_holder(tmux: Tmux, hold: Hold, socket: str) -> Presence | None:
+    """The presence of the person who has the `hold` once they seem to have left; None while they seem present."""
     try:
-        return Bounded(lambda: look(tmux, hold, socket)).result(PATIENCE)
+        found = Bounded(lambda: presence(tmux, hold, socket)).result(PATIENCE)
     except (TimeoutError, TmuxError):
         return None  # tmux is stopped or gone: no reason to hold up or refuse what reads files
+    return None if found.seems_present else found
 
 
-def look(tmux: Tmux, hold: Hold, socket: str) -> Absence | None:
-    """Ask tmux.
+def presence(tmux: Tmux, hold: Hold, socket: str) -> Presence:
+    """Ask tmux who is attached to the session of jobs, and when the last key came.
 
     Raises TmuxError.
     """
-    watching = sum(tmux.session in (person.session, person.group) for person in tmux.people(socket))
-    idle = max(0.0, time.time() - max(hold.since, tmux.last_key(socket)))
-    return None if watching and idle < SILENT else Absence(watching, idle)
+    attached = sum(tmux.session in (person.session, person.group) for person in tmux.people(socket))
+    return Presence(attached, max(0.0, time.time() - max(hold.since, tmux.last_key(socket))))

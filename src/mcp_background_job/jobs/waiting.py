@@ -10,10 +10,9 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -27,12 +26,12 @@ from mcp_background_job.store.models import EndedJob, Job, RunningJob, new_nonce
 from mcp_background_job.supervisor.markers import sync_mark
 
 from .typing import sent_since
+from .view import JobView
 
 if TYPE_CHECKING:
     import regex
 
-    from .manager import JobManager
-
+Progress = Callable[[float], Awaitable[None]]
 WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "timeout"]
 
 QUIET = 2.0  # seconds without output that count as quiet
@@ -45,6 +44,7 @@ ONE_WRITE = 2048  # characters that reach the job at once; a longer paste comes 
 PASTE_SETTLE = 0.05  # seconds that a job must rest after a long paste, and as much for each PASTE_PIECE of it
 PASTE_PIECE = 2500  # characters: a loaded machine takes that long to bring the next ones
 LONGEST_SETTLE = 1.0
+START_PATIENCE = 1.0  # seconds that a status waits for a job which is just being started
 NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
 MARK_PATIENCE = 0.25  # seconds for a mark to come back through tmux and the log writer
 THROTTLE = 0.02  # seconds between two looks at a job that floods
@@ -85,7 +85,7 @@ class Watch:
 
     def __init__(
         self,
-        manager: JobManager,
+        view: JobView,
         job_ids: Sequence[str],
         pattern: str = "",
         since: int | None = None,
@@ -93,14 +93,14 @@ class Watch:
         ends: tuple[int, int] | None = None,
         person: bool = False,
     ) -> None:
-        self.manager = manager
+        self.view = view
         self.pattern: regex.Pattern[str] | None = compile_pattern(pattern) if pattern else None
         self.max_chars, self.ends = max_chars, ends
         self.person = person  # waits on their own job: their hold is no news to them
         self.jobs: list[Watched] = []
         for job_id in dict.fromkeys(job_ids):
-            manager.job(job_id)
-            end = manager.store.log(job_id).end
+            view.job(job_id)
+            end = view.log(job_id).end
             start = end if since is None else since
             if start > end:
                 raise InvalidInput(
@@ -115,7 +115,7 @@ class Watch:
     def folders(self, until: str = "") -> FolderEvents:
         """What to be woken by: for nothing but the end, a job that floods need not wake anybody."""
         parts = (".",) if until in ("exit", "handback") and self.pattern is None else (".", "log")
-        return FolderEvents([self.manager.store.folder / w.job_id / part for w in self.jobs for part in parts])
+        return FolderEvents([self.view.folder(w.job_id) / part for w in self.jobs for part in parts])
 
     async def until_started(self, seconds: float) -> None:
         """Until the runner has started the command, so that there is a terminal to type into."""
@@ -123,7 +123,7 @@ class Watch:
         with self.folders() as events:
             for watched in self.jobs:
                 while time.monotonic() < deadline:
-                    job = self.manager.job(watched.job_id)
+                    job = self.view.job(watched.job_id)
                     if job.run is not None or isinstance(job, EndedJob):
                         break
                     await events.wait(deadline - time.monotonic())
@@ -143,8 +143,8 @@ class Watch:
     def before_typing(self, text: str) -> None:
         """Remember where the output ends and how often the job's processes have slept."""
         for watched in self.jobs:
-            watched.start = watched.scanned = watched.end = self.manager.store.log(watched.job_id).end
-            self.activity = self.slept(self.manager.job(watched.job_id))
+            watched.start = watched.scanned = watched.end = self.view.log(watched.job_id).end
+            self.activity = self.slept(self.view.job(watched.job_id))
         if len(text) > ONE_WRITE:
             self.settle = min(PASTE_SETTLE * (1 + len(text) / PASTE_PIECE), LONGEST_SETTLE)
 
@@ -154,6 +154,8 @@ class Watch:
     def slept(self, job: Job) -> int:
         if isinstance(job, EndedJob) or job.run is None:
             return 0
+        from mcp_background_job.process.procfs import times_slept
+
         return times_slept(job.run.pid)
 
     # -- one look -------------------------------------------------------------------------------------------
@@ -162,14 +164,14 @@ class Watch:
         """What one of the jobs can be answered with now; without `news` no file of theirs has changed meanwhile."""
         for watched in self.jobs:
             job = watched.job
-            if news or not isinstance(job, RunningJob) or not self.manager.store.is_supervised(watched.job_id):
-                job = watched.job = self.manager.job(watched.job_id)
+            if news or not isinstance(job, RunningJob) or not self.view.store.is_supervised(watched.job_id):
+                job = watched.job = self.view.job(watched.job_id)
                 self.notice_output(watched)
                 if self.pattern is not None and await self.matches(watched):
                     return watched, "match"
                 if isinstance(job, EndedJob):
                     return watched, "exit"
-                held = self.manager.hold(job) is not None
+                held = self.view.hold(job) is not None
                 if until == "handback" and not held:
                     return watched, "handback"
                 if held and not self.person and until in ("input", "answer", "quiet"):
@@ -181,7 +183,7 @@ class Watch:
         return None
 
     def notice_output(self, watched: Watched) -> None:
-        end = self.manager.store.log(watched.job_id).end
+        end = self.view.log(watched.job_id).end
         if end != watched.end:
             watched.end, watched.changed, watched.resting = end, time.monotonic(), None
 
@@ -189,7 +191,7 @@ class Watch:
         """Whether the job waits for input, has taken what was sent, and has stayed so for long enough."""
         from mcp_background_job.process.input_state import certain
 
-        awaiting = self.manager.awaiting(job)
+        awaiting = self.view.awaiting(job)
         now = time.monotonic()
         if awaiting is None or not self.input_taken(watched, job, now):
             watched.resting = None
@@ -229,10 +231,10 @@ class Watch:
     def search(self, watched: Watched) -> bool:
         """Search what has come; the echo of input is not output."""
         assert self.pattern is not None
-        reader = self.manager.reader(self.manager.job(watched.job_id))
+        reader = self.view.reader(self.view.job(watched.job_id))
         while watched.scanned < reader.log.end:
             stop = min(watched.scanned + SEARCH_BLOCK, reader.log.end)
-            text = without_echo(self.manager, reader, watched, stop)
+            text = without_echo(self.view, reader, watched, stop)
             found = line_matched(self.pattern, text)
             if found is not None:
                 watched.match = found[:MATCH_CHARS]
@@ -249,9 +251,9 @@ class Watch:
 
     @looking_again
     def outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
-        job = self.manager.job(watched.job_id)
-        page = self.manager.reader(job).between(watched.start, self.max_chars, self.ends)
-        return Outcome(job, reason, self.manager.awaiting(job), page, watched.match if reason == "match" else "")
+        job = self.view.job(watched.job_id)
+        page = self.view.reader(job).between(watched.start, self.max_chars, self.ends)
+        return Outcome(job, reason, self.view.awaiting(job), page, watched.match if reason == "match" else "")
 
 
 @cache
@@ -259,24 +261,9 @@ def searches_of(loop: asyncio.AbstractEventLoop) -> anyio.CapacityLimiter:
     return anyio.CapacityLimiter(AT_ONCE)
 
 
-def times_slept(pid: int) -> int:
-    """How often the processes in the foreground of the job `pid` have gone to sleep; 0 where it can't be told."""
-    from mcp_background_job.process import procfs
-
-    main = procfs.process(pid)
-    if main is None:
-        return 0
-    total = 0
-    for member in procfs.foreground(main):
-        with suppress(OSError, ValueError, IndexError):
-            text = Path(f"/proc/{member.pid}/status").read_text(encoding="utf-8", errors="replace")
-            total += member.pid + int(text.split("\nvoluntary_ctxt_switches:", 1)[1].split(None, 1)[0])
-    return total
-
-
-def without_echo(manager: JobManager, reader: Reader, watched: Watched, stop: int) -> str:
+def without_echo(view: JobView, reader: Reader, watched: Watched, stop: int) -> str:
     """The output from `scanned` to `stop` as text, less what agents typed."""
-    sent = [item for item in sent_since(manager.store.folder / watched.job_id, watched.start) if item.offset < stop]
+    sent = [item for item in sent_since(view.folder(watched.job_id), watched.start) if item.offset < stop]
     out: list[str] = []
     position = watched.scanned
     for index, item in enumerate(sent):
@@ -292,9 +279,19 @@ def without_echo(manager: JobManager, reader: Reader, watched: Watched, stop: in
     return "".join(out)
 
 
-async def wait_for(
-    watch: Watch, until: str, timeout: float, progress: Callable[[float], Awaitable[None]] | None = None
-) -> Outcome:
+async def started(view: JobView, job_id: str) -> Job:
+    """The job once its command has been started, which takes some milliseconds after `start`.
+
+    Raises JobNotFound or StoreError.
+    """
+    job = view.job(job_id)
+    if isinstance(job, RunningJob) and job.run is None:
+        await Watch(view, [job_id]).until_started(START_PATIENCE)
+        job = view.job(job_id)
+    return job
+
+
+async def wait_for(watch: Watch, until: str, timeout: float, progress: Progress | None = None) -> Outcome:
     """Until `until` (exit, input, quiet, handback; answer: input after typing) or the pattern, or `timeout` s.
 
     `progress` is called with the seconds waited, every few seconds, so that clients don't give up.
@@ -329,22 +326,22 @@ async def confirm(watch: Watch, watched: Watched) -> tuple[Watched, WaitReason] 
 
     A mark goes through the job's own terminal, behind its output; once it is in the log, so is all before it.
     """
-    job = watch.manager.job(watched.job_id)
+    job = watch.view.job(watched.job_id)
     if isinstance(job, EndedJob) or job.run is None:
         return None
     mark = sync_mark(new_nonce())
-    start = watch.manager.store.log(watched.job_id).end
+    start = watch.view.log(watched.job_id).end
     if not write_mark(job.run.tty, mark):
         return watched, "input"
     deadline = time.monotonic() + MARK_PATIENCE
     with watch.folders() as events:
         while time.monotonic() < deadline:
-            log = watch.manager.store.log(watched.job_id)
+            log = watch.view.log(watched.job_id)
             data = log.read(start, log.end)
             found = data.find(mark)
             if found >= 0:
                 # Anything else that came meanwhile is news: look again.
-                if data[found + len(mark) :] or watch.manager.awaiting(job) is None:
+                if data[found + len(mark) :] or watch.view.awaiting(job) is None:
                     watched.end, watched.changed, watched.resting = log.end, time.monotonic(), None
                     return None
                 watched.end = log.end

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.output.emulator.render import split_point
 from mcp_background_job.store.log import Log, SegmentGone
-from mcp_background_job.store.models import Job, Spec
+from mcp_background_job.store.models import Spec
 from mcp_background_job.store.timing import Timing
 from mcp_background_job.supervisor.markers import end_mark, stderr_mark, stdout_mark, sync_mark
 
@@ -53,10 +53,10 @@ class Cleaner:
 class Recording:
     """One job's output from the oldest byte that is kept on; `more` goes on where the last look ended."""
 
-    def __init__(self, manager: JobManager, job: Job) -> None:
-        self.manager = manager
-        self.job = job
-        self.cleaner = Cleaner(job.spec.nonce)
+    def __init__(self, folder: Path, spec: Spec) -> None:
+        self.folder = folder  # the job's
+        self.spec = spec
+        self.cleaner = Cleaner(spec.nonce)
         log, timing = self.look()
         first = timing.first
         self.dropped = self.position = log.start  # bytes that are gone; behind the last byte that was given out
@@ -67,19 +67,19 @@ class Recording:
         self.begins = 0.0
         if first is not None and (self.dropped or self.untimed):
             oldest = next(timing.pieces(log.start, log.end), None)
-            self.begins = 0.0 if oldest is None else max(0.0, age(job.spec, oldest.time))
+            self.begins = 0.0 if oldest is None else max(0.0, age(spec, oldest.time))
 
     def look(self) -> tuple[Log, Timing]:
         """The files as they are now."""
-        log = self.manager.store.log(self.job.spec.job_id)
-        return log, self.manager.timing(self.job)
+        log = Log(self.folder / "log")
+        return log, Timing(self.folder / "timing")
 
     def more(self) -> Iterator[Frame]:
         """What there is now that was not given out yet."""
         log, timing = self.look()
         self.lost += max(0, log.start - self.position)
         for piece in timing.pieces(max(self.position, log.start), log.end):
-            time = max(0.0, age(self.job.spec, piece.time) - self.begins) if self.timed else 0.0
+            time = max(0.0, age(self.spec, piece.time) - self.begins) if self.timed else 0.0
             for start in range(piece.start, piece.stop, BLOCK):
                 self.position = min(start + BLOCK, piece.stop)
                 try:

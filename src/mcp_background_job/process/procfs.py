@@ -17,6 +17,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -291,3 +292,16 @@ def _read(path: str, whole: bool = False) -> bytes:
         return b""
     finally:
         os.close(fd)
+
+
+def times_slept(pid: int) -> int:
+    """How often the processes in the foreground of the job `pid` have gone to sleep; 0 where it can't be told."""
+    main = process(pid)
+    if main is None:
+        return 0
+    total = 0
+    for member in foreground(main):
+        with suppress(OSError, ValueError, IndexError):
+            text = Path(f"/proc/{member.pid}/status").read_text(encoding="utf-8", errors="replace")
+            total += member.pid + int(text.split("\nvoluntary_ctxt_switches:", 1)[1].split(None, 1)[0])
+    return total

@@ -39,7 +39,9 @@ from pydantic_core import to_json
 from mcp_background_job import __version__, responses
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, JobError, JobNotFound
+from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
+from mcp_background_job.jobs.waiting import started
 from mcp_background_job.output.pages import DEFAULT_CHARS
 from mcp_background_job.responses import Fields
 from mcp_background_job.store.models import Job
@@ -170,16 +172,13 @@ class Tools:
         separate_stderr.
         """
         self.manager.check_pattern(pattern, wait)
-        started = await anyio.to_thread.run_sync(
-            functools.partial(
-                self.manager.start, command, name, cwd, env, timeout, separate_stderr, client=client_name(ctx)
-            )
-        )
-        fields: Fields = {"job_id": started.job_id, "status": "running", "attach": started.attach}
+        request = Request(command, name, cwd, env, timeout, separate_stderr, client_name(ctx))
+        new = await anyio.to_thread.run_sync(self.manager.start, request)
+        fields: Fields = {"job_id": new.job_id, "status": "running", "attach": new.attach}
         if wait <= 0:
             return fields
         found = await self.manager.wait(
-            [started.job_id], "input", min(wait, MAX_WAIT), pattern, since=0, progress=reporter(ctx, wait)
+            [new.job_id], "input", min(wait, MAX_WAIT), pattern, since=0, progress=reporter(ctx, wait)
         )
         fields |= responses.outcome(found)
         return fields | clamped(wait)
@@ -188,14 +187,14 @@ class Tools:
         self, all: Annotated[bool, Field(description="also older ones, whose window is closed")] = False
     ) -> Fields:
         """The jobs, newest first: running ones and those that ended lately, of every agent in this session."""
-        found = await anyio.to_thread.run_sync(self.manager.jobs, all)
+        found = await anyio.to_thread.run_sync(self.manager.view.jobs, all)
         return responses.listing(self.manager, found)
 
     async def status(self, job_id: str) -> Fields:
         """One job in full: status, reason, exit_code, pid, duration, whether it awaits input, how to attach, where
         its log lies. To wait for a change use wait instead.
         """
-        job = await self.manager.started(job_id)
+        job = await started(self.manager.view, job_id)
         return responses.full_status(self.manager, job) | await self.absence(job)
 
     async def output(
@@ -210,14 +209,14 @@ class Tools:
         """What the job printed, as a person would read it: without escape codes, progress bars in their last state.
         All of it (head and tail where it is long), or the next page from a cursor, or the lines that match.
         """
-        job = self.manager.job(job_id)
-        read = functools.partial(self.manager.output, job, since, grep, context, max_chars, since_seconds)
+        job = self.manager.view.job(job_id)
+        read = functools.partial(self.manager.view.output, job, since, grep, context, max_chars, since_seconds)
         return responses.page(await anyio.to_thread.run_sync(read), job)
 
     async def tail(self, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> Fields:
         """The last lines that the job printed."""
-        job = self.manager.job(job_id)
-        return responses.page(self.manager.tail(job, lines), job)
+        job = self.manager.view.job(job_id)
+        return responses.page(self.manager.view.tail(job, lines), job)
 
     async def interact(
         self,
@@ -290,15 +289,15 @@ class Tools:
 
     async def absence(self, job: Job) -> Fields:
         """What there is to tell of the person who holds a job; tmux is asked only where one does."""
-        if self.manager.hold(job) is None:
+        if self.manager.view.hold(job) is None:
             return {}
-        return responses.absence(await anyio.to_thread.run_sync(self.manager.absence, job))
+        return responses.absence(await anyio.to_thread.run_sync(self.manager.control.absent_holder, job))
 
     async def screen(self, job_id: str) -> Fields:
         """The job's window as a person sees it now: for full-screen programs such as vi, top, less. cursor counts
         from 0. For plain output use tail.
         """
-        await self.manager.started(job_id)
+        await started(self.manager.view, job_id)
         return responses.screen(await anyio.to_thread.run_sync(self.manager.screen, job_id))
 
 
@@ -376,7 +375,7 @@ def add_resources(server: MCPServer[None], manager: JobManager) -> None:
     @server.resource("job://{job_id}/output", mime_type="text/plain", description="What a job printed, as text")
     async def job_output(job_id: str) -> str:
         with resource_errors():
-            found = await anyio.to_thread.run_sync(manager.output, manager.job(job_id))
+            found = await anyio.to_thread.run_sync(manager.view.output, manager.view.job(job_id))
             return found.stdout + found.stderr
         raise AssertionError
 
@@ -393,7 +392,7 @@ def add_resources(server: MCPServer[None], manager: JobManager) -> None:
     ) -> Completion | None:
         if argument.name != "job_id":
             return None
-        found = [job.spec.job_id for job in manager.jobs(True).jobs]
+        found = [job.spec.job_id for job in manager.view.jobs(True).jobs]
         matching = [job_id for job_id in found if job_id.startswith(argument.value)]
         return Completion(values=matching[:100], total=len(matching), has_more=len(matching) > 100)
 

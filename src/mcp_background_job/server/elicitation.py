@@ -80,7 +80,7 @@ class Forms:
         declined = found.action == "decline"
         if declined or (found.action == "accept" and (found.content or {}).get("done") is True):
             try:
-                await anyio.to_thread.run_sync(self.manager.give, job_id, declined)
+                await anyio.to_thread.run_sync(self.manager.control.give, job_id, declined)
             except (JobError, OSError):
                 logger.warning("job %s could not be handed back", job_id, exc_info=True)
 
@@ -92,6 +92,6 @@ class Forms:
     def hold(self, job_id: str) -> Hold | None:
         """The hold on the job as it is now; none on one that has gone."""
         try:
-            return self.manager.hold(self.manager.job(job_id))
+            return self.manager.view.hold(self.manager.view.job(job_id))
         except (JobError, OSError):
             return None

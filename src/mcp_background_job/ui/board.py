@@ -24,7 +24,8 @@ from rich.text import Text
 
 from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_config
 from mcp_background_job.errors import JobError, TmuxError
-from mcp_background_job.jobs.manager import GRACE, JobManager
+from mcp_background_job.jobs.launch import GRACE
+from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.process.usage import Meter, Usage
 from mcp_background_job.store.models import EndedJob
 
@@ -266,7 +267,7 @@ class Board:
             return ""
         known = self.last_lines.get(seen.job_id)
         if known is None or known[0] != seen.log_end:
-            page = self.manager.tail(seen.job, 1)
+            page = self.manager.view.tail(seen.job, 1)
             known = self.last_lines[seen.job_id] = (seen.log_end, page.stdout.strip() or page.stderr.strip())
         return known[1]
 
@@ -279,7 +280,7 @@ class Board:
         spec = seen.job.spec
         facts = f"in {spec.cwd}" + (f", for {spec.client}" if spec.client else "")
         try:
-            command = self.manager.command(seen.job_id)
+            command = self.manager.view.command(seen.job_id)
         except (JobError, OSError):
             command = spec.summary
         body = [board_view.plain(line.expandtabs()) for line in (*command.rstrip("\n").split("\n"), facts)]
@@ -348,7 +349,7 @@ class Board:
 
     def kill(self, job_id: str) -> None:
         # A person's kill counts though a person holds the job: an agent's is what is refused then.
-        self.manager.running(job_id)
+        self.manager.view.running(job_id)
         self.manager.store.request_kill(job_id, signal.SIGTERM)
         self.say(f"Killing {self.name_of(job_id)}: TERM, and KILL after {GRACE:.0f} seconds.")
 
@@ -359,10 +360,10 @@ class Board:
         # It may move to another line now.
         self.chosen = seen.job_id
         if seen.hold:
-            self.manager.give(seen.job_id)
+            self.manager.control.give(seen.job_id)
             self.say(f"Agents have the keys of {self.name_of(seen.job_id)} again.")
         else:
-            self.manager.take(seen.job_id)
+            self.manager.control.take(seen.job_id)
             self.say(f"You hold {self.name_of(seen.job_id)}: agents can read it, not type or kill. t hands it back.")
         seen.next_look = 0.0
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mcp_background_job.jobs.manager import JobManager, clean_name
+from mcp_background_job.jobs.launch import clean_name
+from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.responses import Fields, full_status
 from mcp_background_job.store.models import EndedJob, Job, signal_name
 
@@ -88,9 +89,9 @@ def state(manager: JobManager, job: Job) -> tuple[str, str]:
     """The state as sign and word, and its style."""
     if isinstance(job, EndedJob):
         return f"{SIGNS[job.end.status]} {job.end.status}", STYLES[job.end.status]
-    if manager.hold(job) is not None:
+    if manager.view.hold(job) is not None:
         return "⚑ human", "bold yellow"
-    awaiting = manager.awaiting(job)
+    awaiting = manager.view.awaiting(job)
     if awaiting is not None:
         return f"? {WAITS.get(awaiting, awaiting)}", "bold yellow"
     return f"{SIGNS['running']} running", STYLES["running"]

@@ -119,19 +119,14 @@ def again(options: Namespace) -> None:
     job_folder(options)
     from mcp_background_job.config import load_config
     from mcp_background_job.errors import JobError
+    from mcp_background_job.jobs.launch import Request
     from mcp_background_job.jobs.manager import JobManager
 
     manager = JobManager(load_config())
     try:
-        spec = manager.job(options.job).spec
-        started = manager.start(
-            manager.command(options.job),
-            name=spec.name,
-            cwd=spec.cwd,
-            timeout=spec.timeout,
-            separate_stderr=spec.separate_stderr,
-            client="you",
-        )
+        spec = manager.view.job(options.job).spec
+        command = manager.view.command(options.job)
+        started = manager.start(Request(command, spec.name, spec.cwd, None, spec.timeout, spec.separate_stderr, "you"))
     except JobError as error:
         say(options, str(error))
         return

@@ -158,7 +158,7 @@ class Observer:
         hold = self.manager.store.hold(seen.job_id)
         if end != seen.log_end or hold != seen.hold:
             seen.log_end, seen.hold, seen.changed = end, hold, now
-        awaiting = self.manager.awaiting(job)
+        awaiting = self.manager.view.awaiting(job)
         if awaiting is None:
             seen.resting = seen.awaiting = None
         elif seen.resting is None or seen.resting[0] != awaiting:

@@ -18,10 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_background_job.cli.export import lines
-from mcp_background_job.config import BackgroundJobConfig
-from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.output.recording import Recording
-from mcp_background_job.store.models import Spec
+from mcp_background_job.store.jobstore import JobStore
+from mcp_background_job.store.models import RunningJob, Spec
 from mcp_background_job.supervisor.logwriter import RESOLUTION, SegmentLog, TimingLog
 from mcp_background_job.supervisor.markers import stderr_mark, stdout_mark, sync_mark
 
@@ -44,7 +43,7 @@ prints = st.lists(st.tuples(st.integers(0, 3000), parts), max_size=30)  # pause 
 def job(printed: list[tuple[int, bytes]], cuts: list[int], limit: int = 1 << 20) -> Iterator[tuple[Recording, Path]]:
     """A job that printed this, cut anywhere on its way to the log writer."""
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        manager = JobManager(BackgroundJobConfig.model_validate({"MCP_BG_STATE_DIR": name}))
+        store = JobStore(Path(name), "mcp-jobs")
         begun = time.monotonic()
         spec = Spec(
             job_id="abcdef",
@@ -56,7 +55,7 @@ def job(printed: list[tuple[int, bytes]], cuts: list[int], limit: int = 1 << 20)
             nonce=NONCE,
             socket="",
         )
-        folder = manager.store.create(spec, b"x", {}, LAUNCH, 10)
+        folder = store.create(spec, b"x", {}, LAUNCH, 10)
         clock = int(begun * 1000) + 1
         log = SegmentLog(str(folder / "log"), limit, TimingLog(str(folder / "timing"), limit))
         patch.setattr(time, "monotonic_ns", lambda: clock * 1_000_000)
@@ -72,11 +71,11 @@ def job(printed: list[tuple[int, bytes]], cuts: list[int], limit: int = 1 << 20)
             log.append(whole[start:stop])
         log.close()
         patch.undo()
-        yield Recording(manager, manager.job("abcdef")), folder
+        yield Recording(folder, spec), folder
 
 
 def events(recording: Recording) -> tuple[dict[str, Any], list[tuple[float, str]]]:
-    header, *rest = [json.loads(line) for line in lines(recording)]
+    header, *rest = [json.loads(line) for line in lines(RunningJob(recording.spec, None), recording)]
     assert all(kind == "o" for _, kind, _ in rest)
     return header, [(at, text) for at, _, text in rest]
 
@@ -122,7 +121,7 @@ def test_a_log_without_timing_comes_whole_and_at_once(printed: list[tuple[int, b
     with job(printed, cuts) as (before, folder):
         for path in (folder / "timing").iterdir():
             path.unlink()
-        recording = Recording(before.manager, before.job)
+        recording = Recording(folder, before.spec)
         _, found = events(recording)
         log, _ = recording.look()
         assert "".join(text for _, text in found) == without_marks(log.read(0, log.end)).decode(errors="replace")

@@ -1,0 +1,132 @@
+"""Who may type into a job: the person who holds it, or agents in the pauses of people who look at it.
+
+Promise: a hold is a file, so it survives every server; only the person, or the end of the job, ends it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+
+from mcp_background_job.config import BackgroundJobConfig
+from mcp_background_job.errors import HumanHolds, InvalidInput
+from mcp_background_job.store.models import Hold, Job, RunningJob
+from mcp_background_job.tmux.client import Tmux
+
+from .launch import clean_name
+from .presence import Presence, absent_holder
+from .view import JobView
+from .waiting import write_mark
+
+NOBODY_ATTACHED = 1.0  # seconds for which the answer that nobody is attached holds
+TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may type
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """A person who was asked: their hold, how they get to the job, and how many are attached."""
+
+    job: RunningJob
+    hold: Hold
+    attach: str
+    watching: int
+
+
+class Control:
+    """The holds of one session's jobs, and the pauses of those who type into them."""
+
+    def __init__(self, config: BackgroundJobConfig, view: JobView, tmux: Tmux) -> None:
+        self.config = config
+        self.view = view
+        self.tmux = tmux
+        self._nobody_at = -math.inf  # when last nobody was attached
+
+    # -- holds ----------------------------------------------------------------------------------------------
+
+    def take(self, job_id: str, message: str = "") -> Hold:
+        """Give the keys of a running job to a person.
+
+        Raises JobNotFound or JobNotRunning.
+        """
+        job = self.view.running(job_id)
+        hold = Hold(since=time.time(), message=message)
+        self.view.store.set_hold(job_id, hold)
+        if job.run is not None:
+            self.tmux.mark(job.run.pane, {"@mcp_holder": "human", "@mcp_message": message}, job.run.socket)
+        return hold
+
+    def give(self, job_id: str, declined: bool = False) -> None:
+        """Hand the keys back to the agents; `declined` where the person doesn't do what they were asked for.
+
+        Raises JobNotFound.
+        """
+        job = self.view.job(job_id)
+        self.view.store.set_hold(job_id, None, declined)
+        if job.run is not None:
+            self.tmux.mark(job.run.pane, {"@mcp_holder": "", "@mcp_message": ""}, job.run.socket)
+
+    def handoff(self, job_id: str, message: str, attach: Callable[[Job], str]) -> Handoff:
+        """Ask a person to go on with a job: they get the keys, a bell and the message.
+
+        Raises JobNotFound, JobNotRunning or InvalidInput.
+        """
+        if not message.strip():
+            raise InvalidInput("The message is empty", "Say in one sentence what the person should do")
+        text = clean_name(message, 500)
+        hold = self.take(job_id, text)
+        job = self.view.running(job_id)
+        watching = 0
+        if job.run is not None:
+            write_mark(job.run.tty, b"\a")
+            self.tmux.tell(f"{job.spec.name}: {text}", job.run.socket)
+            watching = self.watching(job)
+        return Handoff(job, hold, attach(job), watching)
+
+    def watching(self, job: Job) -> int:
+        """How many people are attached to the session of jobs."""
+        if job.run is None:
+            return 0
+        session = self.config.session_name
+        return sum(session in (person.session, person.group) for person in self.tmux.people(job.run.socket))
+
+    def absent_holder(self, job: Job) -> Presence | None:
+        """The presence of the person who holds the job, once they seem to have left."""
+        hold = self.view.hold(job)
+        return None if hold is None or job.run is None else absent_holder(self.tmux, hold, job.run.socket)
+
+    async def require_agent_control(self, job: Job) -> None:
+        """Raises HumanHolds while a person has the keys."""
+        if self.view.hold(job) is not None:
+            away = await anyio.to_thread.run_sync(self.absent_holder, job)
+            raise HumanHolds(job.spec.job_id, str(away or ""))
+
+    # -- pauses ---------------------------------------------------------------------------------------------
+
+    def typed_ago(self, job: RunningJob) -> float:
+        """Seconds since a person who looks at the job's window pressed a key."""
+        if job.run is None or time.monotonic() - self._nobody_at < NOBODY_ATTACHED:
+            return math.inf
+        people = self.tmux.people(job.run.socket)
+        if not people:
+            self._nobody_at = time.monotonic()
+        active = (p.active for p in people if p.may_type and p.pane == job.run.pane)
+        ago = time.time() - max(active, default=-math.inf)
+        # A key from the future: the clock was set back since, and nobody knows when that key was.
+        return math.inf if ago < -1 else max(0.0, ago)
+
+    async def until_pause(self, job_id: str, seconds: float) -> bool:
+        """Wait for a pause of a person who types into the job's window; False where there is none in time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ago = await anyio.to_thread.run_sync(self.typed_ago, self.view.running(job_id))
+            if ago >= TYPING_PAUSE:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            await anyio.sleep(min(TYPING_PAUSE - ago + 0.05, left))

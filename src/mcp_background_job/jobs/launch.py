@@ -1,0 +1,167 @@
+"""What a job needs before its window is opened: a command that may run, a folder, an environment.
+
+Promise: whatever can't be started is refused here, before anything of it exists.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_background_job.config import JOB_VARIABLE, BackgroundJobConfig
+from mcp_background_job.errors import InvalidInput, NotAllowed
+from mcp_background_job.store.jobstore import boot_id
+from mcp_background_job.store.models import Spec, new_nonce, summary_of
+from mcp_background_job.tmux.client import COLUMNS, ROWS, pipe_command
+
+# -I and -S: nothing of the person's Python set-up, and a start of 15 ms.
+ENTRYPOINT = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))
+GRACE = 5.0  # seconds between the signal and KILL
+MAX_COMMAND = 1_000_000  # bytes
+NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
+PLAIN = {"PAGER": "cat", "GIT_PAGER": "cat"}  # a pager would wait for a person
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller wants to have run."""
+
+    command: str
+    name: str = ""
+    cwd: str = ""
+    env: Mapping[str, str] | None = None
+    timeout: float | None = None  # seconds
+    separate_stderr: bool = False
+    client: str = ""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A job that was started, and where to look at it."""
+
+    job_id: str
+    attach: str
+
+
+@dataclass(frozen=True)
+class Launch:
+    """All that goes into the folder of a job that is about to be started."""
+
+    spec: Spec
+    command: bytes
+    environment: Mapping[str, str]
+    parameters: Mapping[str, str]
+    runner: tuple[str, ...]
+    pipe: str
+
+
+def prepare(config: BackgroundJobConfig, request: Request, job_id: str, folder: Path, tmux: str, socket: str) -> Launch:
+    """The launch of `request` as job `job_id` in `folder`.
+
+    Raises InvalidInput or NotAllowed.
+    """
+    command = checked_command(request.command, request.env, config)
+    cwd = working_folder(request.cwd, config.working_directory)
+    spec = Spec(
+        job_id=job_id,
+        name=clean_name(request.name) or clean_name(request.command)[:40],
+        summary=summary_of(request.command),
+        cwd=cwd,
+        started=time.time(),
+        started_monotonic=time.monotonic(),
+        boot=boot_id(),
+        timeout=request.timeout if request.timeout is not None else config.default_job_timeout,
+        separate_stderr=request.separate_stderr,
+        nonce=new_nonce(),
+        socket=socket,
+        client=request.client,
+    )
+    pipe = pipe_command([*ENTRYPOINT, "logwriter", str(folder)])
+    parameters = {
+        "cwd": cwd,
+        "shell": job_shell(),
+        "timeout": "" if spec.timeout is None else str(spec.timeout),
+        "grace": str(GRACE),
+        "umask": f"{current_umask():o}",
+        "rows": str(ROWS),
+        "columns": str(COLUMNS),
+        "separate_stderr": "1" if request.separate_stderr else "0",
+        "nonce": spec.nonce,
+        "log_limit": str(config.max_output_size_bytes),
+        "tmux": tmux,
+        "pipe": pipe,
+    }
+    environment = job_environment(request.env or {}, job_id)
+    return Launch(spec, command, environment, parameters, (*ENTRYPOINT, "runner", str(folder)), pipe)
+
+
+def checked_command(command: str, env: Mapping[str, str] | None, config: BackgroundJobConfig) -> bytes:
+    """The command's bytes, if it may run.
+
+    Raises InvalidInput or NotAllowed.
+    """
+    try:
+        data = command.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("The command is not valid Unicode", "Send it as plain text") from None
+    if not command.strip():
+        raise InvalidInput("The command is empty", "Give the shell command to run")
+    if "\0" in command:
+        raise InvalidInput("The command has a NUL character", "Remove it: no shell can read one")
+    if len(data) > MAX_COMMAND:
+        raise InvalidInput(
+            f"The command has {len(data)} bytes, at most {MAX_COMMAND} are taken", "Write it to a file and run that"
+        )
+    patterns = config.allowed_command_patterns
+    if patterns:
+        from .allowlist import check_command
+
+        check_command(command, patterns)
+        if env:
+            # PATH, LD_PRELOAD or BASH_ENV would let an allowed name run anything.
+            raise NotAllowed("env can't be set", [pattern.pattern for pattern in patterns])
+    for key, value in (env or {}).items():
+        if not key or "=" in key or "\0" in key + value:
+            raise InvalidInput(f"env has the name {key[:40]!r}", "Use names without = and text without NUL")
+    return data
+
+
+def working_folder(cwd: str, base: Path | None) -> str:
+    """The absolute folder to run in; relative to `base`, or to the server's own.
+
+    Raises InvalidInput where it can't be entered.
+    """
+    if "\0" in cwd:
+        raise InvalidInput("cwd has a NUL character", "Give an existing folder")
+    folder = (base or Path.cwd()) / Path(cwd).expanduser()
+    if not folder.is_dir() or not os.access(folder, os.X_OK):
+        raise InvalidInput(f"cwd {cwd[:200]!r} is no folder that can be entered", "Give an existing folder")
+    return str(folder)
+
+
+def clean_name(text: str, longest: int = 80) -> str:
+    """One line without control characters, of at most `longest` characters."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:longest]
+
+
+def job_shell() -> str:
+    """bash where there is one, else sh; never the person's own $SHELL."""
+    return "/bin/bash" if Path("/bin/bash").exists() else shutil.which("bash") or "/bin/sh"
+
+
+def job_environment(env: Mapping[str, str], job_id: str) -> dict[str, str]:
+    """The server's own environment, what the terminal needs, and `env` over it."""
+    own = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
+    return {**own, **PLAIN, JOB_VARIABLE: job_id, **env}
+
+
+def current_umask() -> int:
+    """This process's umask; reading it needs setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,70 @@
+"""Tidying: the windows and the records of ended jobs go when their time has come.
+
+Promises: one server of a session does it at a time; only panes that were opened for this state folder are closed; what
+a person runs in a job's former pane is theirs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from mcp_background_job.store.models import EndedJob
+from mcp_background_job.tmux.client import Tmux
+
+from .view import JobView
+
+OURS = ("@mcp_job_id", "@mcp_state", "@mcp_status", "@mcp_holder", "@mcp_message")  # what makes a pane a job's
+
+
+def sweep(view: JobView, tmux: Tmux) -> bool:
+    """Close the windows and remove the records that are due; False where another server is at it."""
+    if not view.store.folder.is_dir():
+        return True
+    with view.store.sweeping() as alone:
+        if alone:
+            sweep_alone(view, tmux)
+        return alone
+
+
+def sweep_alone(view: JobView, tmux: Tmux) -> None:
+    store, config = view.store, view.config
+    store.remove_half_made()
+    # Ours also where no record is left that names it.
+    sockets = {str(tmux.socket_path())}
+    ended: dict[str, EndedJob] = {}
+    for job in store.load_all()[0]:
+        if isinstance(job, EndedJob):
+            ended[job.spec.job_id] = job
+        # A runner that was killed at once has not said where it is.
+        sockets.add(job.run.socket if job.run is not None else job.spec.socket)
+    ages = {job_id: store.age(job) for job_id, job in ended.items()}
+    close_after = config.cleanup_interval_seconds
+    due = {job_id: ended[job_id] for job_id, age in ages.items() if age > close_after}
+    for socket in sockets:
+        close_windows(view, tmux, socket, due)
+    for job_id, age in ages.items():
+        store.notice_clock(ended[job_id])
+        if age > max(config.retention_seconds, close_after):
+            store.discard(job_id)
+
+
+def close_windows(view: JobView, tmux: Tmux, socket: str, due: Mapping[str, EndedJob]) -> None:
+    """Close our panes on one tmux server: those of jobs that are due, and those whose record is gone."""
+    if not Path(socket).exists() or shutil.which("tmux") is None:
+        return
+    doomed: list[str] = []
+    for pane in tmux.panes(socket):
+        if pane.state != str(view.store.folder):
+            continue
+        job = due.get(pane.job_id)
+        if job is None:
+            if not view.folder(pane.job_id).is_dir():
+                doomed.append(pane.pane)
+        elif pane.dead or job.run is None or pane.pid == job.run.runner:
+            doomed.append(pane.pane)
+        else:
+            # What a person has respawned in it is theirs, also when no record tells so any more.
+            tmux.mark(pane.pane, dict.fromkeys(OURS, ""), socket)
+    tmux.close(doomed, socket)

@@ -1,0 +1,150 @@
+"""The read side: what there is to tell of jobs.
+
+Promise: files only. No read asks tmux or waits for anything, so that none is held up by a tmux server that is stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_background_job.config import BackgroundJobConfig
+from mcp_background_job.errors import InvalidInput, JobNotRunning
+from mcp_background_job.output.pages import DEFAULT_CHARS, Page, Reader
+from mcp_background_job.process.orphans import end_orphans
+from mcp_background_job.store.jobstore import JobStore, boot_id
+from mcp_background_job.store.log import Log, looking_again
+from mcp_background_job.store.models import EndedJob, Hold, Job, RunningJob, status_of
+from mcp_background_job.store.timing import Timing
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Jobs, newest first, and the folders whose record can't be read."""
+
+    jobs: list[Job]
+    unreadable: list[str]
+
+
+class JobView:
+    """The jobs of one session, as their files tell them."""
+
+    def __init__(self, config: BackgroundJobConfig) -> None:
+        self.config = config
+        self.store = JobStore(config.state_dir, config.session_name, end_orphans)
+
+    def job(self, job_id: str) -> Job:
+        """Raises JobNotFound or StoreError."""
+        return self.store.load(job_id)
+
+    def running(self, job_id: str) -> RunningJob:
+        """Raises JobNotFound or JobNotRunning."""
+        job = self.job(job_id)
+        if isinstance(job, EndedJob):
+            raise JobNotRunning(job_id, status_of(job))
+        return job
+
+    def jobs(self, include_all: bool) -> Listing:
+        """Running jobs and those whose window is still open, or all that are recorded."""
+        found, unreadable = self.store.load_all()
+        longest = self.config.cleanup_interval_seconds
+        jobs = [job for job in found if include_all or isinstance(job, RunningJob) or self.store.age(job) < longest]
+        jobs.sort(key=start_order, reverse=True)
+        return Listing(jobs, sorted({*unreadable, *self.store.foreign()}))
+
+    def command(self, job_id: str) -> str:
+        """The command, verbatim."""
+        return self.store.command(job_id)
+
+    def folder(self, job_id: str) -> Path:
+        """Where the job's files lie."""
+        return self.store.folder / job_id
+
+    def hold(self, job: Job) -> Hold | None:
+        """The hold of a person on a running job."""
+        return self.store.hold(job.spec.job_id) if isinstance(job, RunningJob) else None
+
+    def awaiting(self, job: Job) -> str | None:
+        """What kind of input the job waits for right now."""
+        if isinstance(job, EndedJob) or job.run is None:
+            return None
+        from mcp_background_job.process.input_state import awaiting_input
+
+        return awaiting_input(job.run.tty, job.run.pid)
+
+    # -- output ---------------------------------------------------------------------------------------------
+
+    def log(self, job_id: str) -> Log:
+        """A look at the job's log as it is now."""
+        return self.store.log(job_id)
+
+    def reader(self, job: Job) -> Reader:
+        """The job's log as text."""
+        return Reader(self.log(job.spec.job_id), job.spec.nonce, job.spec.separate_stderr)
+
+    @looking_again
+    def output(
+        self,
+        job: Job,
+        since: int | None = None,
+        grep: str = "",
+        context: int = 0,
+        max_chars: int = DEFAULT_CHARS,
+        since_seconds: float | None = None,
+    ) -> Page:
+        """What the job printed: all of it in bounds, a page of it, the last seconds' in bounds, or lines that match.
+
+        Raises InvalidInput for a bad pattern, a cursor beyond the end, or a log without timing.
+        """
+        reader = self.reader(job)
+        if since_seconds is not None:
+            if since is not None:
+                raise InvalidInput("since and since_seconds are both given", "Leave one of them out")
+            start = self.printed_since(job, reader, since_seconds)
+            return reader.grep(grep, context, max_chars, start) if grep else reader.between(start, max_chars)
+        if since is not None and since > reader.log.end:
+            raise InvalidInput(
+                f"since={since} is beyond the output's end at {reader.log.end}", "Use the cursor of an earlier answer"
+            )
+        if grep:
+            return reader.grep(grep, context, max_chars, since or 0)
+        return reader.whole(max_chars) if since is None else reader.page(since, max_chars)
+
+    @looking_again
+    def tail(self, job: Job, lines: int) -> Page:
+        """The last `lines` lines."""
+        return self.reader(job).tail(lines)
+
+    def printed_since(self, job: Job, reader: Reader, seconds: float) -> int:
+        """The cursor of what the job printed in the last `seconds`.
+
+        Raises InvalidInput where the log has no timing.
+        """
+        timing = self.timing(job)
+        if timing.first is None and reader.log.end:
+            raise InvalidInput(
+                f"When job {job.spec.job_id!r} printed what is not known: its log has no timing",
+                "Call tail, or output without since_seconds",
+            )
+        found = timing.since(int((self.job_clock(job) - seconds) * 1000))
+        return reader.log.end if found is None else reader.safe_start(min(found, reader.log.end))
+
+    def timing(self, job: Job) -> Timing:
+        """When the job printed what; look at the log before its timing, or it has bytes without a time."""
+        return Timing(self.folder(job.spec.job_id) / "timing")
+
+    def job_clock(self, job: Job) -> float:
+        """Now, in seconds of the monotonic clock of the boot in which the job was started."""
+        if not isinstance(job, EndedJob):
+            return time.monotonic()
+        ran = job.end.duration if job.end.duration is not None else job.end.ended - job.spec.started
+        return (job.spec.started_monotonic or 0.0) + max(0.0, ran) + self.store.age(job)
+
+
+def start_order(job: Job) -> tuple[bool, float]:
+    """Sorts jobs by their start: within one run of the machine by a clock that nobody can set."""
+    spec = job.spec
+    if spec.boot and spec.boot == boot_id() and spec.started_monotonic is not None:
+        return True, spec.started_monotonic
+    return False, spec.started
