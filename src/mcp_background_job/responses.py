@@ -12,7 +12,7 @@ from mcp_background_job.jobs.view import Listing
 from mcp_background_job.jobs.waiting import Outcome
 from mcp_background_job.output.pages import Page
 from mcp_background_job.store.models import EndedJob, Job, signal_name, status_of, timestamp
-from mcp_background_job.tmux.client import Screen
+from mcp_background_job.tmux.panes import Capture
 
 Fields = dict[str, object]
 
@@ -165,7 +165,7 @@ def form(found: Handoff, client: str) -> str:
     )
 
 
-def screen(found: Screen) -> Fields:
+def screen(found: Capture) -> Fields:
     return {
         "screen": found.text,
         "cursor": {"row": found.row, "column": found.column},

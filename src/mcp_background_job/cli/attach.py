@@ -17,7 +17,10 @@ from pathlib import Path
 from mcp_background_job.errors import InvalidInput, TmuxError
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import Job
-from mcp_background_job.tmux.client import join_commands
+from mcp_background_job.tmux.client import PATIENCE, tmux_binary
+from mcp_background_job.tmux.people import people
+from mcp_background_job.tmux.quoting import join_commands, own_socket
+from mcp_background_job.tmux.session import session_options
 
 from .lookup import find_job, settings
 
@@ -39,7 +42,7 @@ def attach(options: argparse.Namespace) -> int:
     """Go to a job's window; returns only where the person was switched there."""
     manager = JobManager(settings())
     target = find_target(manager, find_job(manager, options.job) if options.job else None)
-    taken = any(person.session == target.session for person in manager.tmux.people(target.socket))
+    taken = any(person.session == target.session for person in people(manager.tmux.server_at(target.socket)))
     setup = own_session(manager, target, f"{target.session}-{os.getpid()}") if taken else []
     if is_inside(target.socket):
         return switch(manager, target, setup, options.read_only)
@@ -53,7 +56,7 @@ def attach(options: argparse.Namespace) -> int:
         commands = [first, *setup[1:]]
     else:
         commands = [["attach-session", *flags, "-t", target.name]]
-    binary = manager.tmux.binary()
+    binary = tmux_binary()
     sys.stdout.flush()
     os.execve(binary, [binary, "-S", target.socket, *join_commands(commands)], environment)
 
@@ -65,29 +68,26 @@ def find_target(manager: JobManager, job: Job | None) -> Target:
     """
     if job is None:
         manager.store.open()
-        manager.tmux.ensure_session()
-        found = manager.tmux.ask("display-message", "-p", "-t", f"={manager.config.session_name}:", "#{socket_path}")
-        return Target(found[0], manager.config.session_name, "")
+        manager.tmux.ensure()
+        return Target(manager.tmux.server.socket, manager.tmux.name, "")
     if job.run is None or not manager.pane_is_open(job):
         raise InvalidInput(
             f"Job {job.spec.job_id!r} has no window{' yet' if job.run is None else ' any more'}",
             f"Read what it printed: mcp-background-job output {job.spec.job_id}",
         )
-    socket = job.run.socket
-    found = manager.tmux.ask("display-message", "-p", "-t", job.run.pane, "#{window_id} #{session_name}", socket=socket)
+    server = manager.tmux.server_at(job.run.socket)
+    found = server.ask("display-message", "-p", "-t", job.run.pane, "#{window_id} #{session_name}")
     window, session = found[0].split(" ", 1)
     # A window of a group is in each of its sessions: the one that everybody shares is the way in.
-    ours = manager.tmux.run(
-        "list-windows", "-t", f"={manager.config.session_name}", "-F", "#{window_id}", socket=socket
-    )
-    return Target(socket, manager.config.session_name if window in ours.stdout else session, window)
+    ours = server.run("list-windows", "-t", f"={manager.tmux.name}", "-F", "#{window_id}")
+    return Target(server.socket, manager.tmux.name if window in ours.stdout else session, window)
 
 
 def own_session(manager: JobManager, target: Target, name: str) -> list[list[str]]:
     """Commands that make a session of the same windows with the same options, which goes with its last client."""
     there = f"={target.session}:"
     commands = [["new-session", "-t", f"={target.session}", "-s", name]]
-    for setting, option, value in manager.tmux.own_options(there, target.socket):
+    for setting, option, value in session_options(manager.tmux.server_at(target.socket), there):
         commands.append([setting, "-t", f"={name}:", option, value])
     if target.window:
         commands.append(["select-window", "-t", f"={name}:{target.window}"])
@@ -98,7 +98,7 @@ def own_session(manager: JobManager, target: Target, name: str) -> list[list[str
 
 def is_inside(socket: str) -> bool:
     """Whether this terminal is a pane of the tmux server at `socket`."""
-    inside = os.environ.get("TMUX", "").rsplit(",", 2)[0]
+    inside = own_socket()
     return bool(inside) and Path(inside).exists() and Path(inside).samefile(socket)
 
 
@@ -116,13 +116,18 @@ def switch(manager: JobManager, target: Target, setup: list[list[str]], read_onl
     if setup:
         name = setup[0][-1]
         commands = [[*setup[0], "-d"], *setup[1:-1], ["switch-client", "-t", f"={name}:{target.window}"], setup[-1]]
-    binary = manager.tmux.binary()
+    binary = tmux_binary()
     # With the person's own TMUX and TMUX_PANE, by which tmux finds their client.
     done = subprocess.run(
-        [binary, "-S", target.socket, *join_commands(commands)], capture_output=True, text=True, check=False
+        [binary, "-S", target.socket, *join_commands(commands)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
     )
     if done.returncode != 0:
         if name:
-            manager.tmux.run("kill-session", "-t", f"={name}", socket=target.socket)
+            manager.tmux.server_at(target.socket).run("kill-session", "-t", f"={name}")
         raise TmuxError(f"tmux refused: {done.stderr.strip()}", "Attach from a terminal outside of tmux")
     return 0

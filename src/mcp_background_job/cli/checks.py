@@ -28,7 +28,8 @@ from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import EndedJob, RunningJob
-from mcp_background_job.tmux.client import Tmux
+from mcp_background_job.tmux.client import tmux_binary, version_text
+from mcp_background_job.tmux.session import JobsSession
 from mcp_background_job.ui.console import label, size
 
 Level = Literal["ok", "note", "wrong"]
@@ -72,11 +73,11 @@ def check_settings() -> Iterator[Finding]:
 def check_tmux() -> Iterator[Finding]:
     """asking tmux"""
     config = load_config()
-    tmux = Tmux(config, config.state_dir / config.session_name)
-    binary = tmux.binary()
-    version = " ".join(tmux.raw(binary, "-V").stdout)
+    tmux = JobsSession(config, config.state_dir / config.session_name)
+    binary = tmux_binary()
+    version = version_text(binary)
     yield Finding("ok", "tmux", f"{version} at {binary}")
-    listed = tmux.run("list-sessions", "-F", "#{version} #{socket_path} #{session_name}")
+    listed = tmux.server.run("list-sessions", "-F", "#{version} #{socket_path} #{session_name}")
     if listed.returncode != 0:
         said = "; ".join(listed.stderr)
         if "no server running" in said or "No such file" in said or "no sessions" in said:
@@ -96,9 +97,9 @@ def check_tmux() -> Iterator[Finding]:
         yield Finding("ok", "session", f"{config.session_name} is not there yet; the first job makes it")
 
 
-def check_session(tmux: Tmux, session: str) -> Iterator[Finding]:
+def check_session(tmux: JobsSession, session: str) -> Iterator[Finding]:
     """Whether the session has the options that keep jobs alive."""
-    options = dict(line.partition(" ")[::2] for line in tmux.run("show-options", "-t", f"={session}:").stdout)
+    options = dict(line.partition(" ")[::2] for line in tmux.server.run("show-options", "-t", f"={session}:").stdout)
     if "@mcp_jobs" not in options:
         remedy = "The next job sets its options; to have a session apart set MCP_BG_SESSION to another name"
         yield Finding("note", "session", f"{session} is there, but was not made by this program", remedy)
@@ -108,7 +109,7 @@ def check_session(tmux: Tmux, session: str) -> Iterator[Finding]:
     else:
         attach = tmux.attach_command()
         yield Finding("ok", "session", f"{session} is there with its options; go to it: {attach}")
-    if tmux.run("show-options", "-sv", "exit-unattached").stdout == ["on"]:
+    if tmux.server.run("show-options", "-sv", "exit-unattached").stdout == ["on"]:
         remedy = "tmux set-option -s exit-unattached off"
         yield Finding("wrong", "session", "the tmux server would end with all jobs when you detach", remedy)
 
@@ -168,7 +169,7 @@ def check_jobs() -> Iterator[Finding]:
         remedy = f"Remove them from {manager.store.folder}"
         yield Finding("note", "jobs", f"what is no job's record: {', '.join(found.unreadable)}", remedy)
     for socket in {job.run.socket for job in running if job.run is not None}:
-        rows = manager.tmux.run("list-panes", "-a", "-F", "#{pane_id} #{pane_pipe}", socket=socket).stdout
+        rows = manager.tmux.server_at(socket).run("list-panes", "-a", "-F", "#{pane_id} #{pane_pipe}").stdout
         unlogged = {row.split(" ")[0] for row in rows if row.endswith(" 0")}
         for job in running:
             if job.run is not None and job.run.socket == socket and job.run.pane in unlogged:
@@ -179,8 +180,7 @@ def check_jobs() -> Iterator[Finding]:
 def check_environment() -> Iterator[Finding]:
     """comparing environments"""
     config = load_config()
-    tmux = Tmux(config, config.state_dir / config.session_name)
-    answer = tmux.run("show-environment", "-g")
+    answer = JobsSession(config, config.state_dir / config.session_name).server.run("show-environment", "-g")
     if answer.returncode != 0:
         return
     theirs = dict(line.partition("=")[::2] for line in answer.stdout if "=" in line)
@@ -227,7 +227,7 @@ def check_round_trip() -> Iterator[Finding]:
             yield Finding("note", "tmux.conf", f"tmux refuses some of it: {said}", remedy)
     finally:
         with suppress(JobError):
-            manager.tmux.run("kill-session", "-t", f"={manager.config.session_name}")
+            manager.tmux.server.run("kill-session", "-t", f"={manager.config.session_name}")
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import JobError
-from mcp_background_job.tmux.client import Tmux
+from mcp_background_job.tmux.session import JobsSession
 
 SESSION = "mcp-jobs-demo"
 SHOWN_LINES = 6
@@ -166,7 +166,7 @@ class Demo:
             took = (time.perf_counter() - begun) * 1000
             self.console.print(Text(f"server started in {took:.0f} ms", style="green"))
             attach = BackgroundJobConfig(session_name=SESSION)
-            line = Tmux(attach, self.folder).attach_command()
+            line = JobsSession(attach, self.folder).attach_command()
             self.console.print(Text(f"watch it from another terminal:  {line}", style="bold yellow"))
             await self.build()
             repl = await self.repl()
@@ -191,8 +191,8 @@ def short(value: object) -> str:
 
 def close_session(folder: Path) -> None:
     """End whatever still runs in the demo's session, and the session."""
-    tmux = Tmux(BackgroundJobConfig(session_name=SESSION), folder)
-    tmux.run("kill-session", "-t", f"={SESSION}")
+    tmux = JobsSession(BackgroundJobConfig(session_name=SESSION), folder)
+    tmux.server.run("kill-session", "-t", f"={SESSION}")
 
 
 def run_demo() -> int:

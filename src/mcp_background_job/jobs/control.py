@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import anyio
 import anyio.to_thread
 
-from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import HumanHolds, InvalidInput
 from mcp_background_job.store.models import Hold, Job, RunningJob
-from mcp_background_job.tmux.client import Tmux
+from mcp_background_job.tmux.panes import mark
+from mcp_background_job.tmux.people import attached_to, people, tell
+from mcp_background_job.tmux.session import JobsSession
 
 from .launch import clean_name
 from .presence import Presence, absent_holder
@@ -40,8 +41,7 @@ class Handoff:
 class Control:
     """The holds of one session's jobs, and the pauses of those who type into them."""
 
-    def __init__(self, config: BackgroundJobConfig, view: JobView, tmux: Tmux) -> None:
-        self.config = config
+    def __init__(self, view: JobView, tmux: JobsSession) -> None:
         self.view = view
         self.tmux = tmux
         self._nobody_at = -math.inf  # when last nobody was attached
@@ -56,8 +56,7 @@ class Control:
         job = self.view.running(job_id)
         hold = Hold(since=time.time(), message=message)
         self.view.store.set_hold(job_id, hold)
-        if job.run is not None:
-            self.tmux.mark(job.run.pane, {"@mcp_holder": "human", "@mcp_message": message}, job.run.socket)
+        self._show_holder(job, "human", message)
         return hold
 
     def give(self, job_id: str, declined: bool = False) -> None:
@@ -67,8 +66,12 @@ class Control:
         """
         job = self.view.job(job_id)
         self.view.store.set_hold(job_id, None, declined)
+        self._show_holder(job, "", "")
+
+    def _show_holder(self, job: Job, holder: str, message: str) -> None:
         if job.run is not None:
-            self.tmux.mark(job.run.pane, {"@mcp_holder": "", "@mcp_message": ""}, job.run.socket)
+            server = self.tmux.server_at(job.run.socket)
+            mark(server, job.run.pane, {"@mcp_holder": holder, "@mcp_message": message})
 
     def handoff(self, job_id: str, message: str, attach: Callable[[Job], str]) -> Handoff:
         """Ask a person to go on with a job: they get the keys, a bell and the message.
@@ -83,21 +86,20 @@ class Control:
         watching = 0
         if job.run is not None:
             write_mark(job.run.tty, b"\a")
-            self.tmux.tell(f"{job.spec.name}: {text}", job.run.socket)
+            tell(self.tmux.server_at(job.run.socket), self.tmux.name, f"{job.spec.name}: {text}")
             watching = self.watching(job)
         return Handoff(job, hold, attach(job), watching)
 
     def watching(self, job: Job) -> int:
         """How many people are attached to the session of jobs."""
-        if job.run is None:
-            return 0
-        session = self.config.session_name
-        return sum(session in (person.session, person.group) for person in self.tmux.people(job.run.socket))
+        return 0 if job.run is None else attached_to(self.tmux.server_at(job.run.socket), self.tmux.name)
 
     def absent_holder(self, job: Job) -> Presence | None:
         """The presence of the person who holds the job, once they seem to have left."""
         hold = self.view.hold(job)
-        return None if hold is None or job.run is None else absent_holder(self.tmux, hold, job.run.socket)
+        if hold is None or job.run is None:
+            return None
+        return absent_holder(self.tmux.server_at(job.run.socket), self.tmux.name, hold)
 
     async def require_agent_control(self, job: Job) -> None:
         """Raises HumanHolds while a person has the keys."""
@@ -111,10 +113,10 @@ class Control:
         """Seconds since a person who looks at the job's window pressed a key."""
         if job.run is None or time.monotonic() - self._nobody_at < NOBODY_ATTACHED:
             return math.inf
-        people = self.tmux.people(job.run.socket)
-        if not people:
+        attached = people(self.tmux.server_at(job.run.socket))
+        if not attached:
             self._nobody_at = time.monotonic()
-        active = (p.active for p in people if p.may_type and p.pane == job.run.pane)
+        active = (p.active for p in attached if p.may_type and p.pane == job.run.pane)
         ago = time.time() - max(active, default=-math.inf)
         # A key from the future: the clock was set back since, and nobody knows when that key was.
         return math.inf if ago < -1 else max(0.0, ago)

@@ -17,7 +17,8 @@ from mcp_background_job.config import JOB_VARIABLE, BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, NotAllowed
 from mcp_background_job.store.jobstore import boot_id
 from mcp_background_job.store.models import Spec, new_nonce, summary_of
-from mcp_background_job.tmux.client import COLUMNS, ROWS, pipe_command
+from mcp_background_job.tmux.panes import COLUMNS, ROWS
+from mcp_background_job.tmux.quoting import pipe_command
 
 # -I and -S: nothing of the person's Python set-up, and a start of 15 ms.
 ENTRYPOINT = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))

@@ -20,7 +20,9 @@ from mcp_background_job.output.pages import WAIT_CHARS, WAIT_ENDS
 from mcp_background_job.process.orphans import resume
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.models import EndedJob, Job, signal_name
-from mcp_background_job.tmux.client import Screen, Tmux
+from mcp_background_job.tmux.client import tmux_binary
+from mcp_background_job.tmux.panes import Capture, capture, list_panes
+from mcp_background_job.tmux.session import JobsSession
 
 from .control import Control, Handoff
 from .launch import GRACE, Request, Started, prepare
@@ -45,8 +47,8 @@ class JobManager:
         self.config = config
         self.view = JobView(config)
         self.store = self.view.store
-        self.tmux = Tmux(config, self.store.folder)
-        self.control = Control(config, self.view, self.tmux)
+        self.tmux = JobsSession(config, self.store.folder)
+        self.control = Control(self.view, self.tmux)
 
     # -- starting -------------------------------------------------------------------------------------------
 
@@ -57,8 +59,7 @@ class JobManager:
         """
         job_id = self.store.new_id()
         folder = self.view.folder(job_id)
-        socket = str(self.tmux.socket_path())
-        launch = prepare(self.config, request, job_id, folder, self.tmux.binary(), socket)
+        launch = prepare(self.config, request, job_id, folder, tmux_binary(), self.tmux.server.socket)
         self.store.create(
             launch.spec, launch.command, launch.environment, launch.parameters, self.config.max_concurrent_jobs
         )
@@ -152,8 +153,9 @@ class JobManager:
         if (text or keys) and not person and not await self.control.until_pause(job_id, timeout):
             return watch.outcome(watch.jobs[0], "human")
         watch.before_typing(text)
-        folder = self.view.folder(job_id)
-        await anyio.to_thread.run_sync(type_into, self.tmux, folder, job, text, list(keys), enter, who)
+        socket = "" if job.run is None else job.run.socket
+        server, folder = self.tmux.server_at(socket), self.view.folder(job_id)
+        await anyio.to_thread.run_sync(type_into, server, folder, job, text, list(keys), enter, who)
         watch.after_typing()
         left = max(0.0, min(timeout, MAX_WAIT) - (time.monotonic() - begun))
         return await wait_for(watch, "answer", left, progress)
@@ -183,7 +185,7 @@ class JobManager:
         """
         return self.control.handoff(job_id, message, self.attach_command)
 
-    def screen(self, job_id: str) -> Screen:
+    def screen(self, job_id: str) -> Capture:
         """What a person sees in the job's window; an ended one's while it is open.
 
         Raises JobNotFound, InvalidInput or TmuxError.
@@ -191,13 +193,13 @@ class JobManager:
         job = self.view.job(job_id)
         if job.run is None or not self.pane_is_open(job):
             raise InvalidInput(f"Job {job_id!r} has no window", "Call output to read what it printed")
-        return self.tmux.screen(job.run.pane, job.run.socket)
+        return capture(self.tmux.server_at(job.run.socket), job.run.pane)
 
     def pane_is_open(self, job: Job) -> bool:
         """Whether the job's window is there, with the process that it was opened with."""
         if job.run is None:
             return False
-        panes = self.tmux.panes(job.run.socket)
+        panes = list_panes(self.tmux.server_at(job.run.socket))
         return any(
             pane.pane == job.run.pane and pane.job_id == job.spec.job_id and pane.pid in (0, job.run.runner)
             for pane in panes

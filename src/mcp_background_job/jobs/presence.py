@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from mcp_background_job.errors import TmuxError
 from mcp_background_job.store.models import Hold
-from mcp_background_job.tmux.client import Tmux
+from mcp_background_job.tmux.client import TmuxServer
+from mcp_background_job.tmux.people import attached_to, last_key
 from mcp_background_job.tmux.timeouts import Bounded
 
 SILENT = 180.0  # seconds without a key after which a person who is attached may have left
@@ -37,19 +38,19 @@ class Presence:
         return f"Nobody is attached, the last key was {ago} ago"
 
 
-def absent_holder(tmux: Tmux, hold: Hold, socket: str) -> Presence | None:
+def absent_holder(server: TmuxServer, session: str, hold: Hold) -> Presence | None:
     """The presence of the person who has the `hold` once they seem to have left; None while they seem present."""
     try:
-        found = Bounded(lambda: presence(tmux, hold, socket)).result(PATIENCE)
+        found = Bounded(lambda: presence(server, session, hold)).result(PATIENCE)
     except (TimeoutError, TmuxError):
         return None  # tmux is stopped or gone: no reason to hold up or refuse what reads files
     return None if found.seems_present else found
 
 
-def presence(tmux: Tmux, hold: Hold, socket: str) -> Presence:
+def presence(server: TmuxServer, session: str, hold: Hold) -> Presence:
     """Ask tmux who is attached to the session of jobs, and when the last key came.
 
     Raises TmuxError.
     """
-    attached = sum(tmux.session in (person.session, person.group) for person in tmux.people(socket))
-    return Presence(attached, max(0.0, time.time() - max(hold.since, tmux.last_key(socket))))
+    idle = time.time() - max(hold.since, last_key(server, session))
+    return Presence(attached_to(server, session), max(0.0, idle))

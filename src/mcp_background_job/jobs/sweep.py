@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcp_background_job.store.models import EndedJob
-from mcp_background_job.tmux.client import Tmux
+from mcp_background_job.tmux.client import TmuxServer
+from mcp_background_job.tmux.panes import close_panes, list_panes, mark
+from mcp_background_job.tmux.session import JobsSession
 
 from .view import JobView
 
 OURS = ("@mcp_job_id", "@mcp_state", "@mcp_status", "@mcp_holder", "@mcp_message")  # what makes a pane a job's
 
 
-def sweep(view: JobView, tmux: Tmux) -> bool:
+def sweep(view: JobView, tmux: JobsSession) -> bool:
     """Close the windows and remove the records that are due; False where another server is at it."""
     if not view.store.folder.is_dir():
         return True
@@ -28,11 +30,11 @@ def sweep(view: JobView, tmux: Tmux) -> bool:
         return alone
 
 
-def sweep_alone(view: JobView, tmux: Tmux) -> None:
+def sweep_alone(view: JobView, tmux: JobsSession) -> None:
     store, config = view.store, view.config
     store.remove_half_made()
     # Ours also where no record is left that names it.
-    sockets = {str(tmux.socket_path())}
+    sockets = {tmux.server.socket}
     ended: dict[str, EndedJob] = {}
     for job in store.load_all()[0]:
         if isinstance(job, EndedJob):
@@ -43,19 +45,19 @@ def sweep_alone(view: JobView, tmux: Tmux) -> None:
     close_after = config.cleanup_interval_seconds
     due = {job_id: ended[job_id] for job_id, age in ages.items() if age > close_after}
     for socket in sockets:
-        close_windows(view, tmux, socket, due)
+        close_windows(view, tmux.server_at(socket), due)
     for job_id, age in ages.items():
         store.notice_clock(ended[job_id])
         if age > max(config.retention_seconds, close_after):
             store.discard(job_id)
 
 
-def close_windows(view: JobView, tmux: Tmux, socket: str, due: Mapping[str, EndedJob]) -> None:
+def close_windows(view: JobView, server: TmuxServer, due: Mapping[str, EndedJob]) -> None:
     """Close our panes on one tmux server: those of jobs that are due, and those whose record is gone."""
-    if not Path(socket).exists() or shutil.which("tmux") is None:
+    if not Path(server.socket).exists() or shutil.which("tmux") is None:
         return
     doomed: list[str] = []
-    for pane in tmux.panes(socket):
+    for pane in list_panes(server):
         if pane.state != str(view.store.folder):
             continue
         job = due.get(pane.job_id)
@@ -66,5 +68,5 @@ def close_windows(view: JobView, tmux: Tmux, socket: str, due: Mapping[str, Ende
             doomed.append(pane.pane)
         else:
             # What a person has respawned in it is theirs, also when no record tells so any more.
-            tmux.mark(pane.pane, dict.fromkeys(OURS, ""), socket)
-    tmux.close(doomed, socket)
+            mark(server, pane.pane, dict.fromkeys(OURS, ""))
+    close_panes(server, doomed)

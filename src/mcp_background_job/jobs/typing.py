@@ -16,7 +16,9 @@ from pathlib import Path
 
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.store.models import RunningJob, timestamp
-from mcp_background_job.tmux.client import Tmux, is_key
+from mcp_background_job.tmux.client import TmuxServer
+from mcp_background_job.tmux.panes import paste
+from mcp_background_job.tmux.quoting import is_key
 
 TRANSCRIPT = "input.jsonl"
 SHOWN = 4096  # characters of one input that the transcript keeps
@@ -56,7 +58,9 @@ def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
         )
 
 
-def type_into(tmux: Tmux, folder: Path, job: RunningJob, text: str, keys: Sequence[str], enter: bool, who: str) -> None:
+def type_into(
+    server: TmuxServer, folder: Path, job: RunningJob, text: str, keys: Sequence[str], enter: bool, who: str
+) -> None:
     """Type `text`, Enter if asked for, and named keys into the job, in one go.
 
     Raises InvalidInput or TmuxError; then nothing was sent.
@@ -73,7 +77,7 @@ def type_into(tmux: Tmux, folder: Path, job: RunningJob, text: str, keys: Sequen
         enters = 1
     record(folder, job.run.tty, text, keys, who)
     with private_file(folder, body.encode()) as body_file, private_file(folder, b"\n" * enters) as enter_file:
-        tmux.paste(job.run.pane, body_file, enter_file, keys, job.run.socket)
+        paste(server, job.run.pane, body_file, enter_file, keys)
 
 
 @contextmanager

@@ -151,7 +151,7 @@ class Tools:
 
     def __init__(self, manager: JobManager) -> None:
         self.manager = manager
-        manager.tmux.stays = True
+        manager.tmux.prepare_calls()
         self.forms = Forms(manager)
 
     async def execute(
@@ -436,7 +436,9 @@ async def keep_tidy(manager: JobManager) -> None:
 
 def preload() -> None:
     """Import what is imported late."""
-    import libtmux.common  # noqa: F401
+    from mcp_background_job.tmux.client import preload as preload_tmux
+
+    preload_tmux()
 
 
 def keep_memory_flat() -> None:

@@ -30,7 +30,7 @@ class Answer:
     returncode: int
 
 
-class ReadyClient:
+class WarmClient:
     """For one tmux server at most one client that waits for its commands; threads may share it."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -94,21 +94,28 @@ def answer_of(client: subprocess.Popen[bytes], script: bytes, patience: float) -
 
     Raises subprocess.TimeoutExpired where it has no answer within `patience` seconds.
     """
-    output = client.communicate(script, timeout=patience)
-    stdout, stderr = (text.decode(errors="backslashreplace").split("\n") for text in output)
-    while stdout and not stdout[-1]:
-        stdout.pop()
-    stderr = [line for line in stderr if line]
+    stdout, stderr = lines_of(client.communicate(script, timeout=patience))
     if not client.returncode:
         # A client whose server ends says that all is well.
         if not stdout or stdout.pop() != DONE:
             return None
-        while stdout and not stdout[-1]:
-            stdout.pop()
+        strip_empty(stdout)
     if client.returncode and not stderr:
         # A line that can't be read as commands is told on stdout, and nothing of it was done.
         stdout, stderr = [], [line.removeprefix("-:1: ") for line in stdout]
     return Answer(stdout, stderr, client.returncode)
+
+
+def lines_of(output: tuple[bytes, bytes]) -> tuple[list[str], list[str]]:
+    """stdout without the empty lines at its end, stderr without any."""
+    stdout, stderr = (text.decode(errors="backslashreplace").split("\n") for text in output)
+    strip_empty(stdout)
+    return stdout, [line for line in stderr if line]
+
+
+def strip_empty(lines: list[str]) -> None:
+    while lines and not lines[-1]:
+        lines.pop()
 
 
 def script_of(arguments: Sequence[str]) -> bytes | None:

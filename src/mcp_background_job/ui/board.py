@@ -28,6 +28,10 @@ from mcp_background_job.jobs.launch import GRACE
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.process.usage import Meter, Usage
 from mcp_background_job.store.models import EndedJob
+from mcp_background_job.tmux.client import tmux_binary
+from mcp_background_job.tmux.people import go_to, people, viewers
+from mcp_background_job.tmux.quoting import own_socket
+from mcp_background_job.tmux.session import apply_session_options
 
 from . import board_view
 from .board_view import Row
@@ -128,7 +132,7 @@ class Board:
         self.manager = JobManager(config)
         self.window = window  # it is window 0, which nobody quits and not always somebody looks at
         self.pane = os.environ.get("TMUX_PANE", "")
-        self.socket = os.environ.get("TMUX", "").rsplit(",", 2)[0]
+        self.server = self.manager.tmux.server_at(own_socket())
         self.screen = Screen()
         self.wake = asyncio.Event()
         self.observer = Observer(self.manager, self.wake)
@@ -215,10 +219,10 @@ class Board:
             return
         before = self.looked_at
         with suppress(TmuxError, ValueError):
-            count, sessions = self.manager.tmux.lookers(self.pane, self.socket)
+            count, sessions = viewers(self.server, self.pane)
             self.looked_at = count > 0
             if sessions != self.sessions:
-                self.manager.tmux.dress(sessions, self.socket)
+                apply_session_options(self.server, self.manager.tmux.target, sessions)
                 self.sessions = sessions
         self.next_lookers = now + (STILL_LOOKING if self.looked_at else LOOKERS)
         if self.looked_at and not before:
@@ -379,10 +383,10 @@ class Board:
             self.say("Its window is closed; the log is kept.")
             return
         socket, pane = job.run.socket, job.run.pane
-        if self.socket == socket and self.pane:
-            here = [person for person in self.manager.tmux.people(socket) if person.pane == self.pane]
+        if own_socket() == socket and self.pane:
+            here = [person for person in people(self.server) if person.pane == self.pane]
             if here:
-                self.manager.tmux.go_to(pane, max(here, key=lambda person: person.active), socket)
+                go_to(self.server, pane, max(here, key=lambda person: person.active), self.manager.tmux.name)
                 self.looked_at, self.next_lookers = True, 0.0
                 return
         self.attach(socket, pane)
@@ -391,7 +395,7 @@ class Board:
         """From a terminal outside: become a tmux client until the person detaches."""
         environment = {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")}
         target = f"={self.manager.config.session_name}:.{pane}"
-        command = [self.manager.tmux.binary(), "-S", socket, "attach", "-t", target]
+        command = [tmux_binary(), "-S", socket, "attach", "-t", target]
         with self.screen.lent():
             subprocess.run(command, env=environment, check=False)
 

@@ -149,7 +149,9 @@ def help_(options: Namespace) -> None:
 def tmux(*arguments: str) -> str:
     """One tmux command on the server that the menu was opened in."""
     binary = shutil.which("tmux") or "tmux"
-    done = subprocess.run([binary, "-u", *arguments], capture_output=True, text=True, check=False, timeout=10)
+    done = subprocess.run(
+        [binary, "-u", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=10
+    )
     return done.stdout.strip()
 
 

@@ -17,6 +17,7 @@ from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.inotify import Hub, hub_of
 from mcp_background_job.store.models import EndedJob, Hold, Job, RunningJob
 from mcp_background_job.supervisor.jobdir import shown_end
+from mcp_background_job.tmux.panes import mark_jobs
 
 FIRST_LOOK, LAST_LOOK = 0.1, 10.0  # seconds between looks at a job, from its last sign of life on
 WAITING_LOOK = 1.0  # the same for one that waits for input: a password that is typed prints nothing
@@ -211,7 +212,11 @@ class Observer:
                     due.setdefault(seen.job.run.socket, []).append(seen)
         for socket, changed in due.items():
             try:
-                self.manager.tmux.mark_jobs({seen.job_id: seen.marks() for seen in changed}, socket)
+                mark_jobs(
+                    self.manager.tmux.server_at(socket),
+                    self.manager.store.folder,
+                    {seen.job_id: seen.marks() for seen in changed},
+                )
             except (TmuxError, OSError):
                 continue  # its server is gone; what was shown there is, too
         return bool(due)

@@ -1,0 +1,75 @@
+"""What tmux's parsers do to text, and how text passes them unchanged.
+
+Promise: nothing that comes from a job, an agent or a person is expanded by a format, a style, strftime or a shell.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Sequence
+
+NAMED_KEY = re.compile(
+    r"up|down|left|right|home|end|page(up|down)|pg(up|dn)|[pn]page|ic|insert|dc|delete|bspace|btab|enter|escape"
+    r"|space|tab|f([1-9]|1[0-2])|kp([0-9/*+.-]|enter)",
+    re.IGNORECASE,
+)
+MODIFIED = re.compile(r"((?:[CMS]-)*)(.+)", re.IGNORECASE | re.DOTALL)
+
+
+def literal(text: str) -> str:
+    """`text` so that tmux's formats and strftime give it back as it is."""
+    return text.replace("#", "##").replace("%", "%%")
+
+
+def plain(text: str) -> str:
+    """One line without anything that a terminal obeys, nor a style, which tmux has no way to quote everywhere."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable()).replace("#[", "# [")
+
+
+def window_name(text: str) -> str:
+    """A name for a window: one short line, with nothing in it that a terminal or a format would obey."""
+    shown = plain(text)
+    return (shown if len(shown) <= 24 else shown[:23] + "…").replace("#", "##") or "job"
+
+
+def join_commands(commands: Sequence[Sequence[str]]) -> list[str]:
+    """Several tmux commands as the arguments of one invocation; a `;` that ends an argument stays one."""
+    joined: list[str] = []
+    for command in commands:
+        if joined:
+            joined.append(";")
+        joined.extend(word[:-1] + "\\;" if word.endswith(";") else word for word in command)
+    return joined
+
+
+def set_pane_options(pane: str, options: dict[str, str]) -> list[list[str]]:
+    """Commands that set user options of a pane; an empty value takes one away."""
+    return [
+        ["set-option", "-p", "-t", pane, *((name, value) if value else ("-u", name))] for name, value in options.items()
+    ]
+
+
+def pipe_command(argv: Sequence[str]) -> str:
+    """A shell command for pipe-pane, which expands formats and strftime in it."""
+    return literal("exec " + shlex.join(argv))
+
+
+def is_key(name: str) -> bool:
+    """Whether tmux knows `name` as a key: one character or a name, with C-, M- or S- before it, or ^X."""
+    if len(name) == 2 and name[0] == "^":
+        return name[1].isprintable()
+    match = MODIFIED.fullmatch(name)
+    if match is None:
+        return False
+    key = match[2]
+    return (len(key) == 1 and key.isprintable()) or NAMED_KEY.fullmatch(key) is not None
+
+
+def own_socket() -> str:
+    """The socket of the tmux server that this process runs in; empty outside of tmux.
+
+    The TMUX variable is `socket,pid,session`.
+    """
+    return os.environ.get("TMUX", "").rsplit(",", 2)[0]
