@@ -3,53 +3,159 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from mcp_background_job.jobs.control import Handoff
-from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.jobs.manager import JobManager, KillStatus
 from mcp_background_job.jobs.presence import Presence
-from mcp_background_job.jobs.view import Listing
-from mcp_background_job.jobs.waiting import Outcome
+from mcp_background_job.jobs.view import JobView, Listing
+from mcp_background_job.jobs.waiting import Outcome, WaitReason
 from mcp_background_job.output.pages import Page
-from mcp_background_job.store.models import EndedJob, Job, signal_name, status_of, timestamp
+from mcp_background_job.store.models import EndedJob, Job, Reason, Status, signal_name, status_of, timestamp
 from mcp_background_job.tmux.panes import Capture
 
-Fields = dict[str, object]
+Fields = Mapping[str, object]
+Holder = Literal["agent", "human"]
 
 
 class Ending(TypedDict, total=False):
-    """How a job ended."""
+    """How a job ended: an exit code, or the signal that ended the main process."""
 
     exit_code: int
     signal: str
 
 
-def ending(job: Job) -> Ending:
+class Absence(TypedDict, total=False):
+    """How long the person who holds a job has been away or silent."""
+
+    watching: int  # people attached now
+    idle: int  # seconds since a key
+
+
+class ListedJob(Ending, total=False):
+    """One job of a list."""
+
+    job_id: str
+    name: str
+    status: Status
+    command: str
+    started: str
+    holder: Holder
+    client: str
+
+
+class JobList(TypedDict, total=False):
+    """The answer of `list`."""
+
+    jobs: list[ListedJob]
+    unreadable: list[str]
+
+
+class FullStatus(Ending, Absence, total=False):
+    """The answer of `status`."""
+
+    job_id: str
+    name: str
+    status: Status
+    command: str
+    cwd: str
+    started: str
+    awaiting_input: str
+    holder: Holder
+    attach: str
+    log: str
+    pid: int
+    reason: Reason
+    ended: str
+    duration: float  # seconds
+    cpu_seconds: float
+    peak_memory_bytes: int
+    survivors: list[int]
+
+
+class PageAnswer(TypedDict, total=False):
+    """The answer of `output` and `tail`."""
+
+    stdout: str
+    stderr: str
+    cursor: int
+    status: Status
+    truncated: bool
+    dropped_bytes: int
+
+
+class OutcomeAnswer(PageAnswer, Ending, Absence, total=False):
+    """The answer of `interact` and `wait`, and of `execute` with `wait`."""
+
+    job_id: str
+    attach: str
+    reason: WaitReason
+    match: str
+    awaiting_input: str
+    declined: bool
+    effective_timeout: float
+
+
+class ScreenCursor(TypedDict):
+    """Counted from 0."""
+
+    row: int
+    column: int
+
+
+class ScreenAnswer(TypedDict):
+    """The answer of `screen`."""
+
+    screen: str
+    cursor: ScreenCursor
+    rows: int
+    columns: int
+    alternate: bool
+
+
+class KillAnswer(TypedDict):
+    """The answer of `kill`."""
+
+    status: KillStatus
+
+
+class HandoffAnswer(TypedDict):
+    """The answer of `handoff`."""
+
+    holder: Holder
+    attach: str
+    watching: int
+
+
+def add_ending(fields: Ending, job: Job) -> None:
     """The exit code, or the signal that ended the main process."""
-    found: Ending = {}
     if isinstance(job, EndedJob):
         if job.end.code is not None:
-            found["exit_code"] = job.end.code
+            fields["exit_code"] = job.end.code
         if job.end.signal is not None:
-            found["signal"] = signal_name(job.end.signal)
-    return found
+            fields["signal"] = signal_name(job.end.signal)
 
 
-def holder(manager: JobManager, job: Job) -> str | None:
-    """Who has the keys of a running job."""
-    if isinstance(job, EndedJob):
-        return None
-    return "human" if manager.view.hold(job) else "agent"
+def add_absence(fields: Absence, away: Presence | None) -> None:
+    """How long the person who holds a job has been away or silent; nothing while they seem to be there."""
+    if away is not None:
+        fields["watching"], fields["idle"] = away.attached, round(away.idle_seconds)
 
 
-def without_absent(fields: Mapping[str, object]) -> Fields:
-    return {name: value for name, value in fields.items() if value is not None and value != ""}
+def add_page(fields: PageAnswer, found: Page, job: Job) -> None:
+    """Output; stdout and stderr are always there, so that nobody has to ask whether they are."""
+    fields["stdout"], fields["stderr"] = found.stdout, found.stderr
+    fields["cursor"], fields["status"] = found.cursor, status_of(job)
+    if found.truncated:
+        fields["truncated"] = True
+    if found.dropped_bytes:
+        fields["dropped_bytes"] = found.dropped_bytes
 
 
-def listed(manager: JobManager, job: Job) -> Fields:
+def listed(view: JobView, job: Job) -> ListedJob:
     """One job of a list, which may be of a thousand."""
     spec = job.spec
-    fields: Fields = {
+    fields: ListedJob = {
         "job_id": spec.job_id,
         "name": spec.name,
         "status": status_of(job),
@@ -59,89 +165,87 @@ def listed(manager: JobManager, job: Job) -> Fields:
     if not spec.name:  # an older version's record
         del fields["name"]
     if isinstance(job, EndedJob):
-        fields |= ending(job)
-    elif manager.view.hold(job):
+        add_ending(fields, job)
+    elif view.hold(job):
         fields["holder"] = "human"
     if spec.client:
         fields["client"] = spec.client
     return fields
 
 
-def listing(manager: JobManager, found: Listing) -> Fields:
-    fields: Fields = {"jobs": [listed(manager, job) for job in found.jobs]}
+def listing(view: JobView, found: Listing) -> JobList:
+    """The jobs of a list, and the folders whose record can't be read."""
+    fields: JobList = {"jobs": [listed(view, job) for job in found.jobs]}
     if found.unreadable:
         fields["unreadable"] = found.unreadable
     return fields
 
 
-def full_status(manager: JobManager, job: Job) -> Fields:
+def full_status(manager: JobManager, job: Job) -> FullStatus:
     """All that is known of a job, from its files and the kernel."""
-    fields: Fields = {
-        "job_id": job.spec.job_id,
-        "name": job.spec.name,
-        "status": status_of(job),
-        "command": manager.view.command(job.spec.job_id),
-        "cwd": job.spec.cwd,
-        "started": timestamp(job.spec.started),
-        "awaiting_input": manager.view.awaiting(job),
-        "holder": holder(manager, job),
-        "attach": manager.attach_command(job),
-        "log": str(manager.view.folder(job.spec.job_id) / "log"),
-        **ending(job),
-    }
+    view, spec = manager.view, job.spec
+    fields: FullStatus = {"job_id": spec.job_id}
+    if spec.name:
+        fields["name"] = spec.name
+    fields["status"] = status_of(job)
+    fields["command"] = view.command(spec.job_id)
+    fields["cwd"] = spec.cwd
+    fields["started"] = timestamp(spec.started)
+    awaiting = view.awaiting(job)
+    if awaiting:
+        fields["awaiting_input"] = awaiting
+    if not isinstance(job, EndedJob):
+        fields["holder"] = "human" if view.hold(job) else "agent"
+    fields["attach"] = manager.attach_command(job)
+    fields["log"] = str(view.folder(spec.job_id) / "log")
+    add_ending(fields, job)
     if job.run is not None:
         fields["pid"] = job.run.pid
-    if isinstance(job, EndedJob):
-        fields["reason"] = job.end.reason
-        fields["ended"] = timestamp(job.end.ended)
-        fields["duration"] = job.end.duration
-        fields["cpu_seconds"] = job.end.cpu
-        fields["peak_memory_bytes"] = job.end.peak_memory
-        fields["survivors"] = job.end.survivors or None
-    else:
-        fields["duration"] = job.spec.age
-    for name in ("duration", "cpu_seconds"):
-        value = fields.get(name)
-        if isinstance(value, float):
-            fields[name] = round(value, 3)
-    return without_absent(fields)
-
-
-def absence(away: Presence | None) -> Fields:
-    """How long the person who holds a job has been away or silent; nothing while they seem to be there."""
-    return {} if away is None else {"watching": away.attached, "idle": round(away.idle_seconds)}
-
-
-def page(found: Page, job: Job) -> Fields:
-    """Output; stdout and stderr are always there, so that nobody has to ask whether they are."""
-    fields: Fields = {
-        "stdout": found.stdout,
-        "stderr": found.stderr,
-        "cursor": found.cursor,
-        "status": status_of(job),
-    }
-    if found.truncated:
-        fields["truncated"] = True
-    if found.dropped_bytes:
-        fields["dropped_bytes"] = found.dropped_bytes
+    if not isinstance(job, EndedJob):
+        fields["duration"] = round(spec.age, 3)
+        return fields
+    end = job.end
+    fields["reason"] = end.reason
+    fields["ended"] = timestamp(end.ended)
+    if end.duration is not None:
+        fields["duration"] = round(end.duration, 3)
+    if end.cpu is not None:
+        fields["cpu_seconds"] = round(end.cpu, 3)
+    if end.peak_memory is not None:
+        fields["peak_memory_bytes"] = end.peak_memory
+    if end.survivors:
+        fields["survivors"] = end.survivors
     return fields
 
 
-def outcome(found: Outcome) -> Fields:
+def page(found: Page, job: Job) -> PageAnswer:
+    """One page of output."""
+    fields: PageAnswer = {}
+    add_page(fields, found, job)
+    return fields
+
+
+def outcome(found: Outcome) -> OutcomeAnswer:
     """What a wait ended with."""
-    fields = page(found.page, found.job)
+    fields: OutcomeAnswer = {}
+    add_outcome(fields, found)
+    return fields
+
+
+def add_outcome(fields: OutcomeAnswer, found: Outcome) -> None:
+    """What a wait ended with, behind what is in `fields` already."""
+    add_page(fields, found.page, found.job)
     fields["reason"] = found.reason
     if found.match not in found.page.stdout + found.page.stderr:
         fields["match"] = found.match
     if found.awaiting:
         fields["awaiting_input"] = found.awaiting
-    return {**fields, **ending(found.job)}
+    add_ending(fields, found.job)
 
 
-def declined(manager: JobManager, found: Outcome) -> Fields:
+def declined(view: JobView, found: Outcome) -> bool:
     """Whether the person who handed back said that they won't do what they were asked for."""
-    no = found.reason == "handback" and manager.store.declined(found.job.spec.job_id)
-    return {"declined": True} if no else {}
+    return found.reason == "handback" and view.store.declined(found.job.spec.job_id)
 
 
 def asked(manager: JobManager, job_ids: Sequence[str]) -> str:
@@ -165,7 +269,8 @@ def form(found: Handoff, client: str) -> str:
     )
 
 
-def screen(found: Capture) -> Fields:
+def screen(found: Capture) -> ScreenAnswer:
+    """The window of a job as a person sees it."""
     return {
         "screen": found.text,
         "cursor": {"row": found.row, "column": found.column},

@@ -41,7 +41,7 @@ def list_jobs(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     found = manager.view.jobs(options.all)
     if options.json:
-        print_json(responses.listing(manager, found))
+        print_json(responses.listing(manager.view, found))
     elif found.jobs:
         job_table(manager, found.jobs)
     else:

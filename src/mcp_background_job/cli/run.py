@@ -97,7 +97,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         ended = run_to_end(lambda: until_end(manager, started.job_id))
         found = manager.view.output(ended)
-        print_json({"job_id": started.job_id, **responses.page(found, ended), **responses.ending(ended)})
+        fields: responses.OutcomeAnswer = {"job_id": started.job_id}
+        responses.add_page(fields, found, ended)
+        responses.add_ending(fields, ended)
+        print_json(fields)
     else:
         ended = run_to_end(lambda: follow(Follower(manager, job)))
         if sys.stderr.isatty():

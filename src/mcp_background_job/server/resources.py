@@ -1,0 +1,59 @@
+"""A job's output and screen as resources, by template, with completion of job ids."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.to_thread
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp_types import (
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    PromptReference,
+    ResourceTemplateReference,
+)
+
+from mcp_background_job.errors import JobError, JobNotFound
+from mcp_background_job.jobs.manager import JobManager
+
+
+def add_resources(server: MCPServer[None], manager: JobManager) -> None:
+    """A job's output and screen as resources, by template, with completion of job ids."""
+
+    @server.resource("job://{job_id}/output", mime_type="text/plain", description="What a job printed, as text")
+    async def job_output(job_id: str) -> str:
+        with resource_errors():
+            found = await anyio.to_thread.run_sync(manager.view.output, manager.view.job(job_id))
+            return found.stdout + found.stderr
+
+    @server.resource("job://{job_id}/screen", mime_type="text/plain", description="A job's window as it looks now")
+    async def job_screen(job_id: str) -> str:
+        with resource_errors():
+            return (await anyio.to_thread.run_sync(manager.screen, job_id)).text
+
+    async def complete(
+        reference: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion | None:
+        if argument.name != "job_id":
+            return None
+        found = [job.spec.job_id for job in manager.view.jobs(True).jobs]
+        matching = [job_id for job_id in found if job_id.startswith(argument.value)]
+        return Completion(values=matching[:100], total=len(matching), has_more=len(matching) > 100)
+
+    server.completion()(complete)  # type: ignore[no-untyped-call]  # the SDK's decorator has no types
+
+
+class resource_errors:
+    """Turns our refusals into the protocol's."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, JobNotFound):
+            raise ResourceNotFoundError(str(error)) from error
+        if isinstance(error, JobError):
+            raise ResourceError(str(error)) from error

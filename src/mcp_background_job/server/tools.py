@@ -1,0 +1,241 @@
+"""The ten tools; their docstrings are what an agent reads."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal
+
+import anyio
+import anyio.to_thread
+from mcp.server.mcpserver import Context
+from mcp_types import ToolAnnotations
+from pydantic import BeforeValidator, Field
+
+from mcp_background_job import responses
+from mcp_background_job.errors import InvalidInput
+from mcp_background_job.jobs.launch import Request
+from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
+from mcp_background_job.jobs.waiting import started
+from mcp_background_job.output.pages import DEFAULT_CHARS
+from mcp_background_job.responses import (
+    Absence,
+    FullStatus,
+    HandoffAnswer,
+    JobList,
+    KillAnswer,
+    OutcomeAnswer,
+    PageAnswer,
+    ScreenAnswer,
+)
+from mcp_background_job.store.models import Job
+
+from .elicitation import Forms
+from .schema import JobTool, make_tool
+
+MAX_CHARS = 1_000_000
+
+Strings = list[str]  # inside of Tools, `list` is a tool
+MaxChars = Annotated[int, Field(ge=1, le=MAX_CHARS)]
+
+# Only what differs from the protocol's defaults, or what somebody has to be asked about.
+READS = ToolAnnotations(read_only_hint=True)
+ACTS = ToolAnnotations(destructive_hint=True, open_world_hint=True)
+ENDS = ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False)
+
+
+def as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class Tools:
+    """The tools of one server; their docstrings are what an agent reads."""
+
+    def __init__(self, manager: JobManager) -> None:
+        self.manager = manager
+        manager.tmux.prepare_calls()
+        self.forms = Forms(manager)
+
+    async def execute(
+        self,
+        ctx: Context[Any, Any],
+        command: Annotated[str, Field(description="for bash -c, on a terminal")],
+        name: Annotated[str, Field(description="short window name")] = "",
+        cwd: Annotated[str, Field(description="default: the server's folder")] = "",
+        env: Annotated[dict[str, str], Field(description="added to the server's own")] = {},  # noqa: B006
+        timeout: Annotated[float | None, Field(ge=1, description="seconds after which it is killed")] = None,
+        separate_stderr: bool = False,
+        wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
+        pattern: Annotated[str, Field(description="regex: with wait, also return once output matches")] = "",
+    ) -> OutcomeAnswer:
+        """Run a shell command as a background job; returns its job_id at once. With wait, returns when it ends or
+        asks for input, or after that many seconds, with output (of more than 10,000 characters the first and last)
+        and exit_code: best for builds and tests; with pattern, for servers. stderr is merged into stdout unless
+        separate_stderr.
+        """
+        self.manager.check_pattern(pattern, wait)
+        request = Request(command, name, cwd, env, timeout, separate_stderr, client_name(ctx))
+        new = await anyio.to_thread.run_sync(self.manager.start, request)
+        fields: OutcomeAnswer = {"job_id": new.job_id, "status": "running", "attach": new.attach}
+        if wait <= 0:
+            return fields
+        found = await self.manager.wait(
+            [new.job_id], "input", min(wait, MAX_WAIT), pattern, since=0, progress=reporter(ctx, wait)
+        )
+        responses.add_outcome(fields, found)
+        return with_clamp(fields, wait)
+
+    async def list(
+        self, all: Annotated[bool, Field(description="also older ones, whose window is closed")] = False
+    ) -> JobList:
+        """The jobs, newest first: running ones and those that ended lately, of every agent in this session."""
+        found = await anyio.to_thread.run_sync(self.manager.view.jobs, all)
+        return responses.listing(self.manager.view, found)
+
+    async def status(self, job_id: str) -> FullStatus:
+        """One job in full: status, reason, exit_code, pid, duration, whether it awaits input, how to attach, where
+        its log lies. To wait for a change use wait instead.
+        """
+        job = await started(self.manager.view, job_id)
+        fields = responses.full_status(self.manager, job)
+        await self.add_absence(fields, job)
+        return fields
+
+    async def output(
+        self,
+        job_id: str,
+        since: Annotated[int | None, Field(ge=0, description="cursor of an earlier answer")] = None,
+        grep: Annotated[str, Field(description="Python regex: only matching lines, numbered")] = "",
+        context: Annotated[int, Field(ge=0, le=1000, description="lines around each match")] = 0,
+        max_chars: MaxChars = DEFAULT_CHARS,
+        since_seconds: Annotated[float | None, Field(ge=0, description="printed in the last s")] = None,
+    ) -> PageAnswer:
+        """What the job printed, as a person would read it: without escape codes, progress bars in their last state.
+        All of it (head and tail where it is long), or the next page from a cursor, or the lines that match.
+        """
+        job = self.manager.view.job(job_id)
+        read = functools.partial(self.manager.view.output, job, since, grep, context, max_chars, since_seconds)
+        return responses.page(await anyio.to_thread.run_sync(read), job)
+
+    async def tail(self, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
+        """The last lines that the job printed."""
+        job = self.manager.view.job(job_id)
+        return responses.page(self.manager.view.tail(job, lines), job)
+
+    async def interact(
+        self,
+        ctx: Context[Any, Any],
+        job_id: str,
+        input: Annotated[str, Field(description="text to type")] = "",
+        keys: Annotated[
+            Strings, BeforeValidator(as_list), Field(description="tmux key names sent after input: C-c, Up, Escape")
+        ] = [],  # noqa: B006
+        enter: Annotated[bool, Field(description="press Enter after input")] = True,
+        timeout: Annotated[float, Field(ge=0, description="seconds")] = 10,
+        pattern: Annotated[str, Field(description="regex: return once new output matches")] = "",
+    ) -> OutcomeAnswer:
+        """Type into a running job and get what it printed from then on, once it waits for input again, has ended or
+        matches pattern, or after timeout. For REPLs, questions, passwords, full-screen programs; keys=["C-c"]
+        interrupts.
+        """
+        found = await self.manager.interact(
+            job_id, input, keys, enter, timeout, pattern, who=client_name(ctx), progress=reporter(ctx, timeout)
+        )
+        return with_clamp(responses.outcome(found), timeout)
+
+    async def kill(
+        self, job_id: str, signal: Annotated[str, Field(description="first signal; KILL follows after 5 s")] = "TERM"
+    ) -> KillAnswer:
+        """End a job and every process it started. Answers when nothing of it is left. To interrupt only the present
+        command of a shell or REPL, use interact with keys=["C-c"].
+        """
+        return {"status": await self.manager.kill(job_id, signal)}
+
+    async def wait(
+        self,
+        ctx: Context[Any, Any],
+        job_ids: Annotated[Strings, BeforeValidator(as_list), Field(min_length=1, max_length=100)],
+        until: Annotated[
+            Literal["exit", "input", "quiet", "handback"], Field(description="its end always counts, too")
+        ] = "exit",
+        pattern: Annotated[str, Field(description="regex on output after since (default: from now on)")] = "",
+        timeout: Annotated[float, Field(ge=0, description="seconds, max 50")] = 30,
+        since: Annotated[int | None, Field(ge=0, description="cursor of an earlier answer; one job only")] = None,
+    ) -> OutcomeAnswer:
+        """Wait until any of the jobs ends; or sooner, as you ask: until it prints what pattern matches, needs input,
+        is quiet for 2 s, or a person hands it back. Returns at once when it happens, with the job's new output. Use
+        it instead of polling; call it again after reason=timeout.
+        """
+        if since is not None and len(job_ids) > 1:
+            raise InvalidInput("since is for one job, and several are given", "Wait for one job, or leave since out")
+        progress = reporter(ctx, timeout)
+        if until == "handback":
+            progress = reporter(ctx, timeout, responses.asked(self.manager, job_ids))
+            await progress(0.0)
+        found = await self.manager.wait(job_ids, until, min(timeout, MAX_WAIT), pattern, since, progress=progress)
+        fields: OutcomeAnswer = {"job_id": found.job.spec.job_id}
+        responses.add_outcome(fields, found)
+        with_clamp(fields, timeout)
+        if responses.declined(self.manager.view, found):
+            fields["declined"] = True
+        await self.add_absence(fields, found.job)
+        return fields
+
+    async def handoff(
+        self,
+        ctx: Context[Any, Any],
+        job_id: str,
+        message: Annotated[str, Field(description="what the person should do")],
+    ) -> HandoffAnswer:
+        """Ask a person to take over a job: to type a secret, decide, or look. They get the keys, the message and a
+        bell; interact and kill are refused until they hand it back (wait until=handback; declined=true: they won't).
+        If watching is 0, show the user the attach line. watching with idle (s without a key) in later answers: they
+        seem gone.
+        """
+        found = await anyio.to_thread.run_sync(self.manager.handoff, job_id, message)
+        self.forms.show(ctx.session, job_id, found.hold, responses.form(found, client_name(ctx)))
+        return {"holder": "human", "attach": found.attach, "watching": found.watching}
+
+    async def add_absence(self, fields: Absence, job: Job) -> None:
+        """What there is to tell of the person who holds a job; tmux is asked only where one does."""
+        if self.manager.view.hold(job) is not None:
+            away = await anyio.to_thread.run_sync(self.manager.control.absent_holder, job)
+            responses.add_absence(fields, away)
+
+    async def screen(self, job_id: str) -> ScreenAnswer:
+        """The job's window as a person sees it now: for full-screen programs such as vi, top, less. cursor counts
+        from 0. For plain output use tail.
+        """
+        await started(self.manager.view, job_id)
+        return responses.screen(await anyio.to_thread.run_sync(self.manager.screen, job_id))
+
+
+def with_clamp(fields: OutcomeAnswer, seconds: float) -> OutcomeAnswer:
+    """`fields` with the time limit that held, where it is not the one that was asked for."""
+    if seconds > MAX_WAIT:
+        fields["effective_timeout"] = MAX_WAIT
+    return fields
+
+
+def client_name(ctx: Context[Any, Any]) -> str:
+    """What the client calls itself, for people to see who started what."""
+    params = ctx.session.client_params
+    return "" if params is None else params.client_info.name[:40]
+
+
+def reporter(ctx: Context[Any, Any], total: float, what: str = "") -> Callable[[float], Awaitable[None]]:
+    """Sends MCP progress, if the client asked for it; `what` stands in it."""
+
+    async def report(seconds: float) -> None:
+        await ctx.report_progress(seconds, min(total, MAX_WAIT), f"waiting for {seconds:.0f} s{what}")
+
+    return report
+
+
+def all_tools(tools: Tools) -> list[JobTool]:
+    """The ten, with their hints."""
+    acts = (tools.execute, tools.interact, tools.handoff)
+    reads = (tools.list, tools.status, tools.output, tools.tail, tools.wait, tools.screen)
+    made = [make_tool(function, ACTS) for function in acts]
+    made += [make_tool(function, READS) for function in reads]
+    return [*made, make_tool(tools.kill, ENDS)]
