@@ -17,6 +17,7 @@ from mcp_background_job.config import JOB_VARIABLE, BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, NotAllowed
 from mcp_background_job.store.jobstore import boot_id
 from mcp_background_job.store.models import Spec, new_nonce, summary_of
+from mcp_background_job.tmux.client import tmux_binary
 from mcp_background_job.tmux.panes import COLUMNS, ROWS
 from mcp_background_job.tmux.quoting import pipe_command
 
@@ -61,10 +62,10 @@ class Launch:
     pipe: str
 
 
-def prepare(config: BackgroundJobConfig, request: Request, job_id: str, folder: Path, tmux: str, socket: str) -> Launch:
+def prepare(config: BackgroundJobConfig, request: Request, job_id: str, folder: Path, socket: str) -> Launch:
     """The launch of `request` as job `job_id` in `folder`.
 
-    Raises InvalidInput or NotAllowed.
+    Raises InvalidInput, NotAllowed or TmuxMissing.
     """
     command = checked_command(request.command, request.env, config)
     cwd = working_folder(request.cwd, config.working_directory)
@@ -94,7 +95,7 @@ def prepare(config: BackgroundJobConfig, request: Request, job_id: str, folder: 
         "separate_stderr": "1" if request.separate_stderr else "0",
         "nonce": spec.nonce,
         "log_limit": str(config.max_output_size_bytes),
-        "tmux": tmux,
+        "tmux": tmux_binary(),
         "pipe": pipe,
     }
     environment = job_environment(request.env or {}, job_id)

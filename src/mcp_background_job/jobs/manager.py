@@ -20,7 +20,6 @@ from mcp_background_job.output.pages import WAIT_CHARS, WAIT_ENDS
 from mcp_background_job.process.orphans import resume
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.models import EndedJob, Job, signal_name
-from mcp_background_job.tmux.client import tmux_binary
 from mcp_background_job.tmux.panes import Capture, capture, list_panes
 from mcp_background_job.tmux.session import JobsSession
 
@@ -59,7 +58,7 @@ class JobManager:
         """
         job_id = self.store.new_id()
         folder = self.view.folder(job_id)
-        launch = prepare(self.config, request, job_id, folder, tmux_binary(), self.tmux.server.socket)
+        launch = prepare(self.config, request, job_id, folder, self.tmux.server.socket)
         self.store.create(
             launch.spec, launch.command, launch.environment, launch.parameters, self.config.max_concurrent_jobs
         )

@@ -95,7 +95,7 @@ def test_reading_the_umask_leaves_it_as_it_was() -> None:
 
 def test_a_name_is_one_line_and_by_default_the_beginning_of_the_command(tmp_path: Path) -> None:
     def name(command: str, given: str = "") -> str:
-        return prepare(config(tmp_path), Request(command, given), "abc123", tmp_path, "tmux", "").spec.name
+        return prepare(config(tmp_path), Request(command, given), "abc123", tmp_path, "").spec.name
 
     assert name("make\n  -j2\tall") == "make -j2 all"
     assert len(name("x" * 100)) == 40
@@ -105,7 +105,7 @@ def test_a_name_is_one_line_and_by_default_the_beginning_of_the_command(tmp_path
 
 def test_the_timeout_is_the_callers_or_the_setting(tmp_path: Path) -> None:
     def timeout(given: float | None, **settings: object) -> float | None:
-        launch = prepare(config(tmp_path, **settings), Request("x", timeout=given), "abc123", tmp_path, "tmux", "")
+        launch = prepare(config(tmp_path, **settings), Request("x", timeout=given), "abc123", tmp_path, "")
         return launch.spec.timeout
 
     assert timeout(None) is None
