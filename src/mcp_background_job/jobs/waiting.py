@@ -6,30 +6,24 @@ waits for, and at its time limit.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import anyio
 
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.output.grep import compile_pattern, line_matched
-from mcp_background_job.output.pages import DEFAULT_CHARS, Page, Reader
+from mcp_background_job.output.pages import DEFAULT_CHARS, Page
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.log import looking_again
 from mcp_background_job.store.models import EndedJob, Job, RunningJob, new_nonce
 from mcp_background_job.supervisor.markers import sync_mark
 
-from .typing import sent_since
+from .matching import OutputSearch
 from .view import JobView
-
-if TYPE_CHECKING:
-    import regex
 
 Progress = Callable[[float], Awaitable[None]]
 WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "timeout"]
@@ -49,10 +43,6 @@ NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
 MARK_PATIENCE = 0.25  # seconds for a mark to come back through tmux and the log writer
 THROTTLE = 0.02  # seconds between two looks at a job that floods
 BURST = 10.0  # looks that need not wait for each other: an end is several events, and is to be told at once
-AT_ONCE = 4  # searches for a pattern; more would keep other calls from the processor
-SEARCH_BLOCK = 256 << 10  # bytes that are searched at a time
-MATCH_CHARS = 500  # of a line that matched and is not in what is shown
-OVERLAP = 64 << 10  # bytes of an unfinished line that are searched again with what follows
 
 
 @dataclass(frozen=True)
@@ -72,10 +62,9 @@ class Watched:
 
     job_id: str
     start: int  # output from here on is new
-    scanned: int  # output up to here has been searched
     end: int = 0
+    search: OutputSearch | None = None  # for the pattern
     job: Job | None = None  # as last read from its files
-    match: str = ""  # the line that the pattern matched
     changed: float = field(default_factory=time.monotonic)  # when output last came
     resting: tuple[str, float] | None = None  # what it waits for, and since when
 
@@ -94,7 +83,7 @@ class Watch:
         person: bool = False,
     ) -> None:
         self.view = view
-        self.pattern: regex.Pattern[str] | None = compile_pattern(pattern) if pattern else None
+        self.pattern = pattern
         self.max_chars, self.ends = max_chars, ends
         self.person = person  # waits on their own job: their hold is no news to them
         self.jobs: list[Watched] = []
@@ -106,7 +95,8 @@ class Watch:
                 raise InvalidInput(
                     f"since={start} is beyond the output's end at {end}", "Use the cursor of an earlier answer"
                 )
-            self.jobs.append(Watched(job_id, start, start, end))
+            search = OutputSearch(view, job_id, pattern, start) if pattern else None
+            self.jobs.append(Watched(job_id, start, end, search))
         self.sent_at: float | None = None
         self.activity = 0
         self.looks, self.looked = BURST, time.monotonic()
@@ -114,7 +104,7 @@ class Watch:
 
     def folders(self, until: str = "") -> FolderEvents:
         """What to be woken by: for nothing but the end, a job that floods need not wake anybody."""
-        parts = (".",) if until in ("exit", "handback") and self.pattern is None else (".", "log")
+        parts = (".",) if until in ("exit", "handback") and not self.pattern else (".", "log")
         return FolderEvents([self.view.folder(w.job_id) / part for w in self.jobs for part in parts])
 
     async def until_started(self, seconds: float) -> None:
@@ -143,7 +133,9 @@ class Watch:
     def before_typing(self, text: str) -> None:
         """Remember where the output ends and how often the job's processes have slept."""
         for watched in self.jobs:
-            watched.start = watched.scanned = watched.end = self.view.log(watched.job_id).end
+            watched.start = watched.end = self.view.log(watched.job_id).end
+            if watched.search is not None:
+                watched.search.restart(watched.start)
             self.activity = self.slept(self.view.job(watched.job_id))
         if len(text) > ONE_WRITE:
             self.settle = min(PASTE_SETTLE * (1 + len(text) / PASTE_PIECE), LONGEST_SETTLE)
@@ -167,7 +159,7 @@ class Watch:
             if news or not isinstance(job, RunningJob) or not self.view.store.is_supervised(watched.job_id):
                 job = watched.job = self.view.job(watched.job_id)
                 self.notice_output(watched)
-                if self.pattern is not None and await self.matches(watched):
+                if watched.search is not None and await watched.search.matches(watched.end):
                     return watched, "match"
                 if isinstance(job, EndedJob):
                     return watched, "exit"
@@ -218,65 +210,14 @@ class Watch:
         since = time.monotonic() - max(max(w.changed for w in self.jobs), self.sent_at or 0.0)
         return min(max(FIRST_LOOK if self.sent_at else 5 * FIRST_LOOK, since), LAST_LOOK)
 
-    async def matches(self, watched: Watched) -> bool:
-        """Whether the pattern is in the output that has come since the last look; in a thread, as it may take long.
-
-        Raises InvalidInput where the pattern runs away.
-        """
-        if watched.scanned == watched.end:
-            return False
-        return await anyio.to_thread.run_sync(self.search, watched, limiter=searches_of(asyncio.get_running_loop()))
-
-    @looking_again
-    def search(self, watched: Watched) -> bool:
-        """Search what has come; the echo of input is not output."""
-        assert self.pattern is not None
-        reader = self.view.reader(self.view.job(watched.job_id))
-        while watched.scanned < reader.log.end:
-            stop = min(watched.scanned + SEARCH_BLOCK, reader.log.end)
-            text = without_echo(self.view, reader, watched, stop)
-            found = line_matched(self.pattern, text)
-            if found is not None:
-                watched.match = found[:MATCH_CHARS]
-                return True
-            last = reader.log.read(watched.scanned, stop).rfind(b"\n")
-            # An unfinished line is searched again when more of it has come, with the newline before it.
-            after = watched.scanned + max(last, 0)
-            watched.scanned = max(after, stop - OVERLAP)
-            if stop == reader.log.end:
-                break
-        return False
-
     # -- the answer -----------------------------------------------------------------------------------------
 
     @looking_again
     def outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
         job = self.view.job(watched.job_id)
         page = self.view.reader(job).between(watched.start, self.max_chars, self.ends)
-        return Outcome(job, reason, self.view.awaiting(job), page, watched.match if reason == "match" else "")
-
-
-@cache
-def searches_of(loop: asyncio.AbstractEventLoop) -> anyio.CapacityLimiter:
-    return anyio.CapacityLimiter(AT_ONCE)
-
-
-def without_echo(view: JobView, reader: Reader, watched: Watched, stop: int) -> str:
-    """The output from `scanned` to `stop` as text, less what agents typed."""
-    sent = [item for item in sent_since(view.folder(watched.job_id), watched.start) if item.offset < stop]
-    out: list[str] = []
-    position = watched.scanned
-    for index, item in enumerate(sent):
-        cut = max(item.offset, watched.scanned)
-        out.append("".join(reader.text(position, reader.log.read(position, cut))))
-        following = sent[index + 1].offset if index + 1 < len(sent) else stop
-        text = "".join(reader.text(cut, reader.log.read(cut, max(cut, following))))
-        for line in filter(None, item.text.split("\n")):
-            text = text.replace(line, "", 1)
-        out.append(text)
-        position = max(cut, following)
-    out.append("".join(reader.text(position, reader.log.read(position, stop))))
-    return "".join(out)
+        match = watched.search.match if watched.search is not None and reason == "match" else ""
+        return Outcome(job, reason, self.view.awaiting(job), page, match)
 
 
 async def started(view: JobView, job_id: str) -> Job:
@@ -306,7 +247,7 @@ async def wait_for(watch: Watch, until: str, timeout: float, progress: Progress 
             found = await watch.look(until, news)
             if found is not None and found[1] == "input":
                 found = await confirm(watch, found[0])
-                if found is not None and watch.pattern is not None and await watch.matches(found[0]):
+                if found is not None and found[0].search is not None and await found[0].search.matches(found[0].end):
                     found = found[0], "match"
             now = time.monotonic()
             if found is not None:
