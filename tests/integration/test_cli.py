@@ -200,7 +200,7 @@ def test_a_person_takes_a_job_and_only_they_type_and_kill(shared: Sandbox, serve
     cli(shared, "give", job_id)
     assert holder() == "agent"
     cli(shared, "take", job_id)
-    assert "no signal" in cli(shared, "kill", "-s", "NOPE", job_id, status=1).stderr
+    assert "not a valid signal" in cli(shared, "kill", "-s", "NOPE", job_id, status=1).stderr
     assert holder() == "human"
     cli(shared, "kill", job_id)
     assert "already terminated" in cli(shared, "kill", job_id).stdout

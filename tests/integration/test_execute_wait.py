@@ -25,7 +25,7 @@ def test_with_a_pattern_a_job_that_ends_is_still_told_of_at_once(server: Server)
 
 @pytest.mark.promise("job-refused-whole")
 @pytest.mark.parametrize(
-    ("given", "why"), [({"pattern": "(", "wait": 5}, "no regular expression"), ({"pattern": "x"}, "no wait")]
+    ("given", "why"), [({"pattern": "(", "wait": 5}, "not a regular expression"), ({"pattern": "x"}, "no wait")]
 )
 def test_a_pattern_that_cant_be_waited_for_starts_nothing(
     server: Server, shared: Sandbox, given: dict[str, object], why: str

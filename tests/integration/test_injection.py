@@ -244,7 +244,7 @@ def test_input_is_typed_as_it_stands(world: World) -> None:
     wait_until(lambda: typed.read_text(encoding="utf-8").count("\n") == len(texts))
     assert typed.read_text(encoding="utf-8").split("\n")[:-1] == texts
     for key in ("; run w", "#(w)", "C-c;", "-t", "x\n", "%0;", "Enter Enter"):
-        with pytest.raises(ToolError, match="no key name"):
+        with pytest.raises(ToolError, match="not a key name"):
             world.server.call("interact", job_id=job_id, keys=[key])
     world.nothing_ran()
 

@@ -12,8 +12,8 @@ takes a form feed for a blank and `\ x` for `x`, the lexer knows no grammar.
 A pattern sees the words one space apart, each without the quotes it doesn't need; a word that does need
 them stands in '…', after its `name=` if it has one. `git  "push" --to="a b"` is `git push --to='a b'`.
 
-It can't tell what an allowed program does: whoever allows `python`, `env` or a builtin such as `eval`
-or `read` allows everything, and so does whoever lets the caller choose PATH, BASH_ENV or LD_PRELOAD.
+It can't tell what an allowed program does: `python`, `env` or a builtin such as `eval` or `read` allows everything,
+and so does a caller's choice of PATH, BASH_ENV or LD_PRELOAD.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def checked_command(command: str, env: Mapping[str, str] | None, config: Backgro
         raise InvalidInput("The command has a NUL character", "Remove it: no shell can read one")
     if len(data) > MAX_COMMAND:
         raise InvalidInput(
-            f"The command has {len(data)} bytes, at most {MAX_COMMAND} are taken", "Write it to a file and run that"
+            f"The command is {len(data)} bytes long, the limit is {MAX_COMMAND}", "Write it to a file and run that"
         )
     patterns = config.allowed_command_patterns
     if patterns:
@@ -142,7 +142,7 @@ def working_folder(cwd: str, base: Path | None) -> str:
         raise InvalidInput("cwd has a NUL character", "Give an existing folder")
     folder = (base or Path.cwd()) / Path(cwd).expanduser()
     if not folder.is_dir() or not os.access(folder, os.X_OK):
-        raise InvalidInput(f"cwd {cwd[:200]!r} is no folder that can be entered", "Give an existing folder")
+        raise InvalidInput(f"cwd {cwd[:200]!r} is not a folder that can be entered", "Give an existing folder")
     return str(folder)
 
 

@@ -89,7 +89,7 @@ class JobManager:
     async def kill(
         self, job_id: str, signal_text: str = "TERM", by: Literal["agent", "person"] = "agent"
     ) -> KillStatus:
-        """End the job and everything it started; returns once nothing is left. A person may kill whoever holds it.
+        """End the job and everything it started; returns once all of it has ended. A person may kill a job that a person holds.
 
         Raises InvalidInput for a signal that ends nothing, HumanHolds, or JobError where the job doesn't end.
         """
@@ -110,13 +110,13 @@ class JobManager:
         return "killed" if by_us else "already_terminated"
 
     async def _until_ended(self, job_id: str, events: FolderEvents) -> EndedJob:
-        begun = time.monotonic()
-        while (waited := time.monotonic() - begun) < KILL_LIMIT:
+        started = time.monotonic()
+        while (waited := time.monotonic() - started) < KILL_LIMIT:
             job = self.view.job(job_id)
             if isinstance(job, EndedJob):
                 return job
             if job.run is not None and waited > STOPPED:
-                # Somebody has stopped it; it ends the job as soon as it can.
+                # It was stopped (SIGSTOP); it ends the job as soon as it can.
                 resume(self.view.folder(job_id), job.run.runner, job.run.tty)
             await events.wait(LOOK_AGAIN)
         raise JobError(
@@ -138,7 +138,7 @@ class JobManager:
         progress: Progress | None = None,
         person: bool = False,
     ) -> Outcome:
-        """Type into the job and wait for its answer; a `person` may do so whoever has the keys.
+        """Type into the job and wait for its answer; a `person` may do so while a person has the keys.
 
         Raises JobNotFound, JobNotRunning, HumanHolds, InvalidInput or TmuxError; then nothing was sent.
         """
@@ -148,7 +148,7 @@ class JobManager:
         job = self.view.running(job_id)
         if not person:
             await self.control.require_agent_control(job)
-        begun = time.monotonic()
+        started = time.monotonic()
         if (text or keys) and not person and not await self.control.until_pause(job_id, timeout):
             return watch.outcome(watch.jobs[0], "human")
         watch.before_typing(text)
@@ -156,7 +156,7 @@ class JobManager:
         server, folder = self.tmux.server_at(socket), self.view.folder(job_id)
         await anyio.to_thread.run_sync(type_into, server, folder, job, text, list(keys), enter, who)
         watch.after_typing()
-        left = max(0.0, min(timeout, MAX_WAIT) - (time.monotonic() - begun))
+        left = max(0.0, min(timeout, MAX_WAIT) - (time.monotonic() - started))
         return await wait_for(watch, "answer", left, progress)
 
     async def wait(
@@ -219,7 +219,7 @@ def signal_number(text: str) -> int:
         number = int(name) if name.isdigit() else int(signal.Signals[f"SIG{name}"])
         known = signal_name(signal.Signals(number))
     except (KeyError, ValueError):
-        raise InvalidInput(f"{text[:40]!r} is no signal", "Use TERM, INT, HUP, QUIT or KILL") from None
+        raise InvalidInput(f"{text[:40]!r} is not a valid signal", "Use TERM, INT, HUP, QUIT or KILL") from None
     if known in NOT_ENDING:
         raise InvalidInput(
             f"Signal {known} does not end a job",

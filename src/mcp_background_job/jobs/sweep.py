@@ -53,7 +53,7 @@ def sweep_alone(view: JobView, tmux: JobsSession) -> None:
 
 
 def close_windows(view: JobView, server: TmuxServer, due: Mapping[str, EndedJob]) -> None:
-    """Close our panes on one tmux server: those of jobs that are due, and those whose record is gone."""
+    """Close our panes on one tmux server: those of jobs that are due, and those without a record."""
     if not Path(server.socket).exists() or shutil.which("tmux") is None:
         return
     doomed: list[str] = []

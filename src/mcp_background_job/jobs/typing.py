@@ -42,7 +42,7 @@ def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
     for key in keys:
         if not is_key(key):
             raise InvalidInput(
-                f"{key[:40]!r} is no key name",
+                f"{key[:40]!r} is not a key name",
                 "Use tmux names such as C-c, Up, Escape, Enter, Tab, F1, M-x; text goes into input",
             )
     try:
@@ -53,7 +53,7 @@ def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
     longest = max(map(len, data.split(b"\n")))
     if limit is not None and longest > limit:
         raise InvalidInput(
-            f"A line of the input has {longest} bytes, the job's terminal takes {limit} in line mode",
+            f"A line of the input is {longest} bytes long, the limit of the job's terminal in line mode is {limit}",
             "Send shorter lines, or write the data to a file",
         )
 

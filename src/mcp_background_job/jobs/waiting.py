@@ -237,9 +237,9 @@ async def wait_for(watch: Watch, until: str, timeout: float, progress: Progress 
 
     `progress` is called with the seconds waited, every few seconds, so that clients don't give up.
     """
-    begun = time.monotonic()
-    deadline = begun + timeout
-    reported = begun
+    started_at = time.monotonic()
+    deadline = started_at + timeout
+    reported = started_at
     with ExitStack() as stack:
         events = stack.enter_context(watch.folders(until))
         news = True
@@ -256,7 +256,7 @@ async def wait_for(watch: Watch, until: str, timeout: float, progress: Progress 
                 return watch.outcome(watch.jobs[0], "timeout")
             if progress is not None and now - reported >= REPORT_EVERY:
                 reported = now
-                await progress(now - begun)
+                await progress(now - started_at)
             news = await events.wait(min(watch.next_look(until), deadline - now, REPORT_EVERY))
             if news and (pause := watch.pause()):
                 await anyio.sleep(pause)

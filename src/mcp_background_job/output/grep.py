@@ -32,7 +32,7 @@ def compile_pattern(pattern: str) -> regex.Pattern[str]:
     try:
         return regex.compile(pattern)
     except (regex.error, RecursionError, OverflowError) as error:
-        raise InvalidInput(f"{pattern[:80]!r} is no regular expression: {error}", "Give a Python regex") from None
+        raise InvalidInput(f"{pattern[:80]!r} is not a regular expression: {error}", "Give a Python regex") from None
 
 
 def line_matched(pattern: regex.Pattern[str], text: str) -> str | None:

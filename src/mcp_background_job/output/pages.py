@@ -14,8 +14,8 @@ from mcp_background_job.supervisor.markers import stderr_mark, stdout_mark
 from .grep import LineSearch, Matches
 
 DEFAULT_CHARS = 40_000
-# What a wait answers unasked: all of it, or where it is more the ends, since whoever waits for a build of 50,000 lines
-# wants to know how it ended, and a search costs a hundredth of reading 40,000 characters.
+# What a wait answers unasked: all of it, or where it is more the ends: after a build of 50,000 lines an agent needs to
+# know how it ended, and a search costs a hundredth of reading 40,000 characters.
 WAIT_CHARS = 10_000
 WAIT_ENDS = (300, 1_500)
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time

@@ -59,11 +59,11 @@ class Recording:
         self.cleaner = Cleaner(spec.nonce)
         log, timing = self.look()
         first = timing.first
-        self.dropped = self.position = log.start  # bytes that are gone; behind the last byte that was given out
+        self.dropped = self.position = log.start  # bytes that were dropped; behind the last byte that was given out
         self.lost = 0  # bytes that were to be given out and could not be read
         self.timed = first is not None
         self.untimed = max(0, min(first.offset if first else log.end, log.end) - log.start)
-        # Seconds of the job's life at which the recording begins: later than 0 where its beginning is gone.
+        # Seconds of the job's life at which the recording begins: later than 0 where its beginning was dropped.
         self.begins = 0.0
         if first is not None and (self.dropped or self.untimed):
             oldest = next(timing.pieces(log.start, log.end), None)

@@ -21,7 +21,7 @@ Awaiting = Literal["prompt", "password", "screen"]
 # N_TTY_BUF_SIZE less the newline. The 1024 of BSD and macOS (MAX_CANON) is from their headers, not tried.
 _LINE = 4095 if sys.platform == "linux" else 1023
 
-_DEV_TTY = os.makedev(5, 0)  # stands for the controlling terminal of whoever has it open
+_DEV_TTY = os.makedev(5, 0)  # stands for the controlling terminal of the process that has it open
 _PTS = 136  # the major number of every Unix 98 pseudo terminal
 # Beside a terminal, the things whose readers sleep in `wait_woken` as a terminal's do.
 _LIKE_TERMINALS = ("/dev/ptmx", "/dev/pts/ptmx", "anon_inode:inotify", "/dev/net/tun")
@@ -76,7 +76,7 @@ def line_limit(tty: str) -> int | None:
 
 
 def echo_on(tty: str) -> bool | None:
-    """Whether the terminal itself shows what is typed; None once it is gone."""
+    """Whether the terminal itself shows what is typed; None once it has been closed."""
     with _opened(tty) as fd:
         modes = None if fd is None else _modes(fd)
     return modes.echo if modes else None

@@ -52,7 +52,7 @@ _CALLS: dict[str, dict[int, Call]] = {
 _NUMBERS = _CALLS.get(platform.machine())
 
 # Names differ among kernels 4.x to 6.x, and by what the compiler inlined. `wait_woken` is a TCP socket, an
-# inotify descriptor or the master of a pseudo terminal as well: whoever uses it looks at what is open.
+# inotify descriptor or the master of a pseudo terminal as well: its users look at what is open.
 _WCHANS: dict[bytes, Call] = {
     b"n_tty_read": "read",
     b"wait_woken": "read",
@@ -136,7 +136,7 @@ def foreground(main: Process) -> Iterator[Process]:
 
 
 def wait(pid: int, tid: int) -> Wait | None:
-    """What the thread is asleep in, None if it runs or sleeps in something that is no reading."""
+    """What the thread is asleep in, None if it runs or sleeps in something other than a read."""
     words = _read(f"/proc/{pid}/task/{tid}/syscall").split()
     if words and _NUMBERS is not None:
         if len(words) < 7:  # "running", or "-1 SP PC": stopped outside of any call

@@ -28,7 +28,7 @@ class Meter:
 
     def look(self, runners: Mapping[str, int]) -> dict[str, Usage]:
         """The usage of each job; `runners` gives the process whose descendants are the job's."""
-        begun = time.thread_time()
+        started = time.thread_time()
         now = time.monotonic()
         table = process_table()
         below: dict[int, list[int]] = {}
@@ -44,7 +44,7 @@ class Meter:
             cpu = None if before is None else max(0.0, seconds[job_id] - before) / (now - self.at) * 100
             found[job_id] = Usage(cpu, sum(table[pid][2] for pid in pids))
         self.seconds, self.at = seconds, now
-        self.cost = time.thread_time() - begun
+        self.cost = time.thread_time() - started
         return found
 
 

@@ -4,7 +4,7 @@ Promises: no answer of a tool waits for it; whatever the client does with it (no
 stays what tmux and the disk say; it is withdrawn as soon as the hold that it is about is over; it asks for no secret.
 
 Only in the protocols with a handshake. Since 2026-07-28 a server can't ask beside an answer but only in its place
-(InputRequiredResult): the agent would hear nothing until somebody fills in the form, and nothing could take the form
+(InputRequiredResult): the agent would hear nothing until a person fills in the form, and nothing could take the form
 away when the job is handed back in tmux. There the request shows in the progress of `wait until=handback`.
 """
 

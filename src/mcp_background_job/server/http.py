@@ -204,7 +204,7 @@ def names(host: str, bound: str, allowed: Sequence[str]) -> list[str]:
     for one in allowed:
         if not HOST.fullmatch(one):
             raise InvalidInput(
-                f"--allowed-host {one[:60]!r} is no host", "Give a name or an address, or one with :PORT"
+                f"--allowed-host {one[:60]!r} is not a host", "Give a name or an address, or one with :PORT"
             )
     # A wildcard address is nobody's name.
     own = [] if ipaddress.ip_address(bound).is_unspecified else [in_url(host), in_url(bound)]
@@ -227,7 +227,7 @@ def announce(address: str, port: int, hosts: Sequence[str]) -> None:
     print(f"{PROGRAM}: listening on {url}", file=sys.stderr, flush=True)
     if not ipaddress.ip_address(address).is_loopback:
         print(
-            f"{PROGRAM}: WARNING: reachable from other machines: whoever has the token can run any command as this "
+            f"{PROGRAM}: WARNING: reachable from other machines: the token lets its holder run any command as this "
             "user, and nothing is encrypted. Prefer --host 127.0.0.1 with ssh, or a TLS proxy before it. "
             f"Hosts answered to: {', '.join(hosts)} (--allowed-host adds one).",
             file=sys.stderr,
@@ -284,7 +284,7 @@ def run_http(config: BackgroundJobConfig, host: str, port: int, token: str, allo
     """
     check_token(token)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    # Their warnings are of single requests, in words that whoever sends them chooses.
+    # Their warnings quote single requests, in words that the sender chooses.
     for name in ("uvicorn.error", "mcp.server.transport_security"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -38,7 +38,7 @@ MAX_CHARS = 1_000_000
 Strings = list[str]  # inside of Tools, `list` is a tool
 MaxChars = Annotated[int, Field(ge=1, le=MAX_CHARS)]
 
-# Only what differs from the protocol's defaults, or what somebody has to be asked about.
+# Only what differs from the protocol's defaults, or what a client must ask its user about.
 READS = ToolAnnotations(read_only_hint=True)
 ACTS = ToolAnnotations(destructive_hint=True, open_world_hint=True)
 ENDS = ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False)
@@ -94,7 +94,7 @@ class Tools:
 
     async def status(self, job_id: str) -> FullStatus:
         """One job in full: status, reason, exit_code, pid, duration, whether it awaits input, how to attach, where
-        its log lies. To wait for a change use wait instead.
+        its log is. To wait for a change use wait instead.
         """
         job = await started(self.manager.view, job_id)
         fields = responses.full_status(self.manager, job)
@@ -146,7 +146,7 @@ class Tools:
     async def kill(
         self, job_id: str, signal: Annotated[str, Field(description="first signal; KILL follows after 5 s")] = "TERM"
     ) -> KillAnswer:
-        """End a job and every process it started. Answers when nothing of it is left. To interrupt only the present
+        """End a job and every process it started; returns once all of them have ended. To interrupt only the current
         command of a shell or REPL, use interact with keys=["C-c"].
         """
         return {"status": await self.manager.kill(job_id, signal)}
@@ -189,8 +189,8 @@ class Tools:
     ) -> HandoffAnswer:
         """Ask a person to take over a job: to type a secret, decide, or look. They get the keys, the message and a
         bell; interact and kill are refused until they hand it back (wait until=handback; declined=true: they won't).
-        If watching is 0, show the user the attach line. watching with idle (s without a key) in later answers: they
-        seem gone.
+        If watching is 0, show the user the attach line. watching and idle (seconds without a key) in later answers:
+        they seem to have left.
         """
         found = await anyio.to_thread.run_sync(self.manager.handoff, job_id, message)
         self.forms.show(ctx.session, job_id, found.hold, responses.form(found, client_name(ctx)))

@@ -146,7 +146,7 @@ def paste(server: TmuxServer, pane: str, text: Path | None, enters: Path | None,
     that asked for that; one line goes as if typed, or vim would insert a command as text. tmux reads the files while
     others are served, so all are read before the first byte is typed.
 
-    Raises TmuxError where the pane is gone.
+    Raises TmuxError where the pane no longer exists.
     """
     name = f"mcp-{os.urandom(4).hex()}"
     several = text is not None and b"\n" in text.read_bytes()
@@ -184,7 +184,7 @@ def press(server: TmuxServer, pane: str, keys: Sequence[str]) -> list[list[str]]
 def capture(server: TmuxServer, pane: str) -> Capture:
     """The visible grid of a pane.
 
-    Raises TmuxError where the pane is gone.
+    Raises TmuxError where the pane no longer exists.
     """
     facts = "#{cursor_y} #{cursor_x} #{pane_height} #{pane_width} #{alternate_on}"
     lines = server.ask("display-message", "-p", "-t", pane, facts, ";", "capture-pane", "-p", "-t", pane)

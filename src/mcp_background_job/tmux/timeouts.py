@@ -48,7 +48,7 @@ class Bounded(Generic[T]):
 
 
 def answers_again(path: str) -> None:
-    """Wait until the server at a unix socket takes note of its clients, or is gone: without a process of its own."""
+    """Wait until the server at a unix socket takes note of its clients, or has ended: without a process of its own."""
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.connect(path)
         probe.shutdown(socket.SHUT_WR)

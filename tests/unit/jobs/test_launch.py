@@ -32,7 +32,7 @@ def config(folder: Path, **settings: object) -> BackgroundJobConfig:
         (" \n\t", "is empty"),
         ("a\0b", "NUL"),
         ("\ud800", "not valid Unicode"),
-        ("x" * (MAX_COMMAND + 1), "at most 1000000"),
+        ("x" * (MAX_COMMAND + 1), "the limit is 1000000"),
     ],
 )
 def test_a_command_that_no_shell_can_run_is_refused(tmp_path: Path, command: str, why: str) -> None:

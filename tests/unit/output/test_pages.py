@@ -183,7 +183,7 @@ def test_grep_says_how_many_matches_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_bad_pattern_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no regular expression"):
+    with pytest.raises(InvalidInput, match="not a regular expression"):
         reader_of(tmp_path, numbered(3)).grep("(", 0, 100)
 
 

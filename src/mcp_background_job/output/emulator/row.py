@@ -2,7 +2,7 @@
 
 Cells are a `str` while each character fills one cell, else a list with one string a cell: a wide
 character is followed by "", and combining characters stand behind their base in its cell. `BLANK` marks a
-cell that nobody wrote or somebody erased, so that padding can be told from spaces that a program printed.
+cell that was never written or was erased, so that padding can be told from spaces that a program printed.
 """
 
 from __future__ import annotations
