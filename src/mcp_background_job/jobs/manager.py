@@ -89,7 +89,7 @@ class JobManager:
     async def kill(
         self, job_id: str, signal_text: str = "TERM", by: Literal["agent", "person"] = "agent"
     ) -> KillStatus:
-        """End the job and everything it started; returns once all of it has ended. A person may kill a job that a person holds.
+        """End the job and everything it started; returns once all of it has ended. A person may, held or not.
 
         Raises InvalidInput for a signal that ends nothing, HumanHolds, or JobError where the job doesn't end.
         """

@@ -152,7 +152,7 @@ class Watch:
 
     # -- one look -------------------------------------------------------------------------------------------
 
-    async def look(self, until: str, news: bool) -> tuple[Watched, WaitReason] | None:
+    async def reason_to_answer(self, until: str, news: bool) -> tuple[Watched, WaitReason] | None:
         """What one of the jobs can be answered with now; without `news` no file of theirs has changed meanwhile."""
         for watched in self.jobs:
             job = watched.job
@@ -168,7 +168,7 @@ class Watch:
                     return watched, "handback"
                 if held and not self.person and until in ("input", "answer", "quiet"):
                     return watched, "human"
-            if until in ("input", "answer") and self.rests(watched, job):
+            if until in ("input", "answer") and self.waits_for_input(watched, job):
                 return watched, "input"
             if until == "quiet" and time.monotonic() - watched.changed >= QUIET:
                 return watched, "quiet"
@@ -179,7 +179,7 @@ class Watch:
         if end != watched.end:
             watched.end, watched.changed, watched.resting = end, time.monotonic(), None
 
-    def rests(self, watched: Watched, job: RunningJob) -> bool:
+    def waits_for_input(self, watched: Watched, job: RunningJob) -> bool:
         """Whether the job waits for input, has taken what was sent, and has stayed so for long enough."""
         from mcp_background_job.process.input_state import certain
 
@@ -244,7 +244,7 @@ async def wait_for(watch: Watch, until: str, timeout: float, progress: Progress 
         events = stack.enter_context(watch.folders(until))
         news = True
         while True:
-            found = await watch.look(until, news)
+            found = await watch.reason_to_answer(until, news)
             if found is not None and found[1] == "input":
                 found = await confirm(watch, found[0])
                 if found is not None and found[0].search is not None and await found[0].search.matches(found[0].end):

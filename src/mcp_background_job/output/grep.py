@@ -133,15 +133,15 @@ class Matches:
         if match:
             first = self.line - len(self.before)
             if self.context and self.last_shown and first > self.last_shown + 1:
-                self.show("--")
+                self.add_line("--")
             for number, line in enumerate(self.before, first):
-                self.show(f"{number}-{line}")
+                self.add_line(f"{number}-{line}")
             self.before.clear()
-            self.show(f"{self.line}:{text}", counts=True)
+            self.add_line(f"{self.line}:{text}", counts=True)
             self.last_shown = self.line
             self.after = self.context
         elif self.after:
-            self.show(f"{self.line}-{text}")
+            self.add_line(f"{self.line}-{text}")
             self.last_shown = self.line
             self.after -= 1
         else:
@@ -167,7 +167,7 @@ class Matches:
             self.before.extend(lines[:-1] if lines[-1] == "" else lines)
         self.line += count
 
-    def show(self, line: str, counts: bool = False) -> None:
+    def add_line(self, line: str, counts: bool = False) -> None:
         if self.room < len(line) + 1:
             self.room = 0
             self.left_out += counts

@@ -57,7 +57,7 @@ class Recording:
         self.folder = folder  # the job's
         self.spec = spec
         self.cleaner = Cleaner(spec.nonce)
-        log, timing = self.look()
+        log, timing = self.files()
         first = timing.first
         self.dropped = self.position = log.start  # bytes that were dropped; behind the last byte that was given out
         self.lost = 0  # bytes that were to be given out and could not be read
@@ -69,14 +69,14 @@ class Recording:
             oldest = next(timing.pieces(log.start, log.end), None)
             self.begins = 0.0 if oldest is None else max(0.0, age(spec, oldest.time))
 
-    def look(self) -> tuple[Log, Timing]:
+    def files(self) -> tuple[Log, Timing]:
         """The files as they are now."""
         log = Log(self.folder / "log")
         return log, Timing(self.folder / "timing")
 
     def more(self) -> Iterator[Frame]:
         """What there is now that was not given out yet."""
-        log, timing = self.look()
+        log, timing = self.files()
         self.lost += max(0, log.start - self.position)
         for piece in timing.pieces(max(self.position, log.start), log.end):
             time = max(0.0, age(self.spec, piece.time) - self.begins) if self.timed else 0.0

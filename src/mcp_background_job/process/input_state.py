@@ -94,7 +94,7 @@ def _reads(member: procfs.Process, terminal: int, modes: _Modes) -> bool:
 
 def _waits(member: procfs.Process) -> Iterator[tuple[int, procfs.Wait]]:
     for tid in procfs.threads(member):
-        if found := procfs.wait(member.pid, tid):
+        if found := procfs.waiting_call(member.pid, tid):
             yield tid, found
 
 

@@ -135,7 +135,7 @@ def foreground(main: Process) -> Iterator[Process]:
         yield from (other for other in _everyone() if other.group == number and other.pid != number)
 
 
-def wait(pid: int, tid: int) -> Wait | None:
+def waiting_call(pid: int, tid: int) -> Wait | None:
     """What the thread is asleep in, None if it runs or sleeps in something other than a read."""
     words = _read(f"/proc/{pid}/task/{tid}/syscall").split()
     if words and _NUMBERS is not None:

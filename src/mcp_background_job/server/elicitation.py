@@ -54,14 +54,14 @@ class Forms:
 
     def __init__(self, manager: JobManager) -> None:
         self.manager = manager
-        self.open: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
-    def show(self, session: ServerSession, job_id: str, hold: Hold, text: str) -> None:
+    def open_form(self, session: ServerSession, job_id: str, hold: Hold, text: str) -> None:
         """Ask beside everything else, where the client can."""
         if can_ask(session.protocol_version, session.client_capabilities):
             task = asyncio.get_running_loop().create_task(self.ask(session, job_id, hold, text))
-            self.open.add(task)
-            task.add_done_callback(self.open.discard)
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
     async def ask(self, session: ServerSession, job_id: str, hold: Hold, text: str) -> None:
         """Show the form until it is answered or the hold is over, and do what the person says."""

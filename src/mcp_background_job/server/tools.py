@@ -193,7 +193,7 @@ class Tools:
         they seem to have left.
         """
         found = await anyio.to_thread.run_sync(self.manager.handoff, job_id, message)
-        self.forms.show(ctx.session, job_id, found.hold, responses.form(found, client_name(ctx)))
+        self.forms.open_form(ctx.session, job_id, found.hold, responses.form(found, client_name(ctx)))
         return {"holder": "human", "attach": found.attach, "watching": found.watching}
 
     async def add_absence(self, fields: Absence, job: Job) -> None:

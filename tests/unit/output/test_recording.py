@@ -90,7 +90,7 @@ def without_marks(data: bytes) -> bytes:
 def test_the_events_are_the_log_and_nothing_is_split_or_lost(printed: list[tuple[int, bytes]], cuts: list[int]) -> None:
     with job(printed, cuts) as (recording, _):
         header, found = events(recording)
-        log, _ = recording.look()
+        log, _ = recording.files()
         whole = log.read(0, log.end)
         assert "".join(text for _, text in found) == without_marks(whole).decode(errors="replace")
         assert all(a[0] <= b[0] for a, b in itertools.pairwise(found))
@@ -123,7 +123,7 @@ def test_a_log_without_timing_comes_whole_and_at_once(printed: list[tuple[int, b
             path.unlink()
         recording = Recording(folder, before.spec)
         _, found = events(recording)
-        log, _ = recording.look()
+        log, _ = recording.files()
         assert "".join(text for _, text in found) == without_marks(log.read(0, log.end)).decode(errors="replace")
         assert {at for at, _ in found} <= {0.0} and not recording.timed
 
@@ -134,7 +134,7 @@ def test_where_the_oldest_is_dropped_it_begins_with_what_is_kept(sizes: list[tup
     printed = [(pause, b"%03d" % (n % 1000) * size) for n, (pause, size) in enumerate(sizes)]
     with job(printed, [], limit=4096) as (recording, _):
         whole = b"".join(data for _, data in printed)
-        log, _ = recording.look()
+        log, _ = recording.files()
         header, found = events(recording)
         assert "".join(text for _, text in found) == whole[log.start :].decode()
         assert recording.dropped == log.start

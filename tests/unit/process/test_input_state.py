@@ -159,7 +159,7 @@ def test_without_a_process_table_the_modes_tell_less(terminal: Terminal) -> None
 def test_of_another_users_process_only_the_modes_and_its_sleep_are_known(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, off: int, answer: str | None
 ) -> None:
-    monkeypatch.setattr(procfs, "wait", lambda pid, tid: procfs.Wait("unseen"))
+    monkeypatch.setattr(procfs, "waiting_call", lambda pid, tid: procfs.Wait("unseen"))
     monkeypatch.setattr(procfs, "open_files", lambda pid: {})
     terminal.change(off=off)
     with job(terminal, "os.read(0, 1)") as pid:
@@ -182,7 +182,7 @@ def test_a_child_that_is_not_on_its_terminal_yet_is_at_work(
     fork = "import time\nif not os.fork(): os.setsid(); time.sleep(60)\n"
     with job(terminal, f"{master}{fork}os.read(0, 1)") as pid:
         child = wait_until(psutil.Process(pid).children)[0]
-        wait_until(lambda: (found := procfs.wait(pid, pid)) is not None and found.call == "read")
+        wait_until(lambda: (found := procfs.waiting_call(pid, pid)) is not None and found.call == "read")
         assert tty.awaiting_input(terminal.path, pid) == answer
         child.kill()
 
@@ -191,7 +191,7 @@ def test_a_child_that_is_not_on_its_terminal_yet_is_at_work(
 def test_where_the_kernel_names_no_waits_ones_own_process_needs_the_terminal_open(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(procfs, "wait", lambda pid, tid: procfs.Wait("unseen"))
+    monkeypatch.setattr(procfs, "waiting_call", lambda pid, tid: procfs.Wait("unseen"))
     modes.setraw(terminal.slave)
     with job(terminal, "os.read(0, 1)") as pid:
         monkeypatch.setattr(procfs, "names_waits", lambda: False)
@@ -299,8 +299,8 @@ def test_the_descriptors_waited_for_are_those_that_were_asked_for(call: str, fds
     source, sink = os.pipe()
     argv = [sys.executable, "-I", "-S", "-c", POLLED, call, str(source), *map(str, fds)]
     with running(*argv, fds=(source,)) as pid:
-        wait_until(lambda: (found := procfs.wait(pid, pid)) and found.call == call)
-        found = procfs.wait(pid, pid)
+        wait_until(lambda: (found := procfs.waiting_call(pid, pid)) and found.call == call)
+        found = procfs.waiting_call(pid, pid)
     os.close(source)
     os.close(sink)
     assert found
