@@ -12,6 +12,8 @@ Each error takes the facts and builds one sentence of what is wrong and one of w
     ├── HumanHolds            a person holds the job's keys
     ├── StoreError            the state folder can't be used
     └── TmuxError             tmux refused or could not be reached
+        ├── PaneLost          the job's pane is not where it should be
+        ├── InputOff          the pane takes no input
         └── TmuxMissing       tmux is not installed, or is too old
 """
 
@@ -93,6 +95,27 @@ class TmuxError(JobError):
 
     def __init__(self, problem: str, remedy: str = "Try again; if it persists run `tmux kill-server`") -> None:
         super().__init__(f"{problem}. {remedy}.")
+
+
+class PaneLost(TmuxError):
+    """The job's pane is not on the tmux server at its socket, so that nothing may be sent there."""
+
+    def __init__(self, job_id: str, socket: str, server_pid: int = 0) -> None:
+        remedy = f"`kill -USR1 {server_pid}` makes the socket of its tmux server anew" if server_pid else "Call status"
+        super().__init__(
+            f"The window of job {job_id!r} can't be reached at {socket}, nothing was sent",
+            f"{remedy}; if its window was closed, status says how it ended",
+        )
+
+
+class InputOff(TmuxError):
+    """A person has switched the pane's input off."""
+
+    def __init__(self, job_id: str, pane: str) -> None:
+        super().__init__(
+            f"The window of job {job_id!r} takes no input (select-pane -d), nothing was sent",
+            f"A person can open it again: `tmux select-pane -e -t {pane}`",
+        )
 
 
 class TmuxMissing(TmuxError):

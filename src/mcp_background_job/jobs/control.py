@@ -70,8 +70,8 @@ class Control:
 
     def _show_holder(self, job: Job, holder: str, message: str) -> None:
         if job.run is not None:
-            server = self.tmux.server_at(job.run.socket)
-            mark(server, job.run.pane, {"@mcp_holder": holder, "@mcp_message": message})
+            pane = self.tmux.pane(job.spec.job_id, job.run.pane, job.run.socket)
+            mark(pane, {"@mcp_holder": holder, "@mcp_message": message})
 
     def handoff(self, job_id: str, message: str, attach: Callable[[Job], str]) -> Handoff:
         """Ask a person to go on with a job: they get the keys, a bell and the message.

@@ -152,9 +152,9 @@ class JobManager:
         if (text or keys) and not person and not await self.control.until_pause(job_id, timeout):
             return watch.outcome(watch.jobs[0], "human")
         watch.before_typing(text)
-        socket = "" if job.run is None else job.run.socket
-        server, folder = self.tmux.server_at(socket), self.view.folder(job_id)
-        await anyio.to_thread.run_sync(type_into, server, folder, job, text, list(keys), enter, who)
+        await anyio.to_thread.run_sync(
+            type_into, self.tmux, self.view.folder(job_id), job, text, list(keys), enter, who, not person
+        )
         watch.after_typing()
         left = max(0.0, min(timeout, MAX_WAIT) - (time.monotonic() - started))
         return await wait_for(watch, "answer", left, progress)
@@ -192,7 +192,7 @@ class JobManager:
         job = self.view.job(job_id)
         if job.run is None or not self.pane_is_open(job):
             raise InvalidInput(f"Job {job_id!r} has no window", "Call output to read what it printed")
-        return capture(self.tmux.server_at(job.run.socket), job.run.pane)
+        return capture(self.tmux.pane(job_id, job.run.pane, job.run.socket))
 
     def pane_is_open(self, job: Job) -> bool:
         """Whether the job's window is there, with the process that it was opened with."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mcp_background_job.store.models import EndedJob
 from mcp_background_job.tmux.client import TmuxServer
-from mcp_background_job.tmux.panes import close_panes, list_panes, mark
+from mcp_background_job.tmux.panes import JobPane, Pane, close_panes, list_panes, mark
 from mcp_background_job.tmux.session import JobsSession
 
 from .view import JobView
@@ -56,17 +56,17 @@ def close_windows(view: JobView, server: TmuxServer, due: Mapping[str, EndedJob]
     """Close our panes on one tmux server: those of jobs that are due, and those without a record."""
     if not Path(server.socket).exists() or shutil.which("tmux") is None:
         return
-    doomed: list[str] = []
+    doomed: list[Pane] = []
     for pane in list_panes(server):
         if pane.state != str(view.store.folder):
             continue
         job = due.get(pane.job_id)
         if job is None:
             if not view.folder(pane.job_id).is_dir():
-                doomed.append(pane.pane)
+                doomed.append(pane)
         elif pane.dead or job.run is None or pane.pid == job.run.runner:
-            doomed.append(pane.pane)
+            doomed.append(pane)
         else:
             # What a person has respawned in it is theirs, also when no record tells so any more.
-            mark(server, pane.pane, dict.fromkeys(OURS, ""))
+            mark(JobPane(server, pane.pane, pane.job_id), dict.fromkeys(OURS, ""))
     close_panes(server, doomed)

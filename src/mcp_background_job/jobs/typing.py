@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.store.models import RunningJob, timestamp
-from mcp_background_job.tmux.client import TmuxServer
-from mcp_background_job.tmux.panes import paste
+from mcp_background_job.tmux.panes import type_text
 from mcp_background_job.tmux.quoting import is_key
+from mcp_background_job.tmux.session import JobsSession
 
 TRANSCRIPT = "input.jsonl"
 SHOWN = 4096  # characters of one input that the transcript keeps
@@ -59,11 +59,18 @@ def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
 
 
 def type_into(
-    server: TmuxServer, folder: Path, job: RunningJob, text: str, keys: Sequence[str], enter: bool, who: str
+    tmux: JobsSession,
+    folder: Path,
+    job: RunningJob,
+    text: str,
+    keys: Sequence[str],
+    enter: bool,
+    who: str,
+    by_agent: bool,
 ) -> None:
     """Type `text`, Enter if asked for, and named keys into the job, in one go.
 
-    Raises InvalidInput or TmuxError; then nothing was sent.
+    Raises InvalidInput, HumanHolds where a person has the keys and `by_agent`, or TmuxError; then nothing was sent.
     """
     if job.run is None:
         raise InvalidInput(f"Job {job.spec.job_id!r} is still starting", "Try again in a second")
@@ -76,41 +83,7 @@ def type_into(
     if enter and text and not enters:
         enters = 1
     record(folder, job.run.tty, text, keys, who)
-    with private_file(folder, body.encode()) as body_file, private_file(folder, b"\n" * enters) as enter_file:
-        paste(server, job.run.pane, body_file, enter_file, keys)
-
-
-@contextmanager
-def private_file(folder: Path, data: bytes) -> Iterator[Path | None]:
-    """A file that holds `data` for as long as tmux needs to read it; none for no data."""
-    if not data:
-        yield None
-        return
-    path = folder / f"typed-{os.urandom(4).hex()}"
-    memory = -1
-    try:
-        try:
-            write_new(path, data)
-        except OSError:
-            if not hasattr(os, "memfd_create"):
-                raise
-            # The disk is full, and the job may be asking whether to go on.
-            memory = os.memfd_create(path.name)
-            with os.fdopen(memory, "wb", closefd=False) as file:
-                file.write(data)
-        yield path if memory < 0 else Path(f"/proc/{os.getpid()}/fd/{memory}")
-    finally:
-        if memory >= 0:
-            os.close(memory)
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that wasn't there, for this user alone."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
+    type_text(tmux.pane(job.spec.job_id, job.run.pane, job.run.socket), body.encode(), enters, keys, by_agent)
 
 
 def record(folder: Path, tty: str, text: str, keys: Sequence[str], who: str) -> None:

@@ -1,7 +1,8 @@
 """Running tmux: the only module that imports libtmux.
 
 Promises: every call has a time limit, and reads nothing of this process's stdin; a tmux server that leaves one call
-without an answer is not waited for again until it answers; a refusal by tmux comes as one TmuxError.
+without an answer is not waited for again until it answers; where another user has made or could exchange the socket,
+no client is started and nothing of this process's environment given away; a refusal by tmux comes as one TmuxError.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp_background_job.errors import TmuxError, TmuxMissing
+from mcp_background_job.ownership import untrusted, untrusted_parent
 
 from .timeouts import Bounded, answers_again
 from .warm_client import Answer, WarmClient, answer_of, end, lines_of, script_of
@@ -54,16 +56,20 @@ class TmuxServer:
         self._warm: WarmClient | None = None
         self._unanswered: Bounded[None] | None = None  # the server has left a call without an answer
 
-    def run(self, *arguments: str) -> Answer:
-        """One invocation of tmux.
+    def run(self, *arguments: str, data: bytes = b"") -> Answer:
+        """One invocation of tmux; `data` is what `-` as the file of a load-buffer stands for, and is in no file.
 
         Raises TmuxError where there is no answer within PATIENCE; then at once, until the server answers again.
         """
         # -u keeps tabs and non-ASCII whatever the locale.
         command = [tmux_binary(), "-u", *self.options]
-        script = script_of(arguments) if self.stays else None
-        if script is None:
-            return self._run([*command, *arguments])
+        if data and hasattr(os, "memfd_create"):
+            # A client that is ready reads its commands on stdin; in memory the data is within reach of it, too.
+            with memory_file(data) as path:
+                return self.run(*(path if word == "-" else word for word in arguments))
+        if data or not self.stays:
+            return self._run([*command, *arguments], data)
+        script = script_of(arguments)
         if self._warm is None:
             self._warm = WarmClient(command, clean_environment())
         client = self._warm.take()
@@ -72,9 +78,9 @@ class TmuxServer:
         self._warm.prepare()
         return answer
 
-    def run_clean(self, *arguments: str) -> Answer:
-        """As `run`, for what may start the tmux server: it would keep our environment, so it gets little of it."""
-        return self._run([tmux_binary(), "-u", *self.options, *arguments], clean_environment())
+    def start(self, *arguments: str) -> Answer:
+        """As `run`, for what may have to start the tmux server: one that is ready belongs to a server that was there."""
+        return self._run([tmux_binary(), "-u", *self.options, *arguments])
 
     def ask(self, *arguments: str) -> list[str]:
         """As `run`, its lines of output.
@@ -86,15 +92,27 @@ class TmuxServer:
             raise refusal(answer.stderr)
         return answer.stdout
 
-    def _run(self, command: Sequence[str], environment: dict[str, str] | None = None) -> Answer:
+    def check_trusted(self) -> None:
+        """Raises TmuxError where another user has made, or could exchange, the socket: its server would obey them."""
+        path = Path(self.socket)
+        problem = untrusted(path, "socket") or untrusted(path.parent) or untrusted_parent(path.parent)
+        if problem:
+            raise TmuxError(
+                f"The tmux server at {self.socket} is not trusted: {problem}",
+                "Nothing was sent to it; set TMUX_TMPDIR to a folder of your own (mode 700), or remove that one",
+            )
+
+    def _run(self, command: Sequence[str], data: bytes = b"") -> Answer:
+        self.check_trusted()
         self._check_answering()
         try:
-            return run_program(command, environment)
+            return run_program(command, data)
         except TimeoutError:
             raise self._note_unanswered() from None
 
     def _run_warm(self, client: subprocess.Popen[bytes], script: bytes) -> Answer | None:
         """Have a client that is ready do what `script` says; as `run`, but None where its tmux server has ended."""
+        self.check_trusted()
         self._check_answering()
         try:
             return answer_of(client, script, PATIENCE)
@@ -114,15 +132,15 @@ class TmuxServer:
         return no_answer()
 
 
-def run_program(command: Sequence[str], environment: dict[str, str] | None = None) -> Answer:
-    """Run tmux, through libtmux.
+def run_program(command: Sequence[str], data: bytes = b"") -> Answer:
+    """Run tmux, through libtmux, with the small environment that a tmux server would keep if it started one.
 
     Raises TimeoutError after PATIENCE, or TmuxError where it can't be run.
     """
     from libtmux.exc import LibTmuxException
 
     try:
-        done = bounded_command()(command, environment)
+        done = bounded_command()(command, data)
     except (LibTmuxException, OSError) as error:
         if isinstance(error, TimeoutError):
             raise
@@ -136,12 +154,14 @@ def bounded_command() -> type[tmux_cmd]:
     from libtmux.common import tmux_cmd
 
     class BoundedCommand(tmux_cmd):
-        def __init__(self, command: Sequence[str], environment: dict[str, str] | None) -> None:
+        def __init__(self, command: Sequence[str], data: bytes) -> None:
             self.cmd = list(command)
             pipe = subprocess.PIPE
-            client = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment)
+            environment = clean_environment()
+            stdin = pipe if data else subprocess.DEVNULL
+            client = subprocess.Popen(command, stdin=stdin, stdout=pipe, stderr=pipe, env=environment)
             try:
-                output = client.communicate(timeout=PATIENCE)
+                output = client.communicate(data or None, timeout=PATIENCE)
             except subprocess.TimeoutExpired:
                 # The other ends of the pipes are with the server, which is stopped: no use in waiting for them.
                 client.kill()
@@ -159,6 +179,16 @@ def tmux_binary() -> str:
     Raises TmuxMissing with what to install.
     """
     return find_binary(os.environ.get("PATH", ""))
+
+
+@contextmanager
+def memory_file(data: bytes) -> Iterator[str]:
+    """The path of `data` in memory, for processes of this user."""
+    fd = os.memfd_create("mcp-typed")
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{fd}"
 
 
 @cache

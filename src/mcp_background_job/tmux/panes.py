@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_background_job.errors import HumanHolds, InputOff, JobError, PaneLost
+
 from .client import TmuxServer, refusal, tmux_binary, version_of
-from .quoting import join_commands, set_pane_options, window_name
+from .quoting import command_line, join_commands, set_pane_options, window_name
 
 ROWS, COLUMNS = 50, 200
 BORDER = 1  # line above a job, which says how it is; the job has ROWS of its own
@@ -26,8 +28,10 @@ WINDOW_OPTIONS = {
     # The text is the session's, so that the tmux.conf decides; elsewhere (a window moved away) it is the id alone.
     "pane-border-format": "#{?@mcp_border,#{T:@mcp_border}, #{@mcp_job_id} }",
 }
-BATCH = 15  # commands in one invocation, each at most as long as a message of an agent: 16 KB is the limit
-CLOSED_AT_ONCE = 100  # panes; the names of 800 fill the 16 KB that one invocation may have
+BATCH_BYTES = 12_000  # of one invocation; tmux refuses more than 16 KB
+# What a guarded invocation prints: that it was done, or the facts that kept it from being done.
+DONE = "mcp-done"
+FACTS = "mcp-not-done #{pane_dead} #{pane_input_off} #{@mcp_job_id} #{@mcp_holder}"
 
 
 @dataclass(frozen=True)
@@ -105,19 +109,98 @@ def list_panes(server: TmuxServer) -> list[Pane]:
     return [Pane(r[0], r[3], r[4], r[1] == "1", int(r[2] or 0)) for r in rows if len(r) == 5 and r[3]]
 
 
-def close_panes(server: TmuxServer, panes: Sequence[str]) -> None:
-    """Close panes; a window goes with its last one.
+@dataclass(frozen=True)
+class PaneFacts:
+    """Why a guarded invocation was not done, as tmux told it in that very invocation."""
 
-    What another server has closed in between ends the rest of a batch; the next sweep has it.
+    job_id: str  # that the pane carries; empty for one that is not ours, or no longer exists
+    dead: bool
+    input_off: bool  # by `select-pane -d`
+    held: bool  # a person has the keys
+
+
+@dataclass(frozen=True)
+class JobPane:
+    """The pane of one job: (tmux server, %N, job id), never a socket and a number alone.
+
+    `%N` begins anew on each tmux server, and another may have taken the socket's path. So whatever is done to the pane
+    is done by an invocation that first looks whether it carries the job's id, on the server that carries it out.
     """
-    for start in range(0, len(panes), CLOSED_AT_ONCE):
-        batch = panes[start : start + CLOSED_AT_ONCE]
-        server.run(*join_commands([["kill-pane", "-t", pane] for pane in batch]))
+
+    server: TmuxServer
+    pane: str
+    job_id: str
+    server_pid: int = 0  # of the tmux server that the job was started on, where it is known
+
+    def perform(
+        self,
+        commands: Sequence[Sequence[str]],
+        *,
+        only_if: str = "",
+        before: Sequence[Sequence[str]] = (),
+        after: Sequence[Sequence[str]] = (),
+        data: bytes = b"",
+    ) -> PaneFacts | None:
+        """Run `commands` if the pane is the job's and the format `only_if` is true; None if they were run.
+
+        `before` and `after` are run in either case; `data` is what `-` stands for in a load-buffer.
+
+        Raises TmuxError where a command fails, or the server does not answer.
+        """
+        guarded = self.guarded([*commands, ["display-message", "-p", DONE]], only_if)
+        guarded.append(command_line([["display-message", "-p", "-t", self.pane, FACTS]]))
+        answer = self.server.run(*join_commands([*before, guarded, *after]), data=data)
+        last = next((line for line in reversed(answer.stdout) if line.startswith("mcp-")), "")
+        if last == DONE:
+            return None
+        if not last:
+            raise refusal(answer.stderr)
+        _, dead, input_off, job_id, holder = last.split(" ", 4)
+        return PaneFacts(job_id, dead == "1", input_off == "1", holder != "")
+
+    def guarded(self, commands: Sequence[Sequence[str]], only_if: str = "") -> list[str]:
+        """One command that runs `commands` if the pane is the job's and the format `only_if` is true."""
+        condition = f"#{{==:#{{@mcp_job_id}},{self.job_id}}}"
+        if only_if:
+            condition = f"#{{&&:{condition},{only_if}}}"
+        return ["if-shell", "-F", "-t", self.pane, condition, command_line(commands)]
+
+    def lost(self) -> PaneLost:
+        """The error of a pane that is not where it should be."""
+        return PaneLost(self.job_id, self.server.socket, self.server_pid)
 
 
-def mark(server: TmuxServer, pane: str, options: dict[str, str]) -> None:
+def run_in_batches(server: TmuxServer, commands: Sequence[Sequence[str]]) -> None:
+    """Run commands, as many at a time as one invocation may have."""
+    batch: list[Sequence[str]] = []
+    size = 0
+    for command in commands:
+        length = sum(len(word.encode(errors="replace")) + 1 for word in command)
+        if batch and size + length > BATCH_BYTES:
+            server.run(*join_commands(batch))
+            batch, size = [], 0
+        batch.append(command)
+        size += length
+    if batch:
+        server.run(*join_commands(batch))
+
+
+def close_panes(server: TmuxServer, panes: Sequence[Pane]) -> None:
+    """Close panes while each is still as it was listed; a window goes with its last one."""
+    run_in_batches(
+        server,
+        [
+            JobPane(server, one.pane, one.job_id).guarded(
+                [["kill-pane", "-t", one.pane]], f"#{{==:#{{pane_pid}},{one.pid}}}"
+            )
+            for one in panes
+        ],
+    )
+
+
+def mark(pane: JobPane, options: Mapping[str, str]) -> None:
     """Set user options of a pane, which the status line and the border show; an empty value takes one away."""
-    server.run(*join_commands(set_pane_options(pane, options)))
+    pane.perform(set_pane_options(pane.pane, options))
 
 
 def mark_jobs(server: TmuxServer, state: Path, wanted: Mapping[str, Mapping[str, str]]) -> None:
@@ -134,61 +217,80 @@ def mark_jobs(server: TmuxServer, state: Path, wanted: Mapping[str, Mapping[str,
             continue
         present = dict(zip(names, values, strict=False))
         changed = {name: value for name, value in wanted[job_id].items() if present.get(name, "") != value}
-        commands += set_pane_options(pane, changed)
-    for start in range(0, len(commands), BATCH):
-        server.run(*join_commands(commands[start : start + BATCH]))
+        if changed:
+            commands.append(JobPane(server, pane, job_id).guarded(set_pane_options(pane, changed)))
+    run_in_batches(server, commands)
 
 
-def paste(server: TmuxServer, pane: str, text: Path | None, enters: Path | None, keys: Sequence[str]) -> None:
-    """Type the content of `text`, then Enter as often as `enters` has lines, then named keys.
+def type_text(pane: JobPane, text: bytes, enters: int, keys: Sequence[str], by_agent: bool) -> None:
+    """Type `text`, then Enter `enters` times, then named keys, in one go.
 
-    Pastes are byte-exact, have no limit and pass a person's copy mode by. Several lines go in brackets to a program
-    that asked for that; one line goes as if typed, or vim would insert a command as text. tmux reads the files while
-    others are served, so all are read before the first byte is typed.
+    Pastes are byte-exact, have no limit and pass a person's mode (copy mode, a tree) by. Several lines go in brackets
+    to a program that asked for that; one line goes as if typed, or vim would insert a command as text. The text comes
+    last into tmux's buffers and leaves them in the same turn of its loop, whatever became of the paste.
 
-    Raises TmuxError where the pane no longer exists.
+    Raises HumanHolds where a person has taken the keys meanwhile, PaneLost, InputOff or TmuxError; then nothing was
+    sent.
     """
     name = f"mcp-{os.urandom(4).hex()}"
-    several = text is not None and b"\n" in text.read_bytes()
-    loads: list[list[str]] = []
+    before: list[list[str]] = []
     commands: list[list[str]] = []
-    for buffer, file, brackets in ((f"{name}-text", text, several), (f"{name}-enter", enters, False)):
-        if file is not None:
-            loads.append(["load-buffer", "-b", buffer, str(file)])
-            options = ["-d", "-p"] if brackets else ["-d"]
-            commands.append(["paste-buffer", *options, "-b", buffer, "-t", pane])
+    after: list[list[str]] = []
+    if text:
+        before.append(["load-buffer", "-b", f"{name}-text", "-"])
+        commands.append(["paste-buffer", *(["-p"] if b"\n" in text else []), "-b", f"{name}-text", "-t", pane.pane])
+        after.append(["delete-buffer", "-b", f"{name}-text"])
+    if enters:
+        before.append(["set-buffer", "-b", f"{name}-enter", "\n" * enters])
+        commands.append(["paste-buffer", "-b", f"{name}-enter", "-t", pane.pane])
+        after.append(["delete-buffer", "-b", f"{name}-enter"])
     if keys:
-        commands.extend(press(server, pane, keys))
-    server.ask(*join_commands([*loads, *commands]))
+        commands += press(pane, keys)
+    open_for_input = "#{&&:#{!:#{pane_dead}},#{!:#{pane_input_off}}}"
+    not_held = f"#{{&&:{open_for_input},#{{!:#{{@mcp_holder}}}}}}"
+    only_if = not_held if by_agent else open_for_input
+    facts = pane.perform(commands, only_if=only_if, before=before, after=after, data=text)
+    if facts is not None:
+        raise refusal_of(pane, facts)
 
 
-def press(server: TmuxServer, pane: str, keys: Sequence[str]) -> list[list[str]]:
+def refusal_of(pane: JobPane, facts: PaneFacts) -> JobError:
+    """Why nothing was typed."""
+    if facts.job_id != pane.job_id or facts.dead:
+        return pane.lost()
+    if facts.input_off:
+        return InputOff(pane.job_id, pane.pane)
+    return HumanHolds(pane.job_id)
+
+
+def press(pane: JobPane, keys: Sequence[str]) -> list[list[str]]:
     """Commands that send named keys.
 
-    send-keys types into copy mode and says nothing, so a person's copy mode is left and entered again at the same
+    send-keys types into a mode and says nothing, so a person's mode is left, and copy mode entered again at the same
     place, all before tmux draws.
     """
-    send = ["send-keys", "-t", pane, "--", *keys]
     facts = "#{pane_mode} #{scroll_position}"
-    mode, _, scrolled = server.ask("display-message", "-p", "-t", pane, facts)[0].partition(" ")
-    if not mode:
-        return [send]
-    commands = [["send-keys", "-t", pane, "-X", "cancel"], send]
+    shown = pane.server.run("display-message", "-p", "-t", pane.pane, facts).stdout
+    mode, _, scrolled = shown[0].partition(" ") if shown else ("", "", "")
+    commands = [["copy-mode", "-q", "-t", pane.pane], ["send-keys", "-t", pane.pane, "--", *keys]]
     if mode == "copy-mode":
-        commands.append(["copy-mode", "-t", pane])
+        commands.append(["copy-mode", "-t", pane.pane])
         if scrolled.isdigit() and int(scrolled):
-            commands.append(["send-keys", "-t", pane, "-X", "goto-line", scrolled])
+            commands.append(["send-keys", "-t", pane.pane, "-X", "goto-line", scrolled])
     return commands
 
 
-def capture(server: TmuxServer, pane: str) -> Capture:
+def capture(pane: JobPane) -> Capture:
     """The visible grid of a pane.
 
-    Raises TmuxError where the pane no longer exists.
+    Raises PaneLost or TmuxError.
     """
-    facts = "#{cursor_y} #{cursor_x} #{pane_height} #{pane_width} #{alternate_on}"
-    lines = server.ask("display-message", "-p", "-t", pane, facts, ";", "capture-pane", "-p", "-t", pane)
-    row, column, rows, columns, alternate = (int(value or 0) for value in lines[0].split(" "))
+    facts = "#{cursor_y} #{cursor_x} #{pane_height} #{pane_width} #{alternate_on} #{@mcp_job_id}"
+    lines = pane.server.ask("display-message", "-p", "-t", pane.pane, facts, ";", "capture-pane", "-p", "-t", pane.pane)
+    *numbers, job_id = lines[0].split(" ")
+    if job_id != pane.job_id:
+        raise pane.lost()
+    row, column, rows, columns, alternate = (int(value or 0) for value in numbers)
     return Capture("\n".join(lines[1:]), row, column, rows, columns, bool(alternate))
 
 
@@ -198,8 +300,8 @@ def opened(server: TmuxServer, stdout: Sequence[str], stderr: Sequence[str], fai
     Raises TmuxError where it has not done all; then there is no window.
     """
     if failed or not stdout:
-        if stdout:
-            close_panes(server, [stdout[0].split(" ")[0]])
+        if stdout:  # a moment ago, and on this server: nobody else has this id yet
+            server.run("kill-pane", "-t", stdout[0].split(" ")[0])
         raise refusal(stderr)
     pane, pid = stdout[0].split(" ")
     return OpenedPane(pane, int(pid))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 NAMED_KEY = re.compile(
     r"up|down|left|right|home|end|page(up|down)|pg(up|dn)|[pn]page|ic|insert|dc|delete|bspace|btab|enter|escape"
@@ -44,7 +44,24 @@ def join_commands(commands: Sequence[Sequence[str]]) -> list[str]:
     return joined
 
 
-def set_pane_options(pane: str, options: dict[str, str]) -> list[list[str]]:
+def quoted(word: str) -> str:
+    """A word as tmux's command parser takes it whole.
+
+    In single quotes it drops blanks and comments behind a line's end, so several lines go in double quotes.
+    """
+    if "\n" not in word:
+        return "'" + word.replace("'", "'\\''") + "'"
+    for char, escape in (("\\", "\\\\"), ('"', '\\"'), ("$", "\\$"), ("\n", "\\n")):
+        word = word.replace(char, escape)
+    return f'"{word}"'
+
+
+def command_line(commands: Sequence[Sequence[str]]) -> str:
+    """Several tmux commands as one text, for a command that takes commands as an argument."""
+    return " ; ".join(" ".join(quoted(word) for word in command) for command in commands)
+
+
+def set_pane_options(pane: str, options: Mapping[str, str]) -> list[list[str]]:
     """Commands that set user options of a pane; an empty value takes one away."""
     return [
         ["set-option", "-p", "-t", pane, *((name, value) if value else ("-u", name))] for name, value in options.items()

@@ -18,7 +18,7 @@ from pathlib import Path
 from mcp_background_job.config import BackgroundJobConfig
 
 from .client import TmuxServer, refusal
-from .panes import BATCH, BORDER, COLUMNS, ROWS, OpenedPane, new_window, opened
+from .panes import BORDER, COLUMNS, ROWS, JobPane, OpenedPane, new_window, opened, run_in_batches
 from .quoting import join_commands, own_socket
 
 HISTORY = 2_000  # lines that a person can scroll back; with 10,000 a flood of 200 MB took 1.17 times as long as bare
@@ -58,6 +58,10 @@ class JobsSession:
             found = self._servers[socket] = TmuxServer(socket=socket)
             found.stays = self.server.stays
         return found
+
+    def pane(self, job_id: str, pane: str, socket: str, server_pid: int = 0) -> JobPane:
+        """The pane of a job, on the tmux server that it was started on."""
+        return JobPane(self.server_at(socket), pane, job_id, server_pid)
 
     def prepare_calls(self) -> None:
         """Have a tmux client ready for each next call: this process lives long enough for it to pay."""
@@ -109,7 +113,7 @@ class JobsSession:
             setup = self._setup(made)
             new = ["new-session", "-d", "-s", self.name, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)]
             new += ["-n", BOARD, "--", *self._board_argv()]
-            answer = self.server.run_clean(*join_commands([new, *self._board_setup(), *setup]))
+            answer = self.server.start(*join_commands([new, *self._board_setup(), *setup]))
             if "duplicate session" in " ".join(answer.stderr):
                 answer = self.server.run(*join_commands(setup))
                 self._ensure_board()
@@ -239,5 +243,4 @@ def apply_session_options(server: TmuxServer, source: str, sessions: Collection[
             for setting, name, value in options
             if setting == "set-option"
         ]
-        for start in range(0, len(commands), BATCH):
-            server.run(*join_commands(commands[start : start + BATCH]))
+        run_in_batches(server, commands)

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from .quoting import quoted
+
 PAUSE = 0.01  # seconds after a call, whose answer goes first, until the next client is started
 LIFE = 60.0  # seconds that a client waits for its commands
 DONE = "mcp-background-job-done"  # what a client prints when it has done all
@@ -118,16 +120,13 @@ def strip_empty(lines: list[str]) -> None:
         lines.pop()
 
 
-def script_of(arguments: Sequence[str]) -> bytes | None:
-    """The arguments of an invocation as a line of a tmux.conf; None where that would change them."""
+def script_of(arguments: Sequence[str]) -> bytes:
+    """The arguments of an invocation as a line of a tmux.conf."""
     words: list[str] = []
     for word in arguments:
-        if "\n" in word:
-            return None  # tmux drops spaces and comments after a line's end, in quotes too
         if word == ";":
             words.append(word)
             continue
         # In arguments a `;` at the end separates, unless it has a backslash.
-        meant = word[:-2] + ";" if word.endswith("\\;") else word
-        words.append("'" + meant.replace("'", "'\\''") + "'")
+        words.append(quoted(word[:-2] + ";" if word.endswith("\\;") else word))
     return os.fsencode(f"{' '.join(words)} ; display-message -p {DONE}\n")

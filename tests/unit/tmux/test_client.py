@@ -14,8 +14,6 @@ from mcp_background_job.errors import TmuxError, TmuxMissing
 from mcp_background_job.tmux import client as module
 from mcp_background_job.tmux.client import TmuxServer, default_folder, find_binary, tmux_binary
 
-ASKS_FOR_ITS_VERSION = 'if [ "$1" = -V ]; then echo "tmux ${VERSION:-3.3a}"; exit; fi\n'
-
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -26,8 +24,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
-def write(program: Path, text: str) -> None:
-    program.write_text("#!/bin/sh\n" + ASKS_FOR_ITS_VERSION + text + "\n", encoding="utf-8")
+def write(program: Path, text: str, version: str = "3.3a") -> None:
+    told = f'if [ "$1" = -V ]; then echo "tmux {version}"; exit; fi'
+    program.write_text(f"#!/bin/sh\n{told}\n{text}\n", encoding="utf-8")
     program.chmod(0o700)
 
 
@@ -35,7 +34,7 @@ def test_a_call_names_its_server_and_reads_nothing_of_the_callers_stdin(fake: Pa
     write(fake, 'echo "$@"; cat')
     code = (
         "import sys; from mcp_background_job.tmux.client import TmuxServer\n"
-        "print(TmuxServer('own').run('list-sessions').stdout, TmuxServer(socket='/s').run_clean('x').stdout)\n"
+        "print(TmuxServer('own').run('list-sessions').stdout, TmuxServer(socket='/s').run('x').stdout)\n"
         "print(sys.stdin.read())"
     )
     done = subprocess.run([sys.executable, "-c", code], input="mine", capture_output=True, text=True, timeout=30)
@@ -63,11 +62,8 @@ def test_a_refusal_is_an_error_that_says_what_tmux_said(fake: Path) -> None:
         TmuxServer().ask("x")
 
 
-def test_a_tmux_that_is_too_old_or_missing_is_named_with_what_to_install(
-    fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(fake, "")
-    monkeypatch.setenv("VERSION", "3.1c")
+def test_a_tmux_that_is_too_old_or_missing_is_named_with_what_to_install(fake: Path, tmp_path: Path) -> None:
+    write(fake, "", version="3.1c")
     with pytest.raises(TmuxMissing, match=r"tmux 3.1c is too old, 3.2 or newer is needed. Install a newer one: "):
         find_binary(f"{tmp_path}:/nowhere")
     with pytest.raises(TmuxMissing, match=r"tmux is not installed. Install it: "):
