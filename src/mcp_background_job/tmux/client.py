@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from mcp_background_job.errors import TmuxError, TmuxMissing
@@ -41,6 +42,8 @@ INSTALL = {
     "opensuse": "sudo zypper install tmux",
     "suse": "sudo zypper install tmux",
 }
+
+_importing = Lock()
 
 
 class TmuxServer:
@@ -119,10 +122,11 @@ def run_program(command: Sequence[str], environment: dict[str, str] | None = Non
 
     Raises TimeoutError after PATIENCE, or TmuxError where it can't be run.
     """
+    bounded = bounded_command()
     from libtmux.exc import LibTmuxException
 
     try:
-        done = bounded_command()(command, environment)
+        done = bounded(command, environment)
     except (LibTmuxException, OSError) as error:
         if isinstance(error, TimeoutError):
             raise
@@ -130,8 +134,14 @@ def run_program(command: Sequence[str], environment: dict[str, str] | None = Non
     return Answer(done.stdout, done.stderr, done.returncode)
 
 
-@cache
 def bounded_command() -> type[tmux_cmd]:
+    """libtmux's command with a time limit; imported by one thread at a time, as its modules import each other."""
+    with _importing:
+        return _bounded_command()
+
+
+@cache
+def _bounded_command() -> type[tmux_cmd]:
     """libtmux's command with what that lacks: a time limit, an environment, and a stdin that is not the caller's."""
     from libtmux.common import tmux_cmd
 
