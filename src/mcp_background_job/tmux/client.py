@@ -82,7 +82,7 @@ class TmuxServer:
         return answer
 
     def start(self, *arguments: str) -> Answer:
-        """As `run`, for what may have to start the tmux server: one that is ready belongs to a server that was there."""
+        """As `run`, for what may have to start the tmux server, by a client that belongs to none yet."""
         return self._run([tmux_binary(), "-u", *self.options, *arguments])
 
     def ask(self, *arguments: str) -> list[str]:
