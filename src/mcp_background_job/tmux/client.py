@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import TmuxError, TmuxMissing
+from mcp_background_job.text import one_line
 
 from .timeouts import Bounded, answers_again
 from .warm_client import Answer, ReadyClient, answer_of, end, script_of
@@ -114,7 +115,7 @@ def literal(text: str) -> str:
 
 def plain(text: str) -> str:
     """One line without anything that a terminal obeys, nor a style, which tmux has no way to quote everywhere."""
-    return "".join(char for char in " ".join(text.split()) if char.isprintable()).replace("#[", "# [")
+    return one_line(text).replace("#[", "# [")
 
 
 def window_name(text: str) -> str:
