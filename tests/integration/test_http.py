@@ -53,7 +53,10 @@ class HttpServer:
         program = PROGRAM
         if patience is not None:
             # The real program with a shorter patience: the real one would make the test wait for half a minute.
-            code = f"import sys; from mcp_background_job import cli, http; http.PATIENCE = {patience}; cli.main()"
+            code = (
+                "from mcp_background_job import cli; from mcp_background_job.server import http; "
+                f"http.PATIENCE = {patience}; cli.main()"
+            )
             program = [sys.executable, "-c", code]
         with self.errors.open("wb") as stderr:
             self.process = subprocess.Popen(

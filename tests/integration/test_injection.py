@@ -124,17 +124,26 @@ def test_answers_hold_the_text_and_nothing_that_a_terminal_obeys(world: World) -
     world.nothing_ran()
 
 
+def sees_match(person: Person, regex: str) -> str:
+    """Wait until the whole screen matches; returns it."""
+
+    def matching() -> str:
+        shown = person.screen()
+        return shown if re.search(regex, shown.rstrip("\n")) else ""
+
+    return wait_until(matching, what=f"{regex!r} on the person's screen")
+
+
 @pytest.mark.promise("text-is-text")
 def test_the_status_line_the_border_and_the_menu_stand(world: World, person: Person) -> None:
     for text, job_id in zip(TEXTS, world.jobs, strict=True):
         if not text.isprintable():
             continue  # its name is of what is left without the controls, as others are
         world.go_to(job_id)
-        lines = person.sees(f" {job_id}").rstrip("\n").split("\n")
-        assert lines[-2].rstrip().endswith("F12 menu"), repr(text)
-        # The border above the job and the second status line: both in full, with what stands behind the name.
-        assert re.search(rf" {job_id} since \d\d:\d\d:\d\d ", lines[0]), (text, lines[0])
-        assert re.search(rf" \d+:\d\d .* {job_id}$", lines[-1].rstrip()), (text, lines[-1])
+        # The border above the job and the second status line: both in full, with what stands behind the name. tmux
+        # draws them one after the other, and a border whose state has just changed in two steps.
+        standing = rf"^── \S .* {job_id} since \d\d:\d\d:\d\d ─+\n(?s:.*)F12 menu *\n.* \d+:\d\d .* {job_id} *$"
+        lines = sees_match(person, standing).rstrip("\n").split("\n")
         person.press("F12")
         menu = person.sees("Take over")
         assert "Kill it" in menu and "Detach" in menu, repr(text)
