@@ -69,6 +69,23 @@ def fit(text: str, columns: int) -> str:
     return shown + " " * (columns - width(shown))
 
 
+def wrap(text: str, columns: int) -> list[str]:
+    """`text` in lines of at most `columns`, broken at blanks where there are any."""
+    lines: list[str] = []
+    start = 0
+    while start < len(text):
+        ahead = text[start : start + 8 * columns]  # not all that is left: a command may have a million characters
+        line = clip(ahead, columns) or text[start]
+        end = start + len(line)
+        if end < len(text) and text[end] != " " and " " in line.strip():
+            end = start + line.rindex(" ") + 1
+        lines.append(text[start:end].rstrip())
+        start = end
+        while text[start : start + 1] == " ":
+            start += 1
+    return lines or [""]
+
+
 def _columns_added(text: str) -> Iterator[int]:
     """How many columns each character adds: none where it joins the one before it; the first always has a cell."""
     before = ""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_background_job.output.emulator.row import split_cells
-from mcp_background_job.text import clip, escaped, fit, one_line, shorten, width
+from mcp_background_job.text import clip, escaped, fit, one_line, shorten, width, wrap
 
 CHARACTERS = st.text(
     st.one_of(
@@ -49,6 +49,22 @@ def test_what_is_too_long_for_its_column_is_cut_by_cells_not_by_characters() -> 
     assert fit("日本語日本語", 6) == "日本… "
     assert shorten("日本語日本語", 6) == "日本…"
     assert shorten("name", 0) == ""
+
+
+@given(CHARACTERS, st.integers(2, 20))
+def test_wrapped_text_fits_and_is_whole(text: str, columns: int) -> None:
+    lines = wrap(one_line(text), columns)
+    assert all(width(line) <= columns for line in lines)
+    assert "".join(lines).replace(" ", "") == one_line(text).replace(" ", "")
+
+
+def test_lines_are_broken_at_blanks() -> None:
+    assert wrap("one two three", 8) == ["one two", "three"]
+    assert wrap("one two three", 7) == ["one two", "three"]
+    assert wrap("  indented line", 12) == ["  indented", "line"]
+    assert wrap("abcdefgh", 3) == ["abc", "def", "gh"]
+    assert wrap("", 3) == [""]
+    assert len(wrap("x" * 1_000_000, 100)) == 10_000
 
 
 @given(st.text())

@@ -1,13 +1,11 @@
 """How the board looks: from jobs as they were seen to lines of text. Pure.
 
-Promises: no line is wider than the terminal; what a job printed or is called can't colour anything or move the
-cursor; colours are the terminal's own, so that dark and light backgrounds are both readable; every state has a word
-beside its colour.
+Promises: what a job printed or is called can't colour anything or move the cursor; every state has a word beside its
+colour; the job that is chosen is always among those shown.
 """
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from rich.text import Text
 
 from mcp_background_job.process.usage import Usage
 from mcp_background_job.store.models import EndedJob, signal_name
-from mcp_background_job.text import clip, fit, one_line, shorten, width
+from mcp_background_job.text import clip, fit, one_line, shorten, width, wrap
 
 from .observer import Seen
 from .states import STATES
@@ -151,10 +149,7 @@ def summary(rows: Sequence[JobRow], session: str, columns: int) -> Text:
 
 def boxed(title: str, body: Sequence[str], columns: int, most: int) -> list[Text]:
     """A panel at the bottom: a rule with its title, then the text, wrapped, in at most `most` lines."""
-    lines: list[str] = []
-    for part in body:
-        wrapped = textwrap.wrap(part, max(10, columns - 2), drop_whitespace=False, replace_whitespace=False)
-        lines += wrapped or [""]
+    lines = [line for part in body for line in wrap(part, max(10, columns - 2))]
     if len(lines) > most:
         lines = [*lines[: most - 1], f"… {len(lines) - most + 1} more lines"]
     rule = f"── {title} "
@@ -197,5 +192,5 @@ def asked(rows: Sequence[JobRow], columns: int) -> list[Text]:
     for row in rows:
         if row.message:
             text = f"{STATES['asked'].sign} {row.name} asks: {row.message}"
-            lines += [Text(fit(part, columns), STATES["asked"].style) for part in textwrap.wrap(text, columns)]
+            lines += [Text(fit(part, columns), STATES["asked"].style) for part in wrap(text, columns)]
     return lines

@@ -15,7 +15,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mcp_background_job.text import escaped, one_line
+from mcp_background_job.text import escaped, one_line, wrap
 
 from .states import STATES
 
@@ -189,7 +189,6 @@ def popup(options: Namespace, verb: str) -> None:
 def page(text: str, at_end: bool = True) -> None:
     """Show text in the terminal until a key is pressed; the arrows scroll."""
     import termios
-    import textwrap
     import tty
 
     columns, height = shutil.get_terminal_size()
@@ -197,7 +196,7 @@ def page(text: str, at_end: bool = True) -> None:
     for line in text.split("\n"):
         clean = escaped(line.expandtabs())
         indent = " " * (len(clean) - len(clean.lstrip()))
-        lines += textwrap.wrap(clean, columns - 1, drop_whitespace=False, subsequent_indent=indent) or [""]
+        lines += [indent + part for part in wrap(clean.lstrip(), columns - 1 - len(indent))]
     room = height - 1
     top = max(0, len(lines) - room) if at_end else 0
     before = termios.tcgetattr(0)

@@ -52,26 +52,17 @@ class Seen:
     """A job as it was at the last look."""
 
     job_id: str
-    bell: Bell
-    log_bell: LogBell
     job: Job | None = None  # None where its record can't be read
     hold: Hold | None = None
     awaiting: str | None = None  # what it waits for, once it has for STEADY seconds
-    waits_since: tuple[str, float] | None = None  # what it waits for, and since when
     log_end: int = 0
-    changed: float = field(default_factory=time.monotonic)  # the last sign of life
-    next_look: float = 0.0
-    shown: bool = False  # tmux has been told
-    show_at: float = 0.0
-    watch: int = -1  # inotify's number for its folder
-    log_watch: int = -1
 
     @property
     def running(self) -> bool:
         return isinstance(self.job, RunningJob)
 
     def pane_options(self) -> dict[str, str]:
-        """The pane options that say how the job is."""
+        """What the job's pane is to say of it."""
         if isinstance(self.job, EndedJob):
             end = self.job.end
             return shown_end(end.cause, end.code, end.signal, end.ended)
@@ -82,6 +73,21 @@ class Seen:
         }
 
 
+@dataclass(kw_only=True)
+class Watched(Seen):
+    """How it is watched, and when the next look is due."""
+
+    bell: Bell
+    log_bell: LogBell
+    waits_since: tuple[str, float] | None = None  # what it waits for, and since when
+    changed: float = field(default_factory=time.monotonic)  # the last sign of life
+    next_look: float = 0.0
+    shown: bool = False  # tmux has been told
+    show_at: float = 0.0
+    watch: int = -1  # inotify's number for its folder
+    log_watch: int = -1
+
+
 class Observer:
     """The jobs that people are shown: those that run, and those whose window is still open."""
 
@@ -89,7 +95,7 @@ class Observer:
         self.view = view
         self.tmux = tmux
         self.wake = wake
-        self.seen: dict[str, Seen] = {}
+        self.seen: dict[str, Watched] = {}
         self.old: set[str] = set()  # ended too long ago to be shown
         self.rung: set[str] = set()
         self.next_scan = 0.0
@@ -122,11 +128,11 @@ class Observer:
         ids = set(self.view.store.ids())
         self.old &= ids
         for job_id in ids - self.old - self.seen.keys():
-            self.seen[job_id] = Seen(job_id, Bell(job_id, self), LogBell(job_id, self))
+            self.seen[job_id] = Watched(job_id, bell=Bell(job_id, self), log_bell=LogBell(job_id, self))
         for job_id in self.seen.keys() - ids:
             self.drop(self.seen[job_id])
 
-    def refresh(self, seen: Seen, now: float) -> None:
+    def refresh(self, seen: Watched, now: float) -> None:
         before = (seen.pane_options(), seen.job is None)
         try:
             seen.job = self.view.job(seen.job_id)
@@ -144,7 +150,7 @@ class Observer:
             seen.shown = False
             seen.show_at = now + (RUNNER_FIRST if isinstance(seen.job, EndedJob) else 0.0)
 
-    def refresh_ended(self, seen: Seen, job: EndedJob, now: float) -> None:
+    def refresh_ended(self, seen: Watched, job: EndedJob, now: float) -> None:
         self.unwatch(seen)
         seen.hold = seen.awaiting = seen.waits_since = None
         seen.log_end = seen.log_end or self.view.log(seen.job_id).end
@@ -154,7 +160,7 @@ class Observer:
             self.old.add(seen.job_id)
         seen.next_look = now + max(left, 0.0) + 0.1
 
-    def refresh_running(self, seen: Seen, job: RunningJob, now: float) -> None:
+    def refresh_running(self, seen: Watched, job: RunningJob, now: float) -> None:
         self.watch(seen)
         end = self.view.log(seen.job_id).end
         hold = self.view.hold(job)
@@ -175,7 +181,7 @@ class Observer:
                 pause = STEADY
         seen.next_look = math.ceil((now + pause) / GRID) * GRID
 
-    def watch(self, seen: Seen) -> None:
+    def watch(self, seen: Watched) -> None:
         """Be woken by the job's files."""
         if self.hub is None:
             return
@@ -185,7 +191,7 @@ class Observer:
         if seen.log_watch < 0:
             seen.log_watch = self.hub.watch(folder / "log", seen.log_bell)
 
-    def unwatch(self, seen: Seen) -> None:
+    def unwatch(self, seen: Watched) -> None:
         if self.hub is not None and seen.watch >= 0:
             self.hub.unwatch(seen.watch, seen.bell)
         seen.watch = -1
@@ -197,7 +203,7 @@ class Observer:
             self.hub.unwatch(seen.log_watch, seen.log_bell)
             seen.log_watch = -1
 
-    def drop(self, seen: Seen) -> None:
+    def drop(self, seen: Watched) -> None:
         self.unwatch(seen)
         self.seen.pop(seen.job_id, None)
 
@@ -205,7 +211,7 @@ class Observer:
 
     def tell_tmux(self, now: float) -> bool:
         """Set the options of the panes whose jobs have changed; whether there were any."""
-        due: dict[str, list[Seen]] = {}
+        due: dict[str, list[Watched]] = {}
         for seen in self.seen.values():
             if not seen.shown and now >= seen.show_at and seen.job is not None:
                 seen.shown = True
