@@ -15,15 +15,16 @@ import anyio.to_thread
 
 from mcp_background_job.errors import HumanHolds, InvalidInput
 from mcp_background_job.store.models import Hold, Job, RunningJob
+from mcp_background_job.text import one_line
 from mcp_background_job.tmux.panes import mark
 from mcp_background_job.tmux.people import attached_to, people, tell
 from mcp_background_job.tmux.session import JobsSession
 
-from .launch import clean_name
 from .presence import Presence, absent_holder
 from .view import JobView
 from .waiting import write_mark
 
+MAX_MESSAGE = 500  # characters that a person is shown of what an agent asks
 NOBODY_ATTACHED = 1.0  # seconds for which the answer that nobody is attached holds
 TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may type
 
@@ -80,7 +81,7 @@ class Control:
         """
         if not message.strip():
             raise InvalidInput("The message is empty", "Say in one sentence what the person should do")
-        text = clean_name(message, 500)
+        text = one_line(message)[:MAX_MESSAGE]
         hold = self.take(job_id, text)
         job = self.view.running(job_id)
         watching = 0

@@ -17,6 +17,7 @@ from mcp_background_job.config import JOB_VARIABLE, BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, NotAllowed
 from mcp_background_job.store.jobstore import boot_id
 from mcp_background_job.store.models import Spec, new_nonce, summary_of
+from mcp_background_job.text import one_line
 from mcp_background_job.tmux.client import tmux_binary
 from mcp_background_job.tmux.panes import COLUMNS, ROWS
 from mcp_background_job.tmux.quoting import pipe_command
@@ -25,6 +26,7 @@ from mcp_background_job.tmux.quoting import pipe_command
 ENTRYPOINT = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))
 GRACE = 5.0  # seconds between the signal and KILL
 MAX_COMMAND = 1_000_000  # bytes
+MAX_NAME = 80  # characters
 NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
 PLAIN = {"PAGER": "cat", "GIT_PAGER": "cat"}  # a pager would wait for a person
 
@@ -71,7 +73,7 @@ def prepare(config: BackgroundJobConfig, request: Request, job_id: str, folder: 
     cwd = working_folder(request.cwd, config.working_directory)
     spec = Spec(
         job_id=job_id,
-        name=clean_name(request.name) or clean_name(request.command)[:40],
+        name=one_line(request.name)[:MAX_NAME] or name_from(request.command),
         summary=summary_of(request.command),
         cwd=cwd,
         started=time.time(),
@@ -146,9 +148,9 @@ def working_folder(cwd: str, base: Path | None) -> str:
     return str(folder)
 
 
-def clean_name(text: str, longest: int = 80) -> str:
-    """One line without control characters, of at most `longest` characters."""
-    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:longest]
+def name_from(command: str) -> str:
+    """The name of a job that was given none."""
+    return one_line(command)[:40]
 
 
 def job_shell() -> str:

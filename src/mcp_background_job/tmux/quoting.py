@@ -10,6 +10,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from mcp_background_job.text import one_line
+
 NAMED_KEY = re.compile(
     r"up|down|left|right|home|end|page(up|down)|pg(up|dn)|[pn]page|ic|insert|dc|delete|bspace|btab|enter|escape"
     r"|space|tab|f([1-9]|1[0-2])|kp([0-9/*+.-]|enter)",
@@ -25,7 +27,7 @@ def literal(text: str) -> str:
 
 def plain(text: str) -> str:
     """One line without anything that a terminal obeys, nor a style, which tmux has no way to quote everywhere."""
-    return "".join(char for char in " ".join(text.split()) if char.isprintable()).replace("#[", "# [")
+    return one_line(text).replace("#[", "# [")
 
 
 def window_name(text: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_background_job.cli.export import lines
+from mcp_background_job.cli.recordings.export import cast_lines
 from mcp_background_job.output.recording import Recording
 from mcp_background_job.store.jobstore import JobStore
 from mcp_background_job.store.models import RunningJob, Spec
@@ -75,7 +75,7 @@ def job(printed: list[tuple[int, bytes]], cuts: list[int], limit: int = 1 << 20)
 
 
 def events(recording: Recording) -> tuple[dict[str, Any], list[tuple[float, str]]]:
-    header, *rest = [json.loads(line) for line in lines(RunningJob(recording.spec, None), recording)]
+    header, *rest = [json.loads(line) for line in cast_lines(RunningJob(recording.spec, None), recording)]
     assert all(kind == "o" for _, kind, _ in rest)
     return header, [(at, text) for at, _, text in rest]
 
