@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mcp_background_job.errors import InvalidInput, TmuxError
 from mcp_background_job.jobs.manager import JobManager
-from mcp_background_job.store.models import Job
+from mcp_background_job.store.models import Job, run_of
 from mcp_background_job.tmux.client import PATIENCE, tmux_binary
 from mcp_background_job.tmux.people import people
 from mcp_background_job.tmux.quoting import join_commands, own_socket
@@ -71,13 +71,14 @@ def find_target(manager: JobManager, job: Job | None) -> Target:
         manager.store.open()
         manager.tmux.ensure()
         return Target(manager.tmux.server.socket, manager.tmux.name, "")
-    if job.run is None or not manager.pane_is_open(job):
+    run = run_of(job)
+    if run is None or not manager.pane_is_open(job):
         raise InvalidInput(
-            f"Job {job.spec.job_id!r} {'has no window yet' if job.run is None else 'no longer has a window'}",
+            f"Job {job.spec.job_id!r} {'has no window yet' if run is None else 'no longer has a window'}",
             f"Read what it printed: mcp-background-job output {job.spec.job_id}",
         )
-    server = manager.tmux.server_at(job.run.socket)
-    found = server.ask("display-message", "-p", "-t", job.run.pane, "#{window_id} #{session_name}")
+    server = manager.tmux.server_at(run.socket)
+    found = server.ask("display-message", "-p", "-t", run.pane, "#{window_id} #{session_name}")
     window, session = found[0].split(" ", 1)
     # A window of a group is in each of its sessions: ours is the way in.
     ours = server.run("list-windows", "-t", f"={manager.tmux.name}", "-F", "#{window_id}")

@@ -159,21 +159,22 @@ def check_jobs() -> Iterator[Finding]:
     """looking at the jobs"""
     manager = JobManager(load_config())
     found = manager.view.jobs(include_all=True)
-    running = [job for job in found.jobs if isinstance(job, RunningJob)]
+    live = [job for job in found.jobs if not isinstance(job, EndedJob)]
+    running = [job for job in live if isinstance(job, RunningJob)]
     limit = manager.config.max_concurrent_jobs
-    text = f"{len(running)} running of at most {limit}, {len(found.jobs) - len(running)} finished jobs kept"
-    if len(running) >= limit:
+    text = f"{len(live)} running of at most {limit}, {len(found.jobs) - len(live)} finished jobs kept"
+    if len(live) >= limit:
         yield Finding("note", "jobs", text, "No new job can start: end one, or raise MCP_BG_MAX_JOBS")
     else:
         yield Finding("ok", "jobs", text)
     if found.unreadable:
         remedy = f"Remove them from {manager.store.folder}"
         yield Finding("note", "jobs", f"not the record of a job: {', '.join(found.unreadable)}", remedy)
-    for socket in {job.run.socket for job in running if job.run is not None}:
+    for socket in {job.run.socket for job in running}:
         rows = manager.tmux.server_at(socket).run("list-panes", "-a", "-F", "#{pane_id} #{pane_pipe}").stdout
         unlogged = {row.split(" ")[0] for row in rows if row.endswith(" 0")}
         for job in running:
-            if job.run is not None and job.run.socket == socket and job.run.pane in unlogged:
+            if job.run.socket == socket and job.run.pane in unlogged:
                 remedy = "Its supervisor starts another; if this persists, its output is only in its window"
                 yield Finding("wrong", "jobs", f"{label(job)} has lost its log writer", remedy)
 
@@ -242,8 +243,8 @@ async def round_trip(manager: JobManager) -> str:
     if found.reason != "exit":
         found = await manager.wait([asked], "exit", PATIENCE)
     job = manager.view.job(asked)
-    if not isinstance(job, EndedJob) or job.end.code != 7:
-        return f"a job that exits with 7 ended with {job.end.code if isinstance(job, EndedJob) else 'nothing'}"
+    if not isinstance(job, EndedJob) or job.end.exitcode != 7:
+        return f"a job that exits with 7 ended with {job.end.exitcode if isinstance(job, EndedJob) else 'nothing'}"
     if "got well" not in manager.view.output(job).stdout:
         return "the output of a job did not reach its log"
     slept = manager.start(Request("sleep 1000", "doctor")).job_id

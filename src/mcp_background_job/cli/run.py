@@ -16,7 +16,7 @@ from mcp_background_job.errors import WrongUsage
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.waiting import Outcome, Watch, wait_for
-from mcp_background_job.store.models import EndedJob
+from mcp_background_job.store.models import EndedJob, Exited, Signaled
 from mcp_background_job.ui.console import end_last_line, note, print_json, print_page, progress
 from mcp_background_job.ui.wording import ending_line, label
 
@@ -121,11 +121,11 @@ def wait_status(found: Outcome, wanted_more: bool) -> int:
 
 def exit_status(job: EndedJob) -> int:
     """The job's own exit code, 128+n for signal n; a job that was killed has not succeeded."""
-    if job.end.signal is not None:
+    if isinstance(job.end, Signaled):
         return 128 + job.end.signal
-    if job.end.code is None:
-        return NO_CODE
-    return 1 if job.end.code == 0 and job.end.status == "killed" else job.end.code
+    if isinstance(job.end, Exited):
+        return 1 if job.end.code == 0 and job.end.status == "killed" else job.end.code
+    return NO_CODE
 
 
 def send(options: argparse.Namespace) -> int:

@@ -6,30 +6,18 @@ is off is not written down.
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.store.models import RunningJob, timestamp
+from mcp_background_job.store.files import write_new
+from mcp_background_job.store.models import RunningJob
+from mcp_background_job.store.transcript import record
 from mcp_background_job.tmux.client import TmuxServer
 from mcp_background_job.tmux.panes import paste
 from mcp_background_job.tmux.quoting import is_key
-
-TRANSCRIPT = "input.jsonl"
-SHOWN = 4096  # characters of one input that the transcript keeps
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One input: where the log ended when it was sent, and its text."""
-
-    offset: int
-    text: str
 
 
 def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
@@ -65,8 +53,6 @@ def type_into(
 
     Raises InvalidInput or TmuxError; then nothing was sent.
     """
-    if job.run is None:
-        raise InvalidInput(f"Job {job.spec.job_id!r} is still starting", "Try again in a second")
     text = text.replace("\r\n", "\n")
     check_input(job.run.tty, text, keys)
     if not text and not keys:
@@ -75,7 +61,7 @@ def type_into(
     enters = len(text) - len(body)
     if enter and text and not enters:
         enters = 1
-    record(folder, job.run.tty, text, keys, who)
+    record(folder, text, keys, who, hides_input(job.run.tty))
     with private_file(folder, body.encode()) as body_file, private_file(folder, b"\n" * enters) as enter_file:
         paste(server, job.run.pane, body_file, enter_file, keys)
 
@@ -106,48 +92,11 @@ def private_file(folder: Path, data: bytes) -> Iterator[Path | None]:
             path.unlink(missing_ok=True)
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that wasn't there, for this user alone."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
+def hides_input(tty: str) -> bool:
+    """Whether the terminal shows nothing of what is typed: for a password.
 
-
-def record(folder: Path, tty: str, text: str, keys: Sequence[str], who: str) -> None:
-    """Add one input to the job's transcript; a full disk loses the line, not the input."""
+    A REPL's terminal doesn't echo either, but it is not in line mode, and shows what is typed by itself.
+    """
     from mcp_background_job.process.input_state import echo_on, line_limit
-    from mcp_background_job.store.log import Log
 
-    # A REPL's terminal doesn't echo either, but it is not in line mode, and shows what is typed by itself.
-    hidden = echo_on(tty) is False and line_limit(tty) is not None
-    entry: dict[str, object] = {
-        "time": timestamp(time.time()),
-        "who": who or "agent",
-        "offset": Log(folder / "log").end,
-    }
-    if text:
-        entry["text"] = "(not echoed, not recorded)" if hidden else text[:SHOWN]
-    if keys:
-        entry["keys"] = list(keys)
-    line = (json.dumps(entry, ensure_ascii=False) + "\n").encode(errors="replace")
-    with suppress(OSError):
-        fd = os.open(folder / TRANSCRIPT, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, line)
-        finally:
-            os.close(fd)
-
-
-def sent_since(folder: Path, offset: int) -> list[Sent]:
-    """What agents typed since the log had `offset` bytes."""
-    try:
-        lines = (folder / TRANSCRIPT).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    found: list[Sent] = []
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError):
-            entry = json.loads(line)
-            if entry["offset"] >= offset:
-                found.append(Sent(entry["offset"], entry.get("text", "")))
-    return found
+    return echo_on(tty) is False and line_limit(tty) is not None

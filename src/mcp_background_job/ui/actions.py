@@ -15,7 +15,8 @@ from collections.abc import Callable
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.launch import GRACE
 from mcp_background_job.jobs.manager import JobManager
-from mcp_background_job.store.models import EndedJob
+from mcp_background_job.store.models import EndedJob, run_of
+from mcp_background_job.store.requests import request_kill
 from mcp_background_job.text import one_line
 from mcp_background_job.tmux.client import tmux_binary
 from mcp_background_job.tmux.people import go_to, people
@@ -113,7 +114,7 @@ class Actions:
     def kill(self, job_id: str) -> None:
         # A person's kill counts though a person holds the job: an agent's is what is refused then.
         self.manager.view.running(job_id)
-        self.manager.store.request_kill(job_id, signal.SIGTERM)
+        request_kill(self.manager.view.folder(job_id), signal.SIGTERM)
         self.say(f"Killing {self.name_of(job_id)}: TERM now, KILL after {GRACE:.0f} seconds.")
 
     def take_or_give(self) -> None:
@@ -134,12 +135,13 @@ class Actions:
         """Show the chosen job's window to the person at this board."""
         seen = self.observer.seen.get(self.current())
         job = seen.job if seen else None
-        if job is None or job.run is None:
+        run = None if job is None else run_of(job)
+        if job is None or run is None:
             return
         if isinstance(job, EndedJob) and not self.manager.pane_is_open(job):
             self.say("Its window is closed; the log is kept.")
             return
-        socket, pane = job.run.socket, job.run.pane
+        socket, pane = run.socket, run.pane
         if self.viewers.socket == socket and self.viewers.pane:
             here = [person for person in people(self.viewers.server) if person.pane == self.viewers.pane]
             if here:

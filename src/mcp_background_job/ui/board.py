@@ -19,6 +19,7 @@ from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_con
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.process.usage import Meter, Usage
+from mcp_background_job.store.models import RunningJob
 from mcp_background_job.text import escaped, one_line
 
 from . import board_view
@@ -130,9 +131,7 @@ class Board:
         if now < self.next_usage:
             return
         runners = {
-            seen.job_id: seen.job.run.runner
-            for seen in self.observer.seen.values()
-            if seen.running and seen.job is not None and seen.job.run is not None
+            seen.job_id: seen.job.run.runner for seen in self.observer.seen.values() if isinstance(seen.job, RunningJob)
         }
         self.usage = self.meter.look(runners) if runners else {}
         pause = max(USAGE_EVERY, self.meter.cost / USAGE_SHARE)

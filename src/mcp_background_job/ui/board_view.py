@@ -14,7 +14,7 @@ from functools import lru_cache
 from rich.text import Text
 
 from mcp_background_job.process.usage import Usage
-from mcp_background_job.store.models import EndedJob, signal_name
+from mcp_background_job.store.models import EndedJob, Signaled, signal_name
 from mcp_background_job.text import clip, fit, one_line, shorten, width, wrap
 
 from .observer import Seen
@@ -70,7 +70,7 @@ def ending_word(job: EndedJob) -> str:
     """How it ended, in at most eight characters."""
     state: str = job.end.status
     if state == "failed":
-        return signal_name(job.end.signal) if job.end.signal is not None else f"exit {job.end.code}"
+        return signal_name(job.end.signal) if isinstance(job.end, Signaled) else f"exit {job.end.exitcode}"
     return KILLED.get(job.end.cause, STATES[state].word) if state == "killed" else STATES[state].word
 
 

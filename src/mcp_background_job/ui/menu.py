@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mcp_background_job.store.files import write_whole
+from mcp_background_job.store.requests import request_kill
 from mcp_background_job.text import escaped, one_line, wrap
 
 from .states import STATES
@@ -45,12 +48,8 @@ def take(options: Namespace) -> None:
     if (folder / "exit.json").exists():
         say(options, "This job has ended.")
         return
-    record = json.dumps({"since": time.time(), "message": ""})
-    fd = os.open(folder / "holder.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(record)
     (folder / "declined").unlink(missing_ok=True)
-    (folder / "holder.new").rename(folder / "holder")
+    write_whole(folder / "holder", json.dumps({"since": time.time(), "message": ""}).encode())
     show_holder(options, "human")
 
 
@@ -66,17 +65,7 @@ def kill(options: Namespace) -> None:
     if (folder / "exit.json").exists():
         say(options, "This job has ended.")
         return
-    words = b"\n"
-    try:
-        fd = os.open(folder / "kill.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write("15")
-        (folder / "kill.new").rename(folder / "kill")
-    except OSError:
-        words = b"15\n"  # the disk is full: the runner takes the signal from here too
-    control = os.open(folder / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    os.write(control, words)
-    os.close(control)
+    request_kill(folder, signal.SIGTERM)
 
 
 def sent(options: Namespace) -> None:

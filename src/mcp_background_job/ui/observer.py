@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from mcp_background_job.errors import JobError, JobNotFound, TmuxError
 from mcp_background_job.jobs.view import JobView
 from mcp_background_job.store.inotify import Hub, hub_of
-from mcp_background_job.store.models import EndedJob, Hold, Job, RunningJob
-from mcp_background_job.supervisor.jobdir import shown_end
+from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, run_of
+from mcp_background_job.supervisor.pane import shown_end
 from mcp_background_job.tmux.panes import mark_jobs
 from mcp_background_job.tmux.session import JobsSession
 
@@ -60,13 +60,13 @@ class Seen:
 
     @property
     def running(self) -> bool:
-        return isinstance(self.job, RunningJob)
+        return isinstance(self.job, LiveJob)
 
     def pane_options(self) -> dict[str, str]:
         """What the job's pane is to say of it."""
         if isinstance(self.job, EndedJob):
             end = self.job.end
-            return shown_end(end.cause, end.code, end.signal, end.ended)
+            return shown_end(end.cause, end.exitcode, end.ended)
         return {
             "@mcp_status": self.awaiting or "running",
             "@mcp_holder": "human" if self.hold else "",
@@ -126,7 +126,7 @@ class Observer:
         self.next_scan = now + RESCAN
         if self.hub is not None:
             self.hub.watch(self.view.store.folder, self.folder_bell)
-        ids = set(self.view.store.ids())
+        ids: set[str] = set(self.view.store.ids())
         self.old &= ids
         for job_id in ids - self.old - self.seen.keys():
             self.seen[job_id] = Watched(job_id, bell=Bell(job_id, self), log_bell=LogBell(job_id, self))
@@ -161,7 +161,7 @@ class Observer:
             self.old.add(seen.job_id)
         seen.next_look = now + max(left, 0.0) + 0.1
 
-    def refresh_running(self, seen: Watched, job: RunningJob, now: float) -> None:
+    def refresh_running(self, seen: Watched, job: LiveJob, now: float) -> None:
         self.watch(seen)
         end = self.view.log(seen.job_id).end
         hold = self.view.hold(job)
@@ -216,8 +216,9 @@ class Observer:
         for seen in self.seen.values():
             if not seen.shown and now >= seen.show_at and seen.job is not None:
                 seen.shown = True
-                if seen.job.run is not None:
-                    due.setdefault(seen.job.run.socket, []).append(seen)
+                run = run_of(seen.job)
+                if run is not None:
+                    due.setdefault(run.socket, []).append(seen)
         for socket, changed in due.items():
             try:
                 options = {seen.job_id: seen.pane_options() for seen in changed}

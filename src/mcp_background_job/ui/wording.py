@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcp_background_job.jobs.launch import name_from
-from mcp_background_job.store.models import EndedJob, Hold, Job, signal_name, status_of
+from mcp_background_job.store.models import EndedJob, Exited, Hold, Job, Signaled, StartingJob, signal_name, status_of
 from mcp_background_job.text import one_line, shorten
 
 from .units import duration
@@ -19,7 +19,7 @@ def state_name(job: Job | None, hold: Hold | None, awaiting: str | None) -> str:
         return status_of(job)
     if hold is not None:
         return "asked" if hold.message else "held"
-    return awaiting or ("running" if job.run is not None else "starting")
+    return awaiting or ("starting" if isinstance(job, StartingJob) else "running")
 
 
 def elapsed(job: Job) -> float:
@@ -31,14 +31,14 @@ def elapsed(job: Job) -> float:
 
 def how_it_ended(job: EndedJob) -> str:
     """The exit code, or the signal's name; empty where neither is known."""
-    if job.end.code is not None:
+    if isinstance(job.end, Exited):
         return str(job.end.code)
-    return signal_name(job.end.signal) if job.end.signal is not None else ""
+    return signal_name(job.end.signal) if isinstance(job.end, Signaled) else ""
 
 
 def ending_line(job: EndedJob) -> str:
     """One sentence on how a job ended."""
-    facts = f"exit {job.end.code}" if job.end.code is not None else how_it_ended(job)
+    facts = ("exit " if isinstance(job.end, Exited) else "") + how_it_ended(job)
     reason = f" ({job.end.reason.replace('_', ' ')})" if job.end.status == "killed" else ""
     return f"{label(job)}: {job.end.status}{reason}{', ' + facts if facts else ''} after {duration(elapsed(job))}"
 

@@ -16,23 +16,9 @@ from mcp_background_job.cli.main import main
 from mcp_background_job.cli.parser import HANDLERS, parser
 from mcp_background_job.cli.run import exit_status
 from mcp_background_job.config import BackgroundJobConfig
-from mcp_background_job.store.models import ADAPTERS, End, EndedJob, Spec
+from support.jobs import ended
 
 TOP = Path(__file__).parents[3]
-
-
-def ended(**end: object) -> EndedJob:
-    spec = Spec(
-        job_id="abcdef",
-        name="x",
-        summary="x",
-        cwd="/",
-        started=0,
-        started_monotonic=0,
-        nonce="0",
-        socket="",
-    )
-    return EndedJob(spec, None, ADAPTERS[End].validate_python({"ended": 1.0, **end}))
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import pytest
 from mcp_background_job.store.models import Hold, Job
 from mcp_background_job.ui.states import STATES
 from mcp_background_job.ui.wording import elapsed, ending_line, given_name, label, state_name
-from support.jobs import ended, running
+from support.jobs import ended, running, starting
 
 
 @pytest.mark.parametrize(
     ("job", "hold", "awaiting", "name"),
     [
         (None, None, None, "unreadable"),
-        (running(started=False), None, None, "starting"),
+        (starting(), None, None, "starting"),
         (running(), None, None, "running"),
         (running(), None, "password", "password"),
         (running(), Hold(since=0.0), "password", "held"),

@@ -23,7 +23,8 @@ from mcp_background_job.errors import InvalidInput
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.output.recording import Recording
 from mcp_background_job.store.models import EndedJob, Job
-from mcp_background_job.supervisor.jobdir import read_pairs, terminal_type
+from mcp_background_job.supervisor.jobdir import terminal_type
+from mcp_background_job.supervisor.launch import read_pairs
 from mcp_background_job.ui.console import note
 from mcp_background_job.ui.units import size
 
@@ -109,4 +110,5 @@ def header(job: Job, recording: Recording, max_idle: float | None) -> dict[str, 
 
 def launched_with(recording: Recording) -> dict[str, str]:
     """The size of the job's window, and its shell."""
-    return read_pairs(str(recording.folder / "launch"))
+    pairs = read_pairs(str(recording.folder / "launch"))
+    return {os.fsdecode(name): os.fsdecode(value) for name, value in pairs.items()}
