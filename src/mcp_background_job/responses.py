@@ -11,7 +11,19 @@ from mcp_background_job.jobs.presence import Presence
 from mcp_background_job.jobs.view import JobView, Listing
 from mcp_background_job.jobs.waiting import Outcome, WaitReason
 from mcp_background_job.output.pages import Page
-from mcp_background_job.store.models import EndedJob, Job, Reason, Status, signal_name, status_of, timestamp
+from mcp_background_job.store.holds import was_declined
+from mcp_background_job.store.models import (
+    EndedJob,
+    Exited,
+    Job,
+    Reason,
+    Signaled,
+    Status,
+    run_of,
+    signal_name,
+    status_of,
+    timestamp,
+)
 from mcp_background_job.tmux.panes import Capture
 
 Fields = Mapping[str, object]
@@ -130,9 +142,9 @@ class HandoffAnswer(TypedDict):
 def add_ending(fields: Ending, job: Job) -> None:
     """The exit code, or the signal that ended the main process."""
     if isinstance(job, EndedJob):
-        if job.end.code is not None:
+        if isinstance(job.end, Exited):
             fields["exit_code"] = job.end.code
-        if job.end.signal is not None:
+        elif isinstance(job.end, Signaled):
             fields["signal"] = signal_name(job.end.signal)
 
 
@@ -199,8 +211,9 @@ def full_status(manager: JobManager, job: Job) -> FullStatus:
     fields["attach"] = manager.attach_command(job)
     fields["log"] = str(view.folder(spec.job_id) / "log")
     add_ending(fields, job)
-    if job.run is not None:
-        fields["pid"] = job.run.pid
+    run = run_of(job)
+    if run is not None:
+        fields["pid"] = run.pid
     if not isinstance(job, EndedJob):
         fields["duration"] = round(spec.age, 3)
         return fields
@@ -245,7 +258,7 @@ def add_outcome(fields: OutcomeAnswer, found: Outcome) -> None:
 
 def declined(view: JobView, found: Outcome) -> bool:
     """Whether the person who handed back said that they won't do what they were asked for."""
-    return found.reason == "handback" and view.store.declined(found.job.spec.job_id)
+    return found.reason == "handback" and was_declined(view.folder(found.job.spec.job_id))
 
 
 def asked(manager: JobManager, job_ids: Sequence[str]) -> str:

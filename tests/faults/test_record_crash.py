@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,13 +17,17 @@ import pytest
 from mcp_background_job.config import JOB_VARIABLE
 from mcp_background_job.jobs.launch import ENTRYPOINT
 from mcp_background_job.process.orphans import end_orphans
+from mcp_background_job.store import folder as folder_module
 from mcp_background_job.store import jobstore as store_module
-from mcp_background_job.store.jobstore import JobStore, put
-from mcp_background_job.store.models import EndedJob, RunningJob, Spec
+from mcp_background_job.store.files import write_whole
+from mcp_background_job.store.jobstore import JobStore
+from mcp_background_job.store.models import EndedJob, Job, JobId, Spec, StartingJob
 from support import crashing
+from support.jobs import LAUNCH
 from support.sandbox import alive
 from support.waiting import wait_until
 
+NONCE = "1234567890"
 CRASH = [sys.executable, str(Path(crashing.__file__))]
 
 
@@ -39,16 +44,16 @@ def check_other(store: JobStore) -> None:
     """The other job is there as it was, and nothing is unreadable."""
     jobs, unreadable = store.load_all()
     assert unreadable == []
-    assert [job.end.code for job in jobs if isinstance(job, EndedJob) and job.spec.job_id == "other2"] == [5]
+    assert [job.end.exitcode for job in jobs if isinstance(job, EndedJob) and job.spec.job_id == "other2"] == [5]
 
 
-def victim(store: JobStore) -> RunningJob | EndedJob | None:
+def victim(store: JobStore) -> Job | None:
     found = [job for job in store.load_all()[0] if job.spec.job_id == "victim"]
     return found[0] if found else None
 
 
 def spec(job_id: str) -> Spec:
-    return Spec(job_id=job_id, started=time.time(), started_monotonic=time.monotonic(), nonce="1234567890")
+    return Spec(job_id=JobId(job_id), started=time.time(), started_monotonic=time.monotonic(), nonce=NONCE)
 
 
 @pytest.mark.promise("record-crash")
@@ -61,10 +66,10 @@ def test_a_crash_while_a_job_is_created(tmp_path: Path, monkeypatch: pytest.Monk
         check_other(store)
         job = victim(store)
         seen.add(type(job))
-        assert job is None or job == RunningJob(job.spec, None), "whole, and about to start"
+        assert job is None or job == StartingJob(job.spec, None), "whole, and about to start"
         # The lock went with the one that held it, and its half of a job is tidied up by the next.
-        store.create(spec("third3"), b"true", {}, {}, 10)
-        monkeypatch.setattr(store_module, "HALF_MADE_AGE", -1.0)
+        store.create(spec("third3"), b"true", {}, LAUNCH, 10)
+        monkeypatch.setattr(folder_module, "HALF_MADE_AGE", -1.0)
         store.remove_half_made()
         expected = {"other2", "third3", "lock"} | ({"victim"} if job else set())
         assert {path.name for path in store.folder.iterdir()} == expected
@@ -75,7 +80,7 @@ def test_a_crash_while_a_job_is_created(tmp_path: Path, monkeypatch: pytest.Monk
             assert isinstance(found, EndedJob) and found.end.reason == "lost"
             assert not (store.folder / "victim" / "environment").exists()
         monkeypatch.undo()
-    assert seen == {type(None), RunningJob}
+    assert seen == {type(None), StartingJob}
 
 
 @pytest.mark.promise("record-crash")
@@ -97,7 +102,7 @@ def test_a_crash_of_the_one_who_finds_a_job_lost(tmp_path: Path) -> None:
 def test_a_crash_while_a_job_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = crashed("discard", tmp_path)
     assert count > 5
-    monkeypatch.setattr(store_module, "HALF_MADE_AGE", -1.0)
+    monkeypatch.setattr(folder_module, "HALF_MADE_AGE", -1.0)
     there = []
     for number in range(1, count + 2):
         store = JobStore(tmp_path / str(number), crashing.SESSION)
@@ -116,7 +121,7 @@ def test_a_crash_while_a_kill_is_asked_for(tmp_path: Path) -> None:
     for number in range(1, crashed("kill", tmp_path) + 2):
         store = JobStore(tmp_path / str(number), crashing.SESSION)
         check_other(store)
-        assert isinstance(victim(store), RunningJob)
+        assert isinstance(victim(store), StartingJob)
         request = store.folder / "victim" / "kill"
         assert not request.exists() or request.read_text() == "15", "whole or not there"
 
@@ -172,13 +177,9 @@ def test_a_crash_of_the_runner_before_any_of_its_operations(tmp_path: Path, monk
         job_id = f"run{number // 100 % 10}{number // 10 % 10}{number % 10}"
         state = tmp_path / str(number)
         maker = JobStore(state, crashing.SESSION)
-        other = maker.create(spec("other2"), b"exit 5", {}, {}, 10)
-        put(other / "exit.json", b'{"cause": "exit", "code": 5, "ended": 1}')
-        launch = {
-            "cwd": str(tmp_path), "shell": "/bin/sh", "timeout": "", "grace": "1", "umask": "22", "rows": "50",
-            "columns": "200", "separate_stderr": "0", "nonce": "1234567890", "log_limit": "100000",
-            "tmux": "/bin/true", "pipe": "true",
-        }  # fmt: skip
+        other = maker.create(spec("other2"), b"exit 5", {}, LAUNCH, 10)
+        write_whole(other / "exit.json", b'{"cause": "exit", "code": 5, "ended": 1}')
+        launch = replace(LAUNCH, cwd=str(tmp_path), shell="/bin/sh", grace=1.0, nonce=NONCE, tmux="/bin/true")
         environment = {**os.environ, JOB_VARIABLE: job_id}
         folder = maker.create(spec(job_id), b"echo printed; exit 7", environment, launch, 10)
         killed = run_and_crash(folder, number)
@@ -191,7 +192,7 @@ def test_a_crash_of_the_runner_before_any_of_its_operations(tmp_path: Path, monk
             looks.append(job.end)
         assert looks[0] == looks[1]
         end = looks[0]
-        assert (end.reason, end.code) in {("lost", None), ("exit", 7)}, "as it ended, or lost; never a success"
+        assert (end.reason, end.exitcode) in {("lost", None), ("exit", 7)}, "as it ended, or lost; never a success"
         if end.reason == "exit":
             assert store.log(job_id).read(0, 1000) == b"printed\r\n", "whose end is seen has its output"
         assert not (folder / "environment").exists()

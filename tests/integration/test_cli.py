@@ -191,7 +191,7 @@ def test_a_person_takes_a_job_and_only_they_type_and_kill(shared: Sandbox, serve
     assert answer(shared, "status", job_id)["holder"] == holder() == "human"
     assert answer(shared, "give", job_id) == {"job_id": job_id, "holder": "agent"}
     assert answer(shared, "take", job_id)["holder"] == "human"
-    assert "⚑ human" in cli(shared, "list").stdout
+    assert "@ held" in cli(shared, "list").stdout
     for refused in (("interact", {"input": "x"}), ("kill", {})):
         with pytest.raises(ToolError, match="person"):
             server.call(refused[0], job_id=job_id, **refused[1])
@@ -287,7 +287,7 @@ def test_clean_removes_what_has_ended_and_nothing_that_runs(cleared: Sandbox, se
     running = begin(server, "cat")
     done = [run_job(server, "true")["job_id"] for _ in range(2)]
     assert answer(cleared, "clean")["removed"] == [], "list still shows them"
-    assert "2 that list still shows stay; clean --all" in cli(cleared, "clean").stdout
+    assert "Kept 2 that list still shows; clean --all" in cli(cleared, "clean").stdout
     found = answer(cleared, "clean", "--all")
     assert found["removed"] == sorted(done) and found["freed_bytes"] > 0
     assert [job["job_id"] for job in answer(cleared, "list", "--all")["jobs"]] == [running]
@@ -325,7 +325,7 @@ def test_config_says_where_each_value_comes_from_and_hides_the_token(shared: San
     assert "a-long-secret" not in shown
     bad = cli(shared, "config", MCP_BG_MAX_JOBS="0", status=2).stderr
     assert bad.count("\n") == 1 and "MCP_BG_MAX_JOBS" in bad
-    assert "MCP_BG_MAXJOBS is no setting" in cli(shared, "list", MCP_BG_MAXJOBS="1").stderr
+    assert "MCP_BG_MAXJOBS is not a setting" in cli(shared, "list", MCP_BG_MAXJOBS="1").stderr
 
 
 @pytest.fixture(scope="module")

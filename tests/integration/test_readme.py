@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from mcp_background_job import __version__
-from mcp_background_job.cli.main import DEFAULT_HOST, DEFAULT_PORT, EPILOG, HANDLERS, parser
+from mcp_background_job.cli.parser import DEFAULT_HOST, DEFAULT_PORT, EPILOG, HANDLERS, parser
 from mcp_background_job.cli.setup import CLIENTS
 from mcp_background_job.config import BackgroundJobConfig, parse_size
 from support import readme
@@ -78,7 +78,7 @@ def demo(shared: Sandbox) -> str:
 @block("./.ci/with-tools uv run mcp-background-job demo")
 def test_the_demo_runs(text: str, demo: str) -> None:
     assert text.count("\n") == 1
-    assert demo.endswith("Everything was as it should be.\n")
+    assert demo.endswith("All checks passed.\n")
 
 
 @pytest.mark.slow

@@ -255,7 +255,7 @@ def test_the_exported_file_is_the_log_and_this_users_alone(shared: Sandbox, serv
     shorter = json.loads(cli(shared, "export", "-i", "1.5", job["job_id"], "--cast").stdout.splitlines()[0])
     assert shorter["idle_time_limit"] == 1.5
     # An existing file is nobody's to overwrite, and stays as it is.
-    assert "exists already" in cli(shared, "export", job["job_id"], "--cast", path.name, status=1).stderr
+    assert "already exists" in cli(shared, "export", job["job_id"], "--cast", path.name, status=1).stderr
     assert "--cast" in cli(shared, "export", job["job_id"], status=2).stderr
 
 

@@ -39,34 +39,38 @@ def act(action: str, base: str) -> int:
     from pathlib import Path
 
     from mcp_background_job.store.jobstore import JobStore
-    from mcp_background_job.store.models import Spec
+    from mcp_background_job.store.models import JobId, Spec
+    from mcp_background_job.store.requests import request_kill
     from mcp_background_job.supervisor.jobdir import write_record
+    from support.jobs import LAUNCH
 
     def spec(job_id: str) -> Spec:
         now = time.monotonic()
-        return Spec(job_id=job_id, name=job_id, summary="x", started=time.time(), started_monotonic=now, nonce="1")
+        return Spec(
+            job_id=JobId(job_id), name=job_id, summary="x", started=time.time(), started_monotonic=now, nonce="1"
+        )
 
     number = 0
     while True:
         number += 1
         store = JobStore(Path(base, str(number)), SESSION)
-        other = store.create(spec("other2"), b"exit 5", {}, {}, 10)
+        other = store.create(spec("other2"), b"exit 5", {}, LAUNCH, 10)
         write_record(str(other), '{"cause": "exit", "code": 5, "ended": 1}')
         if action != "create":
-            made = store.create(spec("victim"), b"exit 7", {"SECRET": "x"}, {"a": "b"}, 10)
+            made = store.create(spec("victim"), b"exit 7", {"SECRET": "x"}, LAUNCH, 10)
             if action == "look":
                 (made / "runner.lock").touch()  # its runner is gone
         pid = os.fork()
         if pid == 0:
             die_at(number, "")  # files are named relative to a descriptor too
             if action == "create":
-                store.create(spec("victim"), b"exit 7", {"SECRET": "x"}, {"a": "b"}, 10)
+                store.create(spec("victim"), b"exit 7", {"SECRET": "x"}, LAUNCH, 10)
             elif action == "look":
                 JobStore(Path(base, str(number)), SESSION).load("victim")
             elif action == "discard":
                 store.discard("victim")
             elif action == "kill":
-                store.request_kill("victim", 15)
+                request_kill(store.folder / "victim", 15)
             os._exit(0)
         if os.waitpid(pid, 0)[1] == 0:
             return number - 1

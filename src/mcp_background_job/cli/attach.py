@@ -1,8 +1,8 @@
 """`mcp-background-job attach`: from a terminal to a job's window.
 
-Promises: the tmux client takes this process's place, so nothing stands between the person and tmux; where somebody
-looks at the session already, a session of one's own in the same group is made, so that each looks at a different
-job, and it is gone as soon as its person is; a person who is inside that tmux server is switched, not nested.
+Promises: the tmux client takes this process's place, so nothing stands between the person and tmux; where another
+looks at the session already, the person gets a session of their own in the same group, so that each can look at a
+different job, and it ends when they leave; a person who is inside that tmux server is switched, not nested.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from pathlib import Path
 
 from mcp_background_job.errors import InvalidInput, TmuxError
 from mcp_background_job.jobs.manager import JobManager
-from mcp_background_job.store.models import Job
+from mcp_background_job.store.models import Job, run_of
 from mcp_background_job.tmux.client import PATIENCE, tmux_binary
 from mcp_background_job.tmux.people import people
 from mcp_background_job.tmux.quoting import join_commands, own_socket
 from mcp_background_job.tmux.session import session_options
 
-from .lookup import find_job, settings
+from .lookup import find_job
+from .settings import settings
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,16 @@ def find_target(manager: JobManager, job: Job | None) -> Target:
         manager.store.open()
         manager.tmux.ensure()
         return Target(manager.tmux.server.socket, manager.tmux.name, "")
-    if job.run is None or not manager.pane_is_open(job):
+    run = run_of(job)
+    if run is None or not manager.pane_is_open(job):
         raise InvalidInput(
-            f"Job {job.spec.job_id!r} has no window{' yet' if job.run is None else ' any more'}",
+            f"Job {job.spec.job_id!r} {'has no window yet' if run is None else 'no longer has a window'}",
             f"Read what it printed: mcp-background-job output {job.spec.job_id}",
         )
-    server = manager.tmux.server_at(job.run.socket)
-    found = server.ask("display-message", "-p", "-t", job.run.pane, "#{window_id} #{session_name}")
+    server = manager.tmux.server_at(run.socket)
+    found = server.ask("display-message", "-p", "-t", run.pane, "#{window_id} #{session_name}")
     window, session = found[0].split(" ", 1)
-    # A window of a group is in each of its sessions: the one that everybody shares is the way in.
+    # A window of a group is in each of its sessions: ours is the way in.
     ours = server.run("list-windows", "-t", f"={manager.tmux.name}", "-F", "#{window_id}")
     return Target(server.socket, manager.tmux.name if window in ours.stdout else session, window)
 
@@ -91,7 +93,7 @@ def own_session(manager: JobManager, target: Target, name: str) -> list[list[str
         commands.append([setting, "-t", f"={name}:", option, value])
     if target.window:
         commands.append(["select-window", "-t", f"={name}:{target.window}"])
-    # Not before somebody is attached, or it would be gone at once.
+    # Last: a session with nobody attached would end at once.
     commands.append(["set-option", "-t", f"={name}:", "destroy-unattached", "on"])
     return commands
 

@@ -1,7 +1,7 @@
-"""What doctor looks at, step by step: settings, tmux, folders, jobs, environments, and a tiny job's way through all.
+"""What doctor checks, step by step: settings, tmux, folders, jobs, environments, and a tiny job from start to end.
 
 Promises: each step may be run at any time, also while jobs run; the tiny jobs run in a session and a state folder of
-their own, of which nothing is left; a finding that calls something wrong says what to do.
+their own, of which nothing is left; a finding that is wrong says what to do.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import EndedJob, RunningJob
 from mcp_background_job.tmux.client import tmux_binary, version_text
 from mcp_background_job.tmux.session import JobsSession
-from mcp_background_job.ui.console import label, size
+from mcp_background_job.ui.units import size
+from mcp_background_job.ui.wording import label
 
 Level = Literal["ok", "note", "wrong"]
 
@@ -59,7 +60,7 @@ def check_settings() -> Iterator[Finding]:
     for name in unknown_variables():
         close = difflib.get_close_matches(name, known, 1)
         remedy = f"Did you mean {close[0]}?" if close else "Unset it; `mcp-background-job config` lists the settings"
-        yield Finding("note", "settings", f"{name} is set and is no setting", remedy)
+        yield Finding("note", "settings", f"{name} is set, but is not a setting of this program", remedy)
     try:
         load_config()
     except ConfigError as error:
@@ -81,34 +82,34 @@ def check_tmux() -> Iterator[Finding]:
     if listed.returncode != 0:
         said = "; ".join(listed.stderr)
         if "no server running" in said or "No such file" in said or "no sessions" in said:
-            yield Finding("ok", "tmux server", "none runs yet; the first job starts one")
+            yield Finding("ok", "tmux server", "not running yet; the first job starts it")
             return
-        remedy = "See who owns the socket; or end that server: `tmux kill-server` (its windows end, too)"
+        remedy = "Check who owns the socket, or end that server: `tmux kill-server` (its windows end too)"
         yield Finding("wrong", "tmux server", f"can't be reached: {said}", remedy)
         return
     running, socket, _ = listed.stdout[0].split(" ", 2)
     yield Finding("ok", "tmux server", f"answers at {socket}")
     if running and running not in version:
-        remedy = "When your sessions can go: `tmux kill-server`; the next job starts a new one"
+        remedy = "Once its sessions are no longer needed: `tmux kill-server`; the next job starts a new one"
         yield Finding("note", "tmux server", f"runs tmux {running}, the program is {version}", remedy)
     if any(line.split(" ", 2)[2] == config.session_name for line in listed.stdout):
         yield from check_session(tmux, config.session_name)
     else:
-        yield Finding("ok", "session", f"{config.session_name} is not there yet; the first job makes it")
+        yield Finding("ok", "session", f"{config.session_name} does not exist yet; the first job creates it")
 
 
 def check_session(tmux: JobsSession, session: str) -> Iterator[Finding]:
     """Whether the session has the options that keep jobs alive."""
     options = dict(line.partition(" ")[::2] for line in tmux.server.run("show-options", "-t", f"={session}:").stdout)
     if "@mcp_jobs" not in options:
-        remedy = "The next job sets its options; to have a session apart set MCP_BG_SESSION to another name"
-        yield Finding("note", "session", f"{session} is there, but was not made by this program", remedy)
+        remedy = "The next job sets its options; for a separate session set MCP_BG_SESSION to another name"
+        yield Finding("note", "session", f"{session} exists, but was not made by this program", remedy)
     elif options.get("destroy-unattached") != "off":
         remedy = f"tmux set-option -t ={session}: destroy-unattached off"
         yield Finding("wrong", "session", f"{session} would end with all jobs when you detach", remedy)
     else:
         attach = tmux.attach_command()
-        yield Finding("ok", "session", f"{session} is there with its options; go to it: {attach}")
+        yield Finding("ok", "session", f"{session} exists with its options; attach to it: {attach}")
     if tmux.server.run("show-options", "-sv", "exit-unattached").stdout == ["on"]:
         remedy = "tmux set-option -s exit-unattached off"
         yield Finding("wrong", "session", "the tmux server would end with all jobs when you detach", remedy)
@@ -123,7 +124,7 @@ def check_state() -> Iterator[Finding]:
         there = there.parent
     if there != folder:
         made = os.access(there, os.W_OK | os.X_OK)
-        text = f"{folder} is not there yet; {'the first job makes it' if made else f'{there} is not writable'}"
+        text = f"{folder} does not exist yet; {'the first job creates it' if made else f'{there} is not writable'}"
         remedy = "" if made else "Make it writable, or set MCP_BG_STATE_DIR to another folder"
         yield Finding("ok" if made else "wrong", "state folder", text, remedy)
     else:
@@ -132,8 +133,8 @@ def check_state() -> Iterator[Finding]:
             yield from check_folder(folder / config.session_name, private=True)
     free = shutil.disk_usage(there).free
     level: Level = "ok" if free >= LOW_DISK else "note" if free >= NO_DISK else "wrong"
-    remedy = "" if level == "ok" else "Free some, `mcp-background-job clean --all`, or lower MCP_BG_MAX_OUTPUT_SIZE"
-    yield Finding(level, "disk", f"{size(free)} free at {there}", remedy)
+    remedy = "Free some space, run `mcp-background-job clean --all`, or lower MCP_BG_MAX_OUTPUT_SIZE"
+    yield Finding(level, "disk", f"{size(free)} free at {there}", "" if level == "ok" else remedy)
 
 
 def check_folder(folder: Path, private: bool = False) -> Iterator[Finding]:
@@ -141,13 +142,13 @@ def check_folder(folder: Path, private: bool = False) -> Iterator[Finding]:
     facts = folder.lstat()
     mode = stat.S_IMODE(facts.st_mode)
     if not stat.S_ISDIR(facts.st_mode):
-        yield Finding("wrong", "state folder", f"{folder} is a link or no folder", "Replace it by a folder of yours")
+        yield Finding("wrong", "state folder", f"{folder} is a link or not a folder", "Replace it with your own folder")
     elif facts.st_uid != os.getuid():
         remedy = f"sudo chown -R {os.getuid()} {folder}, or set MCP_BG_STATE_DIR to another folder"
         yield Finding("wrong", "state folder", f"{folder} belongs to user {facts.st_uid}", remedy)
     elif private and mode & 0o077:
         remedy = f"chmod 700 {folder}"
-        yield Finding("wrong", "state folder", f"{folder} has mode {mode:o}: others may read the output", remedy)
+        yield Finding("wrong", "state folder", f"{folder} has mode {mode:o}: other users may read the output", remedy)
     else:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"x")
@@ -158,22 +159,23 @@ def check_jobs() -> Iterator[Finding]:
     """looking at the jobs"""
     manager = JobManager(load_config())
     found = manager.view.jobs(include_all=True)
-    running = [job for job in found.jobs if isinstance(job, RunningJob)]
+    live = [job for job in found.jobs if not isinstance(job, EndedJob)]
+    running = [job for job in live if isinstance(job, RunningJob)]
     limit = manager.config.max_concurrent_jobs
-    text = f"{len(running)} running of at most {limit}, {len(found.jobs) - len(running)} finished ones kept"
-    if len(running) >= limit:
+    text = f"{len(live)} running of at most {limit}, {len(found.jobs) - len(live)} finished jobs kept"
+    if len(live) >= limit:
         yield Finding("note", "jobs", text, "No new job can start: end one, or raise MCP_BG_MAX_JOBS")
     else:
         yield Finding("ok", "jobs", text)
     if found.unreadable:
         remedy = f"Remove them from {manager.store.folder}"
-        yield Finding("note", "jobs", f"what is no job's record: {', '.join(found.unreadable)}", remedy)
-    for socket in {job.run.socket for job in running if job.run is not None}:
+        yield Finding("note", "jobs", f"not the record of a job: {', '.join(found.unreadable)}", remedy)
+    for socket in {job.run.socket for job in running}:
         rows = manager.tmux.server_at(socket).run("list-panes", "-a", "-F", "#{pane_id} #{pane_pipe}").stdout
         unlogged = {row.split(" ")[0] for row in rows if row.endswith(" 0")}
         for job in running:
-            if job.run is not None and job.run.socket == socket and job.run.pane in unlogged:
-                remedy = "Its supervisor starts another; if this stays, its output is in its window only"
+            if job.run.socket == socket and job.run.pane in unlogged:
+                remedy = "Its supervisor starts another; if this persists, its output is only in its window"
                 yield Finding("wrong", "jobs", f"{label(job)} has lost its log writer", remedy)
 
 
@@ -190,13 +192,13 @@ def check_environment() -> Iterator[Finding]:
     if stale or dead:
         names = ", ".join(dict.fromkeys([*stale, *dead]))
         fix = f'tmux set-environment -g {(stale or dead)[0]} "…"'
-        remedy = f"Jobs have their MCP server's; for windows that you open yourself: {fix}"
-        yield Finding("note", "environment", f"the tmux server has another {names} than this terminal", remedy)
+        remedy = f"Jobs use their MCP server's environment; for windows that you open yourself: {fix}"
+        yield Finding("note", "environment", f"the tmux server and this terminal differ in {names}", remedy)
     if secret:
         remedy = f"If you don't want it there: tmux set-environment -gu {secret[0]}"
         yield Finding("note", "environment", f"the tmux server holds {', '.join(secret)}", remedy)
     if not (stale or dead or secret):
-        yield Finding("ok", "environment", "the tmux server's agrees with this terminal's")
+        yield Finding("ok", "environment", "the tmux server and this terminal agree")
 
 
 def check_round_trip() -> Iterator[Finding]:
@@ -223,7 +225,7 @@ def check_round_trip() -> Iterator[Finding]:
             yield Finding("ok", "round trip", text)
         if manager.tmux.complaints:
             said = "; ".join(manager.tmux.complaints)
-            remedy = f"Mend {config.tmux_conf}, or unset MCP_BG_TMUX_CONF; the next session reads it again"
+            remedy = f"Fix {config.tmux_conf}, or unset MCP_BG_TMUX_CONF; the next session reads it again"
             yield Finding("note", "tmux.conf", f"tmux refuses some of it: {said}", remedy)
     finally:
         with suppress(JobError):
@@ -232,17 +234,17 @@ def check_round_trip() -> Iterator[Finding]:
 
 
 async def round_trip(manager: JobManager) -> str:
-    """Each thing that a job must be able to do; what failed, or nothing."""
+    """Do all that a job must be able to do; what failed, or nothing."""
     asked = manager.start(Request(QUESTION, "doctor")).job_id
     found = await manager.wait([asked], "input", PATIENCE, since=0)
     if found.reason != "input":
-        return f"a job that asks a question was not seen to wait ({found.reason})"
+        return f"a job that asks a question was not detected as waiting ({found.reason})"
     found = await manager.interact(asked, "well", timeout=PATIENCE)
     if found.reason != "exit":
         found = await manager.wait([asked], "exit", PATIENCE)
     job = manager.view.job(asked)
-    if not isinstance(job, EndedJob) or job.end.code != 7:
-        return f"a job that exits with 7 ended with {job.end.code if isinstance(job, EndedJob) else 'nothing'}"
+    if not isinstance(job, EndedJob) or job.end.exitcode != 7:
+        return f"a job that exits with 7 ended with {job.end.exitcode if isinstance(job, EndedJob) else 'nothing'}"
     if "got well" not in manager.view.output(job).stdout:
         return "the output of a job did not reach its log"
     slept = manager.start(Request("sleep 1000", "doctor")).job_id

@@ -1,11 +1,12 @@
-"""`mcp-background-job demo`: the whole thing on real work, as a client sees it; a newcomer's self-test too.
+"""`mcp-background-job demo`: the server on real work, as a client sees it; a newcomer's self-test too.
 
-Promises: it drives a real server over stdio with the SDK's own client; every answer is checked, and one that is not
-as it should be makes the exit status 1; its session and its folder are gone afterwards.
+Promises: it drives a real server over stdio with the SDK's own client; every answer is checked, and a
+check that fails makes the exit status 1; its session and its folder are gone afterwards.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
@@ -23,6 +24,7 @@ from rich.text import Text
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import JobError
+from mcp_background_job.text import shorten
 from mcp_background_job.tmux.session import JobsSession
 
 SESSION = "mcp-jobs-demo"
@@ -60,7 +62,7 @@ class Demo:
         self.client: Client | None = None
 
     def server(self) -> StdioServerParameters:
-        """The server as a client's configuration would start it, in a session and a folder of its own."""
+        """The server as a client's configuration starts it, in a session and a folder of its own."""
         own = {"MCP_BG_SESSION": SESSION, "MCP_BG_STATE_DIR": str(self.folder / "state")}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MCP_BG_")} | own
         return StdioServerParameters(command=sys.executable, args=["-m", "mcp_background_job"], env=environment)
@@ -70,10 +72,10 @@ class Demo:
         self.console.print(Text(text, style="bold"))
 
     def check(self, holds: bool, what: str) -> None:
-        """Note and show a promise that did not hold."""
+        """Show and keep in mind what does not hold."""
         if not holds:
             self.failures.append(what)
-            self.console.print(Text(f"  ✗ NOT AS IT SHOULD BE: {what}", style="bold red"))
+            self.console.print(Text(f"  ✗ FAILED: {what}", style="bold red"))
 
     async def call(self, tool: str, **arguments: object) -> dict[str, object]:
         """One tool call, shown with its answer and how long it took."""
@@ -88,10 +90,10 @@ class Demo:
             self.check(False, text)
             return {}
         answer: dict[str, object] = result.structured_content
-        self.show(answer, took)
+        self.print_answer(answer, took)
         return answer
 
-    def show(self, answer: dict[str, object], took: float) -> None:
+    def print_answer(self, answer: dict[str, object], took: float) -> None:
         facts = ", ".join(
             f"{name}={value}" for name, value in answer.items() if name not in ("stdout", "stderr", "screen", "jobs")
         )
@@ -185,8 +187,7 @@ def listed(answer: dict[str, object]) -> list[dict[str, str]]:
 
 
 def short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 90 else text[:89] + "…"
+    return shorten(repr(value), 90)
 
 
 def close_session(folder: Path) -> None:
@@ -195,25 +196,24 @@ def close_session(folder: Path) -> None:
     tmux.server.run("kill-session", "-t", f"={SESSION}")
 
 
-def run_demo() -> int:
-    """Show and check everything; the exit status."""
+def demo(options: argparse.Namespace) -> int:
     folder = Path(tempfile.mkdtemp(prefix="mcp-demo-"))
-    demo = Demo(folder)
+    shown = Demo(folder)
     try:
-        # A demo that was cut off may have left its session.
+        # An interrupted demo may have left its session.
         close_session(folder)
-        anyio.run(demo.run)
+        anyio.run(shown.run)
     except JobError as error:
-        demo.check(False, str(error))
-    except Exception as error:  # whatever the SDK's client raises: the demo has failed, and says with what
-        demo.check(False, f"{type(error).__name__}: {error}")
+        shown.check(False, str(error))
+    except Exception as error:  # the SDK's client raises many kinds: the demo has failed, and says with what
+        shown.check(False, f"{type(error).__name__}: {error}")
     finally:
         with suppress(JobError):
             close_session(folder)
         shutil.rmtree(folder, ignore_errors=True)
-    demo.console.print()
-    if demo.failures:
-        demo.console.print(Text(f"{len(demo.failures)} things were not as they should be.", style="bold red"))
+    shown.console.print()
+    if shown.failures:
+        shown.console.print(Text(f"{len(shown.failures)} checks failed.", style="bold red"))
         return 1
-    demo.console.print(Text("Everything was as it should be.", style="bold green"))
+    shown.console.print(Text("All checks passed.", style="bold green"))
     return 0

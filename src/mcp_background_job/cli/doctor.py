@@ -23,12 +23,12 @@ def doctor(options: argparse.Namespace) -> int:
             found = guarded(step)
         findings += found
         if not options.json:
-            show(found)
+            print_findings(found)
     wrong = sum(finding.level == "wrong" for finding in findings)
     if options.json:
         print_json({"healthy": not wrong, "findings": [asdict(finding) for finding in findings]})
     elif wrong:
-        console().print(f"\n{wrong} of {len(findings)} findings need something done.", style="bold red")
+        console().print(f"\n{wrong} of {len(findings)} findings need attention.", style="bold red")
     else:
         console().print("\nNothing is wrong.", style="bold green")
     return 1 if wrong else 0
@@ -50,7 +50,7 @@ def guarded(step: Callable[[], Iterator[Finding]]) -> list[Finding]:
     return found
 
 
-def show(findings: list[Finding]) -> None:
+def print_findings(findings: list[Finding]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 

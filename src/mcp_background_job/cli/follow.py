@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import sys
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
-from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.jobs.view import JobView
 from mcp_background_job.output.emulator.render import split_point
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.log import Log, looking_again
 from mcp_background_job.store.models import EndedJob, Job
+from mcp_background_job.text import clip
 from mcp_background_job.ui.console import note, print_page
+from mcp_background_job.ui.units import size
+
+T = TypeVar("T")
 
 BLOCK = 1 << 20  # bytes shown at a time
 LONGEST_LINE = 64 << 10  # bytes of an unfinished line that are drawn again and again
@@ -26,21 +33,21 @@ DRAW_PAUSE = 0.03  # seconds between two looks at a job that floods
 class Follower:
     """Shows what one job prints from `cursor` on."""
 
-    def __init__(self, manager: JobManager, job: Job, cursor: int = 0) -> None:
-        self.manager = manager
+    def __init__(self, view: JobView, job: Job, cursor: int = 0) -> None:
+        self.view = view
         self.job = job
         self.cursor = cursor  # behind the last byte that is shown for good
         self.drawn = False  # whether a part of a line stands on the screen
         self.live = sys.stdout.isatty() and not job.spec.separate_stderr
 
     @looking_again
-    def show(self, ended: bool) -> None:
-        """All that has come since."""
-        reader = self.manager.view.reader(self.job)
+    def show_new(self, ended: bool) -> None:
+        """What has come since; all of it where the job has ended."""
+        reader = self.view.reader(self.job)
         kept = reader.log.next_kept(self.cursor)
         if kept > self.cursor:
             self.erase()
-            note(f"{kept - self.cursor} bytes are not kept")
+            note(f"{size(kept - self.cursor)} of output are no longer kept")
             self.cursor = kept
         while self.cursor < reader.log.end:
             data = reader.log.read(self.cursor, self.cursor + BLOCK)
@@ -68,11 +75,8 @@ class Follower:
 
     def draw(self, text: str) -> None:
         """The unfinished line, over what stood there; cut to one row, or it could not be drawn over."""
-        from rich.cells import set_cell_size
-
         row = text.rpartition("\n")[2]
-        columns = shutil.get_terminal_size().columns - 1
-        sys.stdout.write("\r\x1b[K" + set_cell_size(row, columns).rstrip())
+        sys.stdout.write("\r\x1b[K" + clip(row.expandtabs(), shutil.get_terminal_size().columns - 1).rstrip())
         sys.stdout.flush()
         self.drawn = True
 
@@ -82,25 +86,36 @@ class Follower:
             self.drawn = False
 
 
+def run_to_end(work: Callable[[], Coroutine[object, object, T]]) -> T:
+    """As asyncio.run, but quiet when Ctrl-C comes while the event loop is being made."""
+
+    async def inside() -> T:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        return await work()
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    return asyncio.run(inside())
+
+
 async def follow(follower: Follower) -> EndedJob:
     """Show what comes until the job has ended."""
     job_id = follower.job.spec.job_id
-    folder = follower.manager.store.folder / job_id
+    folder = follower.view.folder(job_id)
     told = False
     with FolderEvents([folder, folder / "log"]) as events:
         while True:
-            job = follower.manager.view.job(job_id)
-            follower.show(isinstance(job, EndedJob))
+            job = follower.view.job(job_id)
+            follower.show_new(isinstance(job, EndedJob))
             if isinstance(job, EndedJob):
                 return job
-            if await quiet(events) and not told and sys.stderr.isatty() and follower.manager.view.awaiting(job):
+            if await stays_quiet(events) and not told and sys.stderr.isatty() and follower.view.awaiting(job):
                 told = True
                 follower.erase()
                 note(f"it waits for input: mcp-background-job attach {job_id}")
             await asyncio.sleep(DRAW_PAUSE)
 
 
-async def quiet(events: FolderEvents) -> bool:
+async def stays_quiet(events: FolderEvents) -> bool:
     """Wait for the job's files to change; whether a second has passed instead."""
     begun = asyncio.get_running_loop().time()
     await events.wait(LOOK_AGAIN)

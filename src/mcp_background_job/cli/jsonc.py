@@ -16,7 +16,7 @@ TOKEN = re.compile(
 
 
 class NotJson(ValueError):
-    """The text is no JSON object, not even with comments."""
+    """The text is not a JSON object, not even with comments."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def members(text: str, start: int) -> tuple[list[Member], int]:
     raise NotJson("an object has no end")
 
 
-def put(text: str, path: tuple[str, ...], value: object, indent: int = 0) -> str:
+def put(text: str, path: tuple[str, ...], value: object) -> str:
     """`text` with `value` at `path`, whose objects are made where they are missing.
 
-    Raises NotJson, also where something on the way is no object.
+    Raises NotJson, also where something on the way is not an object.
     """
     whole = text if text.strip() else "{}\n"
     if not isinstance(loads(whole), dict):
-        raise NotJson("it holds no object")
+        raise NotJson("it does not hold an object")
     result = put_into(whole, tokens(whole)[0].start, path, value)
     expected = loads(whole)
     at = expected
@@ -118,7 +118,7 @@ def put_into(text: str, start: int, path: tuple[str, ...], value: object, depth:
     there = [member for member in found if member.name == path[0]]
     if there and len(path) > 1:
         if text[there[-1].start] != "{":
-            raise NotJson(f"{path[0]!r} is no object")
+            raise NotJson(f"{path[0]!r} is not an object")
         return put_into(text, there[-1].start, path[1:], value, depth + 1)
     for name in reversed(path[1:]):
         value = {name: value}

@@ -6,28 +6,15 @@ runs; an id in full always means that job.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_config, unknown_variables
+from mcp_background_job.config import load_config
 from mcp_background_job.errors import InvalidInput, JobNotFound
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.view import JobView
 from mcp_background_job.store.models import Job, RunningJob, status_of
 
 SHOWN = 8  # candidates that a refusal lists
-
-
-def settings() -> BackgroundJobConfig:
-    """The settings in force; a bad one ends the program with one line and exit status 2."""
-    try:
-        config = load_config()
-    except ConfigError as error:
-        print(f"mcp-background-job: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    for name in unknown_variables():
-        print(f"mcp-background-job: {name} is no setting of this program", file=sys.stderr)
-    return config
 
 
 def find_job(manager: JobManager, given: str) -> Job:
@@ -63,7 +50,7 @@ def names_for_completion(prefix: str) -> list[str]:
     """Ids and names of jobs that begin with `prefix`; nothing at all where something is wrong."""
     try:
         jobs = JobView(load_config()).jobs(include_all=True).jobs
-    except Exception:  # a shell's prompt is no place for a message
+    except Exception:  # a message would stand in the person's prompt
         return []
     names = {name for job in jobs for name in (job.spec.job_id, job.spec.name) if " " not in name}
     return sorted(name for name in names if name.startswith(prefix))

@@ -1,78 +1,32 @@
-"""The person's commands that stay: tail -f, run --wait, wait, send.
+"""The commands that wait for a job: run --wait, wait, send.
 
-Promises: what a job prints is shown once and whole; Ctrl-C ends the look, never the job; the exit status of a wait is
-the job's own.
+Promises: what a job prints is shown once and whole; Ctrl-C ends the command, never the job; the exit status of a wait
+is the job's own.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
 
 from mcp_background_job import responses
 from mcp_background_job.errors import WrongUsage
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.waiting import Outcome, Watch, wait_for
-from mcp_background_job.store.models import EndedJob, Job
-from mcp_background_job.ui.console import ending_line, label, note, print_json, print_page, progress
+from mcp_background_job.store.models import EndedJob, Exited, Signaled
+from mcp_background_job.ui.console import end_last_line, note, print_json, print_page, progress
+from mcp_background_job.ui.wording import ending_line, label
 
-from .follow import Follower, follow, line_begins
-from .lookup import find_job, settings
-
-T = TypeVar("T")
+from .follow import Follower, follow, run_to_end
+from .lookup import find_job
+from .settings import settings
 
 FOREVER = 10 * 365 * 86400.0  # seconds
 TIMED_OUT, NO_CODE = 124, 125
 CLIENT = "terminal"  # who started a job, or typed into it
-
-
-def run_to_end(work: Callable[[], Coroutine[object, object, T]]) -> T:
-    """As asyncio.run, but quiet when Ctrl-C comes while the event loop is being made."""
-
-    async def inside() -> T:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        return await work()
-
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    return asyncio.run(inside())
-
-
-def tail(options: argparse.Namespace) -> int:
-    manager = JobManager(settings())
-    job = find_job(manager, options.job)
-    if options.follow and not options.json:
-        return tail_on(manager, job, options.lines)
-    if options.follow:
-        raise WrongUsage("--follow has no JSON form", "Leave one of the two out")
-    found = manager.view.tail(job, options.lines)
-    if options.json:
-        print_json(responses.page(found, job))
-        return 0
-    print_page(responses.page(found, job))
-    if sys.stdout.isatty() and found.stdout and not found.stdout.endswith("\n"):
-        print()
-    return 0
-
-
-def tail_on(manager: JobManager, job: Job, lines: int) -> int:
-    """The last lines, and what comes after them; the unfinished last line belongs to what comes."""
-    found = manager.view.tail(job, lines)
-    cursor, out = found.cursor, found.stdout
-    if not job.spec.separate_stderr:
-        cursor = line_begins(manager.store.log(job.spec.job_id), found.cursor)
-        out = out[: out.rfind("\n") + 1]
-    print_page({"stdout": out, "stderr": found.stderr})
-    ended = run_to_end(lambda: follow(Follower(manager, job, cursor)))
-    if sys.stderr.isatty():
-        note(ending_line(ended))
-    return 0
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     words = options.words[1:] if options.words[:1] == ["--"] else options.words
     if not words:
-        raise WrongUsage("There is no command to run", "Give it as one word, or as a program and its arguments")
+        raise WrongUsage("No command is given", "Give it as one word, or as a program and its arguments")
     command = words[0] if len(words) == 1 else shlex.join(words)
     cwd = str(Path.cwd() / Path(options.cwd).expanduser())
     env = environment(options.env)
@@ -102,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         responses.add_ending(fields, ended)
         print_json(fields)
     else:
-        ended = run_to_end(lambda: follow(Follower(manager, job)))
+        ended = run_to_end(lambda: follow(Follower(manager.view, job)))
         if sys.stderr.isatty():
             note(ending_line(ended))
     return exit_status(ended)
@@ -129,7 +83,7 @@ def wait(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     jobs = [find_job(manager, given) for given in options.jobs]
     if options.since is not None and len(jobs) > 1:
-        raise WrongUsage("--since is for one job, and several are given", "Wait for one job, or leave --since out")
+        raise WrongUsage("--since takes one job, and several are given", "Wait for one job, or leave --since out")
     watched = Watch(manager.view, [job.spec.job_id for job in jobs], options.pattern, options.since, person=True)
     seconds = options.timeout if options.timeout is not None else FOREVER
     names = ", ".join(job.spec.name for job in jobs[:3]) + (", …" if len(jobs) > 3 else "")
@@ -145,12 +99,12 @@ def wait(options: argparse.Namespace) -> int:
 
 
 def why(found: Outcome) -> str:
-    """A wait's reason in a person's words."""
+    """Why a wait ended, after the job's name."""
     return {
         "match": "matched",
         "input": f"waits for input ({found.awaiting})",
         "quiet": "is quiet",
-        "handback": "the agents have its keys",
+        "handback": "was handed back to the agents",
         "timeout": "still running",
     }.get(found.reason, found.reason)
 
@@ -167,11 +121,11 @@ def wait_status(found: Outcome, wanted_more: bool) -> int:
 
 def exit_status(job: EndedJob) -> int:
     """The job's own exit code, 128+n for signal n; a job that was killed has not succeeded."""
-    if job.end.signal is not None:
+    if isinstance(job.end, Signaled):
         return 128 + job.end.signal
-    if job.end.code is None:
-        return NO_CODE
-    return 1 if job.end.code == 0 and job.end.status == "killed" else job.end.code
+    if isinstance(job.end, Exited):
+        return 1 if job.end.code == 0 and job.end.status == "killed" else job.end.code
+    return NO_CODE
 
 
 def send(options: argparse.Namespace) -> int:
@@ -189,6 +143,5 @@ def send(options: argparse.Namespace) -> int:
         print_json(responses.outcome(found))
         return 0
     print_page(responses.outcome(found))
-    if sys.stdout.isatty() and found.page.stdout and not found.page.stdout.endswith("\n"):
-        print()
+    end_last_line(found.page.stdout)
     return 0

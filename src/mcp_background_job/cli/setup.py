@@ -1,7 +1,7 @@
 """`mcp-background-job setup`: this server in the configuration of an MCP client.
 
-Promises: what is in the file stays, comments and order too; a file that can't be read as what it should be is left
-alone; before a change the file is copied, and the change appears whole.
+Promises: what is in the file stays, comments and order too; a file that can't be parsed is left alone;
+before a change the file is copied, and the change appears whole.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PASSED_ON = ("TMUX_TMPDIR", "XDG_STATE_HOME")
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerCommand:
     """How a client starts the server."""
 
     command: str
@@ -90,34 +90,36 @@ def setup(options: argparse.Namespace) -> int:
     file = (options.file or client.file()).expanduser()
     server = this_server()
     if not options.write:
-        show(options.client, client, file, server)
+        print_entry(options.client, client, file, server)
         return 0
     # An editor's configuration is often a link into a folder of dotfiles: the link stays.
     real = file.resolve()
     try:
         before = real.read_text(encoding="utf-8") if real.exists() else ""
     except UnicodeDecodeError:
-        raise InvalidInput(f"{file} is not UTF-8", "Add the entry by hand: leave --write out to see it") from None
+        raise InvalidInput(
+            f"{file} is not UTF-8", "Add the entry by hand: run this without --write to see it"
+        ) from None
     after = with_toml(file, before, server) if file.suffix == ".toml" else with_json(client, file, before, server)
     if after == before:
-        print(f"{client.title} has it already: {file}")
+        print(f"{client.title} already has it: {file}")
         return 0
-    backup = write(real, after)
-    print(f"Wrote {file}{f' (before: {backup})' if backup else ''}. {client.then}")
+    backup = replace_file(real, after)
+    print(f"Wrote {file}{f' (backup: {backup})' if backup else ''}. {client.then}")
     return 0
 
 
-def this_server() -> Server:
+def this_server() -> ServerCommand:
     """The command that starts this very program, as it was installed, and the settings in force here."""
     names = {str(field.validation_alias) for field in BackgroundJobConfig.model_fields.values()}
     names = (names | set(PASSED_ON)) - {"MCP_BG_HTTP_TOKEN"}
     env = {name: os.environ[name] for name in sorted(names) if os.environ.get(name)}
     if UVX_FOLDER in Path(sys.prefix).parts:
-        return Server(shutil.which("uvx") or "uvx", ["--from", source(), PACKAGE], env)
+        return ServerCommand(shutil.which("uvx") or "uvx", ["--from", source(), PACKAGE], env)
     script = Path(sys.executable).with_name(PACKAGE)
     if script.exists():
-        return Server(str(script), [], env)
-    return Server(sys.executable, ["-m", "mcp_background_job"], env)
+        return ServerCommand(str(script), [], env)
+    return ServerCommand(sys.executable, ["-m", "mcp_background_job"], env)
 
 
 def source() -> str:
@@ -142,7 +144,7 @@ def source() -> str:
 # -- showing ------------------------------------------------------------------------------------------------
 
 
-def show(name: str, client: Client, file: Path, server: Server) -> None:
+def print_entry(name: str, client: Client, file: Path, server: ServerCommand) -> None:
     """What to type or to add; remarks go to stderr, so that the rest can be piped."""
     remark = f"# In {file}; `{PACKAGE} setup {name} --write` puts it there:"
     if name == "claude":
@@ -158,7 +160,7 @@ def show(name: str, client: Client, file: Path, server: Server) -> None:
         print(json.dumps({client.key: {NAME: server.entry(typed=client.typed)}}, indent=2, ensure_ascii=False))
 
 
-def toml_table(server: Server) -> str:
+def toml_table(server: ServerCommand) -> str:
     """Our table for Codex; JSON's strings and arrays are TOML's, too, once DEL is escaped."""
     parts = [f"[mcp_servers.{NAME}]", f"command = {toml(server.command)}", f"args = {toml(server.args)}"]
     if server.env:
@@ -173,10 +175,10 @@ def toml(value: str | list[str]) -> str:
 # -- changing -----------------------------------------------------------------------------------------------
 
 
-def with_json(client: Client, file: Path, before: str, server: Server) -> str:
+def with_json(client: Client, file: Path, before: str, server: ServerCommand) -> str:
     """The file's text with our entry.
 
-    Raises InvalidInput where it is no JSON object.
+    Raises InvalidInput where it is not a JSON object.
     """
     entry = server.entry(typed=client.typed)
     try:
@@ -187,15 +189,15 @@ def with_json(client: Client, file: Path, before: str, server: Server) -> str:
         return jsonc.put(before, (client.key, NAME), entry)
     except jsonc.NotJson as error:
         raise InvalidInput(
-            f"{file} can't be read as JSON ({error}), nothing was changed",
-            "Mend it, or add the entry by hand: leave --write out to see it",
+            f"{file} can't be read as JSON ({error}); nothing was changed",
+            "Fix it, or add the entry by hand: run this without --write to see it",
         ) from None
 
 
-def with_toml(file: Path, before: str, server: Server) -> str:
+def with_toml(file: Path, before: str, server: ServerCommand) -> str:
     """The file's text with our table at its end.
 
-    Raises InvalidInput where it is no TOML, or has another table of that name.
+    Raises InvalidInput where it is not TOML, or has another table of that name.
     """
     ours = tomllib.loads(toml_table(server))["mcp_servers"][NAME]
     try:
@@ -205,7 +207,7 @@ def with_toml(file: Path, before: str, server: Server) -> str:
             if servers[NAME] == ours:
                 return before
             raise InvalidInput(
-                f"{file} has another server named {NAME!r}, nothing was changed",
+                f"{file} has another server named {NAME!r}; nothing was changed",
                 f"Remove its table [mcp_servers.{NAME}] and try again",
             )
         gap = "" if not before or before.endswith("\n\n") else "\n" if before.endswith("\n") else "\n\n"
@@ -213,13 +215,13 @@ def with_toml(file: Path, before: str, server: Server) -> str:
         tomllib.loads(after)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(
-            f"{file} can't be read or extended as TOML ({error}), nothing was changed",
-            "Mend it, or add the table by hand: leave --write out to see it",
+            f"{file} can't be read or extended as TOML ({error}); nothing was changed",
+            "Fix it, or add the table by hand: run this without --write to see it",
         ) from None
     return after
 
 
-def write(file: Path, text: str) -> Path | None:
+def replace_file(file: Path, text: str) -> Path | None:
     """Replace the file's content in one step; where a copy of the old one was put."""
     file.parent.mkdir(parents=True, exist_ok=True)
     backup: Path | None = None

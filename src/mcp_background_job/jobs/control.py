@@ -14,16 +14,18 @@ import anyio
 import anyio.to_thread
 
 from mcp_background_job.errors import HumanHolds, InvalidInput
-from mcp_background_job.store.models import Hold, Job, RunningJob
+from mcp_background_job.store.holds import set_hold
+from mcp_background_job.store.models import Hold, Job, LiveJob, RunningJob, run_of
+from mcp_background_job.text import one_line
 from mcp_background_job.tmux.panes import mark
 from mcp_background_job.tmux.people import attached_to, people, tell
 from mcp_background_job.tmux.session import JobsSession
 
-from .launch import clean_name
 from .presence import Presence, absent_holder
 from .view import JobView
 from .waiting import write_mark
 
+MAX_MESSAGE = 500  # characters that a person is shown of what an agent asks
 NOBODY_ATTACHED = 1.0  # seconds for which the answer that nobody is attached holds
 TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may type
 
@@ -32,7 +34,7 @@ TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may
 class Handoff:
     """A person who was asked: their hold, how they get to the job, and how many are attached."""
 
-    job: RunningJob
+    job: LiveJob
     hold: Hold
     attach: str
     watching: int
@@ -55,7 +57,7 @@ class Control:
         """
         job = self.view.running(job_id)
         hold = Hold(since=time.time(), message=message)
-        self.view.store.set_hold(job_id, hold)
+        set_hold(self.view.folder(job_id), hold)
         self._show_holder(job, "human", message)
         return hold
 
@@ -65,13 +67,13 @@ class Control:
         Raises JobNotFound.
         """
         job = self.view.job(job_id)
-        self.view.store.set_hold(job_id, None, declined)
+        set_hold(self.view.folder(job_id), None, declined)
         self._show_holder(job, "", "")
 
     def _show_holder(self, job: Job, holder: str, message: str) -> None:
-        if job.run is not None:
-            pane = self.tmux.pane(job.spec.job_id, job.run.pane, job.run.socket)
-            mark(pane, {"@mcp_holder": holder, "@mcp_message": message})
+        run = run_of(job)
+        if run is not None:
+            mark(self.tmux.pane(job.spec.job_id, run), {"@mcp_holder": holder, "@mcp_message": message})
 
     def handoff(self, job_id: str, message: str, attach: Callable[[Job], str]) -> Handoff:
         """Ask a person to go on with a job: they get the keys, a bell and the message.
@@ -80,11 +82,11 @@ class Control:
         """
         if not message.strip():
             raise InvalidInput("The message is empty", "Say in one sentence what the person should do")
-        text = clean_name(message, 500)
+        text = one_line(message)[:MAX_MESSAGE]
         hold = self.take(job_id, text)
         job = self.view.running(job_id)
         watching = 0
-        if job.run is not None:
+        if isinstance(job, RunningJob):
             write_mark(job.run.tty, b"\a")
             tell(self.tmux.server_at(job.run.socket), self.tmux.name, f"{job.spec.name}: {text}")
             watching = self.watching(job)
@@ -92,12 +94,13 @@ class Control:
 
     def watching(self, job: Job) -> int:
         """How many people are attached to the session of jobs."""
-        return 0 if job.run is None else attached_to(self.tmux.server_at(job.run.socket), self.tmux.name)
+        run = run_of(job)
+        return 0 if run is None else attached_to(self.tmux.server_at(run.socket), self.tmux.name)
 
     def absent_holder(self, job: Job) -> Presence | None:
         """The presence of the person who holds the job, once they seem to have left."""
         hold = self.view.hold(job)
-        if hold is None or job.run is None:
+        if hold is None or not isinstance(job, RunningJob):
             return None
         return absent_holder(self.tmux.server_at(job.run.socket), self.tmux.name, hold)
 
@@ -109,9 +112,9 @@ class Control:
 
     # -- pauses ---------------------------------------------------------------------------------------------
 
-    def typed_ago(self, job: RunningJob) -> float:
+    def typed_ago(self, job: LiveJob) -> float:
         """Seconds since a person who looks at the job's window pressed a key."""
-        if job.run is None or time.monotonic() - self._nobody_at < NOBODY_ATTACHED:
+        if not isinstance(job, RunningJob) or time.monotonic() - self._nobody_at < NOBODY_ATTACHED:
             return math.inf
         attached = people(self.tmux.server_at(job.run.socket))
         if not attached:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from mcp_background_job.config import JOB_VARIABLE, BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, NotAllowed
-from mcp_background_job.store.jobstore import boot_id
-from mcp_background_job.store.models import Spec, new_nonce, summary_of
+from mcp_background_job.store.clock import boot_id
+from mcp_background_job.store.models import JobId, Launch, Spec, new_nonce, summary_of
+from mcp_background_job.text import one_line
 from mcp_background_job.tmux.client import tmux_binary
 from mcp_background_job.tmux.panes import COLUMNS, ROWS
 from mcp_background_job.tmux.quoting import pipe_command
@@ -25,6 +26,7 @@ from mcp_background_job.tmux.quoting import pipe_command
 ENTRYPOINT = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))
 GRACE = 5.0  # seconds between the signal and KILL
 MAX_COMMAND = 1_000_000  # bytes
+MAX_NAME = 80  # characters
 NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
 PLAIN = {"PAGER": "cat", "GIT_PAGER": "cat"}  # a pager would wait for a person
 
@@ -51,18 +53,17 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Launch:
-    """All that goes into the folder of a job that is about to be started."""
+class Prepared:
+    """All that goes into the folder of a job that is about to be started, and what its window runs."""
 
     spec: Spec
     command: bytes
     environment: Mapping[str, str]
-    parameters: Mapping[str, str]
+    launch: Launch
     runner: tuple[str, ...]
-    pipe: str
 
 
-def prepare(config: BackgroundJobConfig, request: Request, job_id: str, folder: Path, socket: str) -> Launch:
+def prepare(config: BackgroundJobConfig, request: Request, job_id: JobId, folder: Path, socket: str) -> Prepared:
     """The launch of `request` as job `job_id` in `folder`.
 
     Raises InvalidInput, NotAllowed or TmuxMissing.
@@ -71,7 +72,7 @@ def prepare(config: BackgroundJobConfig, request: Request, job_id: str, folder: 
     cwd = working_folder(request.cwd, config.working_directory)
     spec = Spec(
         job_id=job_id,
-        name=clean_name(request.name) or clean_name(request.command)[:40],
+        name=one_line(request.name)[:MAX_NAME] or name_from(request.command),
         summary=summary_of(request.command),
         cwd=cwd,
         started=time.time(),
@@ -83,23 +84,22 @@ def prepare(config: BackgroundJobConfig, request: Request, job_id: str, folder: 
         socket=socket,
         client=request.client,
     )
-    pipe = pipe_command([*ENTRYPOINT, "logwriter", str(folder)])
-    parameters = {
-        "cwd": cwd,
-        "shell": job_shell(),
-        "timeout": "" if spec.timeout is None else str(spec.timeout),
-        "grace": str(GRACE),
-        "umask": f"{current_umask():o}",
-        "rows": str(ROWS),
-        "columns": str(COLUMNS),
-        "separate_stderr": "1" if request.separate_stderr else "0",
-        "nonce": spec.nonce,
-        "log_limit": str(config.max_output_size_bytes),
-        "tmux": tmux_binary(),
-        "pipe": pipe,
-    }
+    launch = Launch(
+        cwd=cwd,
+        shell=job_shell(),
+        timeout=spec.timeout,
+        grace=GRACE,
+        umask=current_umask(),
+        rows=ROWS,
+        columns=COLUMNS,
+        separate_stderr=request.separate_stderr,
+        nonce=spec.nonce,
+        log_limit=config.max_output_size_bytes,
+        tmux=tmux_binary(),
+        pipe=pipe_command([*ENTRYPOINT, "logwriter", str(folder)]),
+    )
     environment = job_environment(request.env or {}, job_id)
-    return Launch(spec, command, environment, parameters, (*ENTRYPOINT, "runner", str(folder)), pipe)
+    return Prepared(spec, command, environment, launch, (*ENTRYPOINT, "runner", str(folder)))
 
 
 def checked_command(command: str, env: Mapping[str, str] | None, config: BackgroundJobConfig) -> bytes:
@@ -146,9 +146,9 @@ def working_folder(cwd: str, base: Path | None) -> str:
     return str(folder)
 
 
-def clean_name(text: str, longest: int = 80) -> str:
-    """One line without control characters, of at most `longest` characters."""
-    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:longest]
+def name_from(command: str) -> str:
+    """The name of a job that was given none."""
+    return one_line(command)[:40]
 
 
 def job_shell() -> str:

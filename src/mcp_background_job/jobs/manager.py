@@ -19,7 +19,8 @@ from mcp_background_job.output.grep import compile_pattern
 from mcp_background_job.output.pages import WAIT_CHARS, WAIT_ENDS
 from mcp_background_job.process.orphans import resume
 from mcp_background_job.store.inotify import FolderEvents
-from mcp_background_job.store.models import EndedJob, Job, signal_name
+from mcp_background_job.store.models import EndedJob, Job, RunningJob, StartingJob, run_of, signal_name
+from mcp_background_job.store.requests import request_kill
 from mcp_background_job.tmux.panes import Capture, capture, list_panes
 from mcp_background_job.tmux.session import JobsSession
 
@@ -58,12 +59,10 @@ class JobManager:
         """
         job_id = self.store.new_id()
         folder = self.view.folder(job_id)
-        launch = prepare(self.config, request, job_id, folder, self.tmux.server.socket)
-        self.store.create(
-            launch.spec, launch.command, launch.environment, launch.parameters, self.config.max_concurrent_jobs
-        )
+        made = prepare(self.config, request, job_id, folder, self.tmux.server.socket)
+        self.store.create(made.spec, made.command, made.environment, made.launch, self.config.max_concurrent_jobs)
         try:
-            window = self.tmux.open_window(job_id, launch.spec.name, launch.runner, launch.pipe)
+            window = self.tmux.open_window(job_id, made.spec.name, made.runner, made.launch.pipe)
         except BaseException:
             self.store.discard(job_id)
             raise
@@ -79,10 +78,8 @@ class JobManager:
 
     def attach_command(self, job: Job) -> str:
         """What a person types to see this job's window."""
-        if job.run is not None:
-            return self.tmux.attach_command(job.run.pane)
-        window = self.store.window(job.spec.job_id)
-        return self.tmux.attach_command(window.pane if window else "")
+        place = job.window if isinstance(job, StartingJob) else job.run
+        return self.tmux.attach_command(place.pane if place else "")
 
     # -- ending ---------------------------------------------------------------------------------------------
 
@@ -103,7 +100,7 @@ class JobManager:
         if by == "agent":
             await self.control.require_agent_control(job)
         with FolderEvents([self.view.folder(job_id)]) as events:
-            noted = self.store.request_kill(job_id, signum)
+            noted = request_kill(self.view.folder(job_id), signum)
             ended = await self._until_ended(job_id, events)
         # Where the disk takes no record, nobody will know why it ended.
         by_us = ended.end.cause == "kill" or (ended.end.cause == "lost" and not noted)
@@ -115,7 +112,7 @@ class JobManager:
             job = self.view.job(job_id)
             if isinstance(job, EndedJob):
                 return job
-            if job.run is not None and waited > STOPPED:
+            if isinstance(job, RunningJob) and waited > STOPPED:
                 # It was stopped (SIGSTOP); it ends the job as soon as it can.
                 resume(self.view.folder(job_id), job.run.runner, job.run.tty)
             await events.wait(LOOK_AGAIN)
@@ -152,9 +149,10 @@ class JobManager:
         if (text or keys) and not person and not await self.control.until_pause(job_id, timeout):
             return watch.outcome(watch.jobs[0], "human")
         watch.before_typing(text)
-        await anyio.to_thread.run_sync(
-            type_into, self.tmux, self.view.folder(job_id), job, text, list(keys), enter, who, not person
-        )
+        if not isinstance(job, RunningJob):
+            raise InvalidInput(f"Job {job_id!r} is still starting", "Try again in a second")
+        pane, folder = self.tmux.pane(job_id, job.run), self.view.folder(job_id)
+        await anyio.to_thread.run_sync(type_into, pane, folder, job, text, list(keys), enter, who, not person)
         watch.after_typing()
         left = max(0.0, min(timeout, MAX_WAIT) - (time.monotonic() - started))
         return await wait_for(watch, "answer", left, progress)
@@ -190,18 +188,19 @@ class JobManager:
         Raises JobNotFound, InvalidInput or TmuxError.
         """
         job = self.view.job(job_id)
-        if job.run is None or not self.pane_is_open(job):
+        run = run_of(job)
+        if run is None or not self.pane_is_open(job):
             raise InvalidInput(f"Job {job_id!r} has no window", "Call output to read what it printed")
-        return capture(self.tmux.pane(job_id, job.run.pane, job.run.socket))
+        return capture(self.tmux.pane(job_id, run))
 
     def pane_is_open(self, job: Job) -> bool:
         """Whether the job's window is there, with the process that it was opened with."""
-        if job.run is None:
+        run = run_of(job)
+        if run is None:
             return False
-        panes = list_panes(self.tmux.server_at(job.run.socket))
+        panes = list_panes(self.tmux.server_at(run.socket))
         return any(
-            pane.pane == job.run.pane and pane.job_id == job.spec.job_id and pane.pid in (0, job.run.runner)
-            for pane in panes
+            pane.pane == run.pane and pane.job_id == job.spec.job_id and pane.pid in (0, run.runner) for pane in panes
         )
 
     def sweep(self) -> None:

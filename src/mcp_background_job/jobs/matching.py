@@ -16,8 +16,8 @@ import anyio.to_thread
 from mcp_background_job.output.grep import compile_pattern, line_matched
 from mcp_background_job.output.pages import Reader
 from mcp_background_job.store.log import looking_again
+from mcp_background_job.store.transcript import sent_since
 
-from .typing import sent_since
 from .view import JobView
 
 if TYPE_CHECKING:

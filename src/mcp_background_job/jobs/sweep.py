@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from mcp_background_job.store.models import EndedJob
+from mcp_background_job.store.models import EndedJob, run_of
 from mcp_background_job.tmux.client import TmuxServer
 from mcp_background_job.tmux.panes import JobPane, Pane, close_panes, list_panes, mark
 from mcp_background_job.tmux.session import JobsSession
@@ -40,7 +40,8 @@ def sweep_alone(view: JobView, tmux: JobsSession) -> None:
         if isinstance(job, EndedJob):
             ended[job.spec.job_id] = job
         # A runner that was killed at once has not said where it is.
-        sockets.add(job.run.socket if job.run is not None else job.spec.socket)
+        run = run_of(job)
+        sockets.add(job.spec.socket if run is None else run.socket)
     ages = {job_id: store.age(job) for job_id, job in ended.items()}
     close_after = config.cleanup_interval_seconds
     due = {job_id: ended[job_id] for job_id, age in ages.items() if age > close_after}

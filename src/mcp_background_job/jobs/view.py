@@ -13,9 +13,11 @@ from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, JobNotRunning
 from mcp_background_job.output.pages import DEFAULT_CHARS, Page, Reader
 from mcp_background_job.process.orphans import end_orphans
-from mcp_background_job.store.jobstore import JobStore, boot_id
+from mcp_background_job.store.clock import boot_id
+from mcp_background_job.store.holds import read_hold
+from mcp_background_job.store.jobstore import JobStore
 from mcp_background_job.store.log import Log, looking_again
-from mcp_background_job.store.models import EndedJob, Hold, Job, RunningJob, status_of
+from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, RunningJob, status_of
 from mcp_background_job.store.timing import Timing
 
 
@@ -38,7 +40,7 @@ class JobView:
         """Raises JobNotFound or StoreError."""
         return self.store.load(job_id)
 
-    def running(self, job_id: str) -> RunningJob:
+    def running(self, job_id: str) -> LiveJob:
         """Raises JobNotFound or JobNotRunning."""
         job = self.job(job_id)
         if isinstance(job, EndedJob):
@@ -49,7 +51,7 @@ class JobView:
         """Running jobs and those whose window is still open, or all that are recorded."""
         found, unreadable = self.store.load_all()
         longest = self.config.cleanup_interval_seconds
-        jobs = [job for job in found if include_all or isinstance(job, RunningJob) or self.store.age(job) < longest]
+        jobs = [job for job in found if include_all or not isinstance(job, EndedJob) or self.store.age(job) < longest]
         jobs.sort(key=start_order, reverse=True)
         return Listing(jobs, sorted({*unreadable, *self.store.foreign()}))
 
@@ -63,11 +65,11 @@ class JobView:
 
     def hold(self, job: Job) -> Hold | None:
         """The hold of a person on a running job."""
-        return self.store.hold(job.spec.job_id) if isinstance(job, RunningJob) else None
+        return None if isinstance(job, EndedJob) else read_hold(self.folder(job.spec.job_id))
 
     def awaiting(self, job: Job) -> str | None:
         """What kind of input the job waits for right now."""
-        if isinstance(job, EndedJob) or job.run is None:
+        if not isinstance(job, RunningJob):
             return None
         from mcp_background_job.process.input_state import awaiting_input
 

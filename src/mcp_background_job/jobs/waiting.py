@@ -19,7 +19,7 @@ from mcp_background_job.errors import InvalidInput
 from mcp_background_job.output.pages import DEFAULT_CHARS, Page
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.log import looking_again
-from mcp_background_job.store.models import EndedJob, Job, RunningJob, new_nonce
+from mcp_background_job.store.models import EndedJob, Job, LiveJob, RunningJob, StartingJob, new_nonce
 from mcp_background_job.supervisor.markers import sync_mark
 
 from .matching import OutputSearch
@@ -114,7 +114,7 @@ class Watch:
             for watched in self.jobs:
                 while time.monotonic() < deadline:
                     job = self.view.job(watched.job_id)
-                    if job.run is not None or isinstance(job, EndedJob):
+                    if not isinstance(job, StartingJob):
                         break
                     await events.wait(deadline - time.monotonic())
 
@@ -144,7 +144,7 @@ class Watch:
         self.sent_at = time.monotonic()
 
     def slept(self, job: Job) -> int:
-        if isinstance(job, EndedJob) or job.run is None:
+        if not isinstance(job, RunningJob):
             return 0
         from mcp_background_job.process.procfs import times_slept
 
@@ -156,7 +156,7 @@ class Watch:
         """What one of the jobs can be answered with now; without `news` no file of theirs has changed meanwhile."""
         for watched in self.jobs:
             job = watched.job
-            if news or not isinstance(job, RunningJob) or not self.view.store.is_supervised(watched.job_id):
+            if news or not isinstance(job, LiveJob) or not self.view.store.is_supervised(watched.job_id):
                 job = watched.job = self.view.job(watched.job_id)
                 self.notice_output(watched)
                 if watched.search is not None and await watched.search.matches(watched.end):
@@ -168,7 +168,7 @@ class Watch:
                     return watched, "handback"
                 if held and not self.person and until in ("input", "answer", "quiet"):
                     return watched, "human"
-            if until in ("input", "answer") and self.waits_for_input(watched, job):
+            if until in ("input", "answer") and isinstance(job, RunningJob) and self.waits_for_input(watched, job):
                 return watched, "input"
             if until == "quiet" and time.monotonic() - watched.changed >= QUIET:
                 return watched, "quiet"
@@ -226,7 +226,7 @@ async def started(view: JobView, job_id: str) -> Job:
     Raises JobNotFound or StoreError.
     """
     job = view.job(job_id)
-    if isinstance(job, RunningJob) and job.run is None:
+    if isinstance(job, StartingJob):
         await Watch(view, [job_id]).until_started(START_PATIENCE)
         job = view.job(job_id)
     return job
@@ -268,7 +268,7 @@ async def confirm(watch: Watch, watched: Watched) -> tuple[Watched, WaitReason] 
     A mark goes through the job's own terminal, behind its output; once it is in the log, so is all before it.
     """
     job = watch.view.job(watched.job_id)
-    if isinstance(job, EndedJob) or job.run is None:
+    if not isinstance(job, RunningJob):
         return None
     mark = sync_mark(new_nonce())
     start = watch.view.log(watched.job_id).end

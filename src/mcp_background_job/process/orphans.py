@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcp_background_job.config import JOB_VARIABLE
-from mcp_background_job.supervisor.locks import lock_is_free
+from mcp_background_job.supervisor.locks import is_held
 
 ROUNDS = 20  # looks at most: those that were forked during the last one are found by the next
 PAUSE = 0.005  # seconds between two, for the killed to be gone
@@ -68,7 +68,7 @@ def resume(folder: Path, pid: int, tty: str) -> None:
         handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
         try:
             # A lock that is held proves whose pid it is.
-            if lock_is_free(str(folder / "runner.lock")):
+            if not is_held(str(folder / "runner.lock")):
                 return
             if handle < 0:
                 os.kill(pid, signal.SIGCONT)

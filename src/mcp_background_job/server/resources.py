@@ -39,7 +39,7 @@ def add_resources(server: MCPServer[None], manager: JobManager) -> None:
     ) -> Completion | None:
         if argument.name != "job_id":
             return None
-        found = [job.spec.job_id for job in manager.view.jobs(True).jobs]
+        found: list[str] = [job.spec.job_id for job in manager.view.jobs(True).jobs]
         matching = [job_id for job_id in found if job_id.startswith(argument.value)]
         return Completion(values=matching[:100], total=len(matching), has_more=len(matching) > 100)
 

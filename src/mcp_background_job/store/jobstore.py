@@ -22,162 +22,50 @@ gone without a record is given one by whoever looks first.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
-import secrets
 import shutil
-import stat
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from mcp_background_job.errors import JobNotFound, StoreError, TooManyJobs
-from mcp_background_job.supervisor.jobdir import RECORD_SIZE, uptime
+from mcp_background_job.supervisor.jobdir import RECORD_SIZE
+from mcp_background_job.supervisor.locks import is_held, try_lock
 from mcp_background_job.supervisor.process_tree import read_process
 
+from .clock import loss, notice_clock, pid_namespace, seconds_since_end
+from .files import join_pairs, open_lock, write_new, write_whole
+from .folder import HALF_MADE, SessionFolder
 from .log import Log
 from .models import (
-    ADAPTERS,
-    Cause,
     End,
     EndedJob,
-    Hold,
     Job,
-    RecordT,
+    Launch,
+    LiveJob,
     Run,
     RunningJob,
     Spec,
+    StartingJob,
     Window,
     summary_of,
-    to_record,
 )
+from .records import END, RUN, SPEC, WINDOW, find_record, read_record, to_record
 
-JOB_ID = re.compile(r"[a-z][a-z0-9]{5}")
-ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is misread
 START_GRACE = 15.0  # seconds a loaded machine may take from the folder to the runner's lock
-LOCK_PATIENCE = 10.0  # seconds; the lock is held for milliseconds, unless its holder is stopped
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-OURS = {"lock", "sweep.lock", "tmux.conf", "keys.conf"}  # files beside the job folders
-HALF_MADE = ".new-"
-HALF_MADE_AGE = 60.0  # seconds after which a folder in the making has lost its maker
 
 
-class JobStore:
+class JobStore(SessionFolder):
     """The jobs of one session."""
 
     def __init__(self, state_dir: Path, session: str, on_loss: Callable[[str], object] = lambda job_id: None) -> None:
-        self.folder = state_dir / session
+        super().__init__(state_dir, session)
         self.on_loss = on_loss  # called with the id of a job whose runner was found gone, once its record says so
         self._specs: dict[str, Spec] = {}
         self._runs: dict[str, Run] = {}
         self._ended: dict[str, EndedJob] = {}
         self._over: set[str] = set()  # jobs that were seen to have an exit record
-
-    # -- the folder -----------------------------------------------------------------------------------------
-
-    def open(self) -> None:
-        """Make the session's folder, for this user alone.
-
-        Raises StoreError where it can't be made, or as `check`.
-        """
-        try:
-            make_private(self.folder)
-            self.check()
-            if self.folder.stat().st_mode & 0o077:
-                self.folder.chmod(0o700)
-        except OSError as error:
-            raise StoreError(f"The state folder {str(self.folder)!r} can't be made: {error.strerror}") from error
-
-    def check(self) -> None:
-        """Look at nothing that somebody else may have put there.
-
-        Raises StoreError where a folder is a link, or another user owns it or may write to it.
-        """
-        for folder in (self.folder.parent, self.folder):
-            try:
-                facts = folder.lstat()
-            except FileNotFoundError:
-                return
-            if not stat.S_ISDIR(facts.st_mode):
-                raise StoreError(f"{str(folder)!r} is a link or no folder, so someone else may decide what it holds")
-            if facts.st_uid != os.getuid():
-                raise StoreError(f"{str(folder)!r} belongs to another user")
-            if facts.st_mode & stat.S_IWOTH:
-                raise StoreError(f"{str(folder)!r} can be written to by every user")
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep every other server of this session from adding a job.
-
-        Raises StoreError after LOCK_PATIENCE.
-        """
-        fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            deadline = time.monotonic() + LOCK_PATIENCE
-            while not try_lock(fd):
-                if time.monotonic() > deadline:
-                    raise StoreError("Another server has held the session's lock for too long")
-                time.sleep(0.002)
-            yield
-        finally:
-            os.close(fd)
-
-    @contextmanager
-    def sweeping(self) -> Iterator[bool]:
-        """Whether this process is the one that tidies up now.
-
-        Raises StoreError as `check`.
-        """
-        self.check()
-        fd = os.open(self.folder / "sweep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            yield try_lock(fd)
-        finally:
-            os.close(fd)
-
-    def ids(self) -> list[str]:
-        """Every job id there is; nothing else in the folder counts.
-
-        Raises StoreError as `check`.
-        """
-        self.check()
-        try:
-            return [name for name in os.listdir(self.folder) if JOB_ID.fullmatch(name)]  # noqa: PTH208 - 5x faster
-        except FileNotFoundError:
-            return []
-
-    def foreign(self) -> list[str]:
-        """Names in the folder that are no job's, nor ours; those that begin with a dot are let be."""
-        try:
-            with os.scandir(self.folder) as entries:
-                return [
-                    entry.name
-                    for entry in entries
-                    if not (JOB_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False))
-                    and entry.name not in OURS
-                    and not entry.name.startswith(".")
-                ]
-        except FileNotFoundError:
-            return []
-
-    def path(self, job_id: str) -> Path:
-        """The folder of an existing job.
-
-        Raises JobNotFound, also for anything that is no job id, or StoreError as `check`.
-        """
-        if not JOB_ID.fullmatch(job_id):
-            raise JobNotFound(job_id)
-        self.check()
-        path = self.folder / job_id
-        if not path.is_dir():
-            raise JobNotFound(job_id)
-        return path
 
     def log(self, job_id: str) -> Log:
         """What the job printed."""
@@ -185,16 +73,7 @@ class JobStore:
 
     # -- making and removing --------------------------------------------------------------------------------
 
-    def new_id(self) -> str:
-        """An id that no job has."""
-        while True:
-            job_id = secrets.choice(ALPHABET[:22]) + "".join(secrets.choice(ALPHABET) for _ in range(5))
-            if not (self.folder / job_id).exists():
-                return job_id
-
-    def create(
-        self, spec: Spec, command: bytes, environment: Mapping[str, str], launch: Mapping[str, str], limit: int
-    ) -> Path:
+    def create(self, spec: Spec, command: bytes, environment: Mapping[str, str], launch: Launch, limit: int) -> Path:
         """Make the job's folder, unless `limit` jobs are running already.
 
         Raises TooManyJobs or StoreError; then nothing is left behind.
@@ -205,12 +84,12 @@ class JobStore:
         try:
             half_made.mkdir(mode=0o700)
             (half_made / "log").mkdir(mode=0o700)
-            write_private(half_made / "job.json", to_record(spec))
-            write_private(half_made / "command", command)
-            write_private(half_made / "environment", join_pairs(environment))
-            write_private(half_made / "launch", join_pairs(launch))
+            write_new(half_made / "job.json", to_record(SPEC, spec))
+            write_new(half_made / "command", command)
+            write_new(half_made / "environment", join_pairs(environment))
+            write_new(half_made / "launch", join_pairs(launch.pairs()))
             for name in ("run.tmp", "exit.tmp"):  # room for what the runner writes, should the disk be full by then
-                write_private(half_made / name, b" " * RECORD_SIZE)
+                write_new(half_made / name, b" " * RECORD_SIZE)
             os.mkfifo(half_made / "control", 0o600)
             with self.lock():
                 running = self.count_running()
@@ -235,14 +114,6 @@ class JobStore:
             (self.folder / job_id).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
-    def remove_half_made(self) -> None:
-        """Remove folders whose maker died while making or removing them."""
-        for path in self.folder.glob(HALF_MADE + "*"):
-            with suppress(OSError):
-                # Also one from the future: the clock was set back since.
-                if abs(time.time() - path.stat().st_mtime) > HALF_MADE_AGE:
-                    shutil.rmtree(path, ignore_errors=True)
-
     def count_running(self) -> int:
         """How many jobs run now, whichever server started them."""
         ids = set(self.ids())
@@ -254,7 +125,7 @@ class JobStore:
                 self._over.add(job_id)
                 continue
             with suppress(JobNotFound, StoreError):
-                count += isinstance(self.load(job_id), RunningJob)
+                count += isinstance(self.load(job_id), LiveJob)
         return count
 
     # -- reading --------------------------------------------------------------------------------------------
@@ -295,14 +166,15 @@ class JobStore:
         spec = self._spec(path)
         end = self._end(path)
         if end is None:
-            if lock_is_held(f"{path}/runner.lock"):
-                return RunningJob(spec, self._run(path))
-            if self._starting(path, spec):
-                return RunningJob(spec, None)
+            if runner_lives(path):
+                return self._live(path, spec)
+            window = self.window(path.name)
+            if is_starting(path, spec, window):
+                return StartingJob(spec, window)
             # It may have ended between the two looks.
             end = self._end(path) or self._record_loss(path, spec)
         if end is None:
-            return RunningJob(spec, self._run(path))
+            return self._live(path, spec)
         job = EndedJob(spec, self._run(path), end)
         self._ended[path.name] = job
         for cache in (self._specs, self._runs):
@@ -311,13 +183,18 @@ class JobStore:
 
     def is_supervised(self, job_id: str) -> bool:
         """Whether the job's runner lives: what can be told of a job without reading its record."""
-        return lock_is_held(f"{self.folder}/{job_id}/runner.lock")
+        return runner_lives(self.folder / job_id)
+
+    def _live(self, path: Path, spec: Spec) -> LiveJob:
+        """A job whose runner lives."""
+        run = self._run(path)
+        return StartingJob(spec, self.window(path.name)) if run is None else RunningJob(spec, run)
 
     def _spec(self, path: Path) -> Spec:
         spec = self._specs.get(path.name)
         if spec is None:
             try:
-                spec = read_record(f"{path}/job.json", Spec)
+                spec = read_record(f"{path}/job.json", SPEC)
             except FileNotFoundError:
                 if path.exists():
                     raise StoreError(f"{str(path)!r} is no job's folder: it has no job.json") from None
@@ -331,69 +208,35 @@ class JobStore:
         return spec
 
     def _run(self, path: Path) -> Run | None:
-        run = self._runs.get(path.name)
-        if run is None:
-            try:
-                run = self._runs[path.name] = read_record(f"{path}/run.json", Run)
-            except (FileNotFoundError, StoreError):
-                return None
+        run = self._runs.get(path.name) or find_record(f"{path}/run.json", RUN)
+        if run is not None:
+            self._runs[path.name] = run
         return run
 
     def _end(self, path: Path) -> End | None:
         try:
-            return read_record(f"{path}/exit.json", End)
+            return read_record(f"{path}/exit.json", END)
         except FileNotFoundError:
             return None
-
-    def _starting(self, path: Path, spec: Spec) -> bool:
-        """Whether the runner may still be on its way: its lock appears held, so there is none yet."""
-        # In this order: a runner that is gone by the second look had its lock by then, if it ever came so far.
-        if not 0 <= spec.age < START_GRACE or self._runner_is_gone(path):
-            return False
-        return not (path / "runner.lock").exists()
 
     def note_window(self, job_id: str, pane: str, runner: int) -> None:
         """Write down which process is to become the job's runner, so that readers need not ask tmux."""
         visible = read_process(runner) is not None
         window = Window(pane=pane, runner=runner if visible else 0, namespace=pid_namespace())
         with suppress(OSError):  # a full disk: the start's grace has to do, or the job has been removed already
-            write_private(self.folder / job_id / "window.json", to_record(window))
+            write_new(self.folder / job_id / "window.json", to_record(WINDOW, window))
 
     def window(self, job_id: str) -> Window | None:
         """The window that was opened for a job, as far as that was written down."""
-        try:
-            return read_record(f"{self.folder}/{job_id}/window.json", Window)
-        except (FileNotFoundError, StoreError):
-            return None
-
-    def _runner_is_gone(self, path: Path) -> bool:
-        """Whether the process that was to become the runner has ended; a pid that was given away again counts as it."""
-        window = self.window(path.name)
-        if window is None or not window.runner or not window.namespace or window.namespace != pid_namespace():
-            return False
-        process = read_process(window.runner)
-        return process is None or process[2] in "ZX"
+        return find_record(f"{self.folder}/{job_id}/window.json", WINDOW)
 
     def age(self, job: EndedJob) -> float:
-        """Seconds since the job ended: by the machine's uptime, or by its clock where it was started anew since.
-
-        Nobody can set the one; where the other was ahead at the end, the time counts from when a sweep noticed.
-        """
-        if job.end.uptime is not None and job.spec.boot and job.spec.boot == boot_id():
-            return uptime() - job.end.uptime
-        now = time.time()
-        if job.end.ended <= now:
-            return now - job.end.ended
-        with suppress(OSError):
-            return max(0.0, now - (self.folder / job.spec.job_id / "exit.json").stat().st_mtime)
-        return 0.0
+        """Seconds since the job ended."""
+        return seconds_since_end(job, self.folder / job.spec.job_id)
 
     def notice_clock(self, job: EndedJob) -> None:
         """Have the age of a record from the future begin now."""
-        with suppress(OSError):
-            record = self.folder / job.spec.job_id / "exit.json"
-            if min(job.end.ended, record.stat().st_mtime) > time.time():
-                os.utime(record)
+        notice_clock(job, self.folder / job.spec.job_id)
 
     def _record_loss(self, path: Path, spec: Spec) -> End | None:
         """Give a job without a runner its exit record, unless somebody else just does; None where it lives.
@@ -412,7 +255,7 @@ class JobStore:
                 end = loss(path, spec)
                 with suppress(OSError):
                     (path / "environment").unlink(missing_ok=True)
-                    put(path / "exit.json", to_record(end))
+                    write_whole(path / "exit.json", to_record(END, end))
                 self.on_loss(path.name)
             return end
         finally:
@@ -422,179 +265,32 @@ class JobStore:
         """The command, verbatim."""
         return (self.path(job_id) / "command").read_bytes().decode(errors="surrogateescape")
 
-    # -- who has the keys -----------------------------------------------------------------------------------
 
-    def hold(self, job_id: str) -> Hold | None:
-        """The person's hold of a running job."""
-        try:
-            return read_record(f"{self.folder}/{job_id}/holder", Hold)
-        except (FileNotFoundError, StoreError):
-            return None
-
-    def set_hold(self, job_id: str, hold: Hold | None, declined: bool = False) -> None:
-        """Give the keys to a person, or back; `declined` where they don't do what they were asked for."""
-        path = self.path(job_id)
-        if declined:
-            put(path / "declined", b"")
-        else:
-            (path / "declined").unlink(missing_ok=True)
-        if hold is None:
-            (path / "holder").unlink(missing_ok=True)
-            return
-        put(path / "holder", to_record(hold))
-
-    def declined(self, job_id: str) -> bool:
-        """Whether the person who was asked for last said no."""
-        return (self.folder / job_id / "declined").exists()
-
-    # -- asking the runner ----------------------------------------------------------------------------------
-
-    def request_kill(self, job_id: str, signum: int) -> bool:
-        """Write the request down, then wake the runner. No process id is involved, so none can be a wrong one.
-
-        Whether it could be written down.
-        """
-        path = self.path(job_id)
-        try:
-            put(path / "kill", str(signum).encode())
-        except OSError:
-            # A disk that is full or can't be written to must not keep anybody from ending what fills it.
-            self.wake(job_id, f"{signum}\n".encode())
-            return False
-        self.wake(job_id)
-        return True
-
-    def wake(self, job_id: str, words: bytes = b"\n") -> None:
-        """Make the runner look at its requests; a runner that isn't there yet looks by itself."""
-        with suppress(OSError):
-            fd = os.open(self.folder / job_id / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                os.write(fd, words)
-            finally:
-                os.close(fd)
-
-
-def read_record(path: str, kind: type[RecordT]) -> RecordT:
-    """One JSON record. (A list looks for two of each running job, and making a Path takes longer than finding none.)
-
-    Raises FileNotFoundError, or StoreError that names the file where it holds something else.
-    """
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
-            record: RecordT = ADAPTERS[kind].validate_json(file.read())
-    except FileNotFoundError:
-        raise
-    except (ValidationError, OSError) as error:
-        raise StoreError(f"{path!r} can't be read as a job's record") from error
-    return record
-
-
-def make_private(folder: Path) -> None:
-    """Make a folder and those above it that are missing, each for this user alone; `parents=True` leaves that to the
-    umask.
-    """
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for one in reversed(missing):
-        one.mkdir(mode=0o700, exist_ok=True)
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only this user can read."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-
-
-def put(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it, however many do so at once."""
-    half_made = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
-    try:
-        write_private(half_made, data)
-        half_made.rename(path)
-    except OSError:
-        half_made.unlink(missing_ok=True)
-        raise
-
-
-def join_pairs(pairs: Mapping[str, str]) -> bytes:
-    """NUL-separated `name=value` items, which the runner reads without a JSON parser."""
-    return b"\0".join(os.fsencode(f"{name}={value}") for name, value in pairs.items())
-
-
-def try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def open_lock(path: Path) -> int:
-    """A descriptor of a lock file, for reading where the disk takes no writing."""
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def lock_is_held(path: str) -> bool:
-    """Whether a living process holds the lock; a shared look at it disturbs nobody.
+def runner_lives(folder: Path) -> bool:
+    """Whether a job's runner holds its lock.
 
     Raises StoreError where that can't be told.
     """
+    path = f"{folder}/runner.lock"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return is_held(path)
     except FileNotFoundError:
         return False
     except OSError as error:
         raise StoreError(f"{path!r} can't be read: {error.strerror}") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
+
+
+def is_starting(folder: Path, spec: Spec, window: Window | None) -> bool:
+    """Whether the runner may still be on its way: its lock appears held, so there is none yet."""
+    # In this order: a runner that has ended by the second look had its lock by then, if it ever came so far.
+    if not 0 <= spec.age < START_GRACE or (window is not None and process_has_ended(window)):
         return False
-    finally:
-        os.close(fd)
+    return not (folder / "runner.lock").exists()
 
 
-@lru_cache(1)
-def pid_namespace() -> int:
-    """Which pid namespace this process lives in; 0 where that can't be told."""
-    try:
-        return Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:
-        return 0
-
-
-@lru_cache(1)
-def boot_id() -> str:
-    """Which start of the machine this is; empty where that can't be told."""
-    try:
-        return BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def loss(path: Path, spec: Spec) -> End:
-    """The exit record of a job whose runner is gone: it ended when its files were last written to."""
-    cause: Cause = "kill" if (path / "kill").exists() else "lost"
-    ended = last_sign_of_life(path)
-    duration, since = max(0.0, ended - spec.started), max(0.0, time.time() - ended)
-    if not spec.boot or spec.boot != boot_id():
-        return End(cause=cause, ended=ended, duration=duration)
-    # The clock may have been set meanwhile; neither can have lasted longer than the job's whole time.
-    whole = spec.age
-    return End(cause=cause, ended=ended, uptime=uptime() - min(since, whole), duration=min(duration, whole))
-
-
-def last_sign_of_life(path: Path) -> float:
-    """When the job's files were last written to, in seconds since the epoch."""
-    newest = 0.0
-    for file in (path / "run.json", path / "job.json", *(path / "log").glob("*.log")):
-        with suppress(OSError):
-            newest = max(newest, file.stat().st_mtime)
-    return newest
+def process_has_ended(window: Window) -> bool:
+    """Whether the process that was to become the runner has; a pid that was given away again counts as it."""
+    if not window.runner or not window.namespace or window.namespace != pid_namespace():
+        return False
+    process = read_process(window.runner)
+    return process is None or process.has_ended

@@ -9,7 +9,6 @@ folder and the reading is never passed over: `SegmentGone` says so, and whoever 
 from __future__ import annotations
 
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import wraps
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from mcp_background_job.errors import StoreError
+from mcp_background_job.supervisor.segments import list_offsets, segment_name
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
-SEGMENT = re.compile(r"[0-9]{20}\.log")  # another file in the folder is a person's own
 LOOKS = 200  # a full-speed flood drops an eighth of 1 MB every 4 ms, longer than most reads take
 
 
@@ -72,7 +71,7 @@ class Log:
         return found
 
     def path(self, start: int) -> str:
-        return f"{self.folder}/{start:020d}.log"
+        return f"{self.folder}/{segment_name(start)}"
 
     def at(self, offset: int) -> int:
         """The index of the segment that `offset` is in or behind; -1 before the first."""
@@ -111,7 +110,7 @@ class Log:
     def read_segment(self, segment: int, start: int, stop: int) -> bytes:
         """The bytes from `start` to before `stop`, all of them in one segment."""
         try:
-            fd = os.open(self.path(segment), os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self.path(segment), os.O_RDONLY)
         except FileNotFoundError:
             raise SegmentGone from None
         try:
@@ -123,10 +122,9 @@ class Log:
 def list_starts(folder: Path) -> list[int]:
     """The offset of each segment's first byte, oldest first."""
     try:
-        names = os.listdir(folder)  # noqa: PTH208 - 5x faster
+        return list_offsets(str(folder))
     except FileNotFoundError:
         return []
-    return sorted(int(name[:-4]) for name in names if SEGMENT.fullmatch(name))
 
 
 def looking_again(read: Callable[Given, Answer]) -> Callable[Given, Answer]:

@@ -1,6 +1,7 @@
-"""The facts of a job, as they lie on disk: its specification, its run, its end.
+"""The facts of a job, as they lie on disk: its specification, its window, its run, its end.
 
-A running job has no end and an ended one has its cause, so that neither can be written wrongly.
+A job is starting, running or ended, and each has what belongs to it, so that none can be written wrongly: a running
+one has its processes, and no end; an ended one has a cause, and an exit code or a signal or neither.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
-
-from pydantic import TypeAdapter
+from typing import Literal, NewType
 
 RECORD_VERSION = 1
 LISTED_COMMAND = 200  # characters of a command that a list shows
 
+JobId = NewType("JobId", str)  # six characters of a job that there is, or was: no path can hide in it
 Status = Literal["running", "completed", "failed", "killed"]
 Cause = Literal["exit", "kill", "window_closed", "timeout", "lost"]
 Reason = Literal["exit", "signal", "kill", "window_closed", "timeout", "lost"]
@@ -32,7 +32,7 @@ class Spec:
     """What was asked for; written once, before the window exists."""
 
     version: int = RECORD_VERSION
-    job_id: str
+    job_id: JobId
     name: str = ""
     summary: str = ""  # the command's first LISTED_COMMAND characters, with … where there are more
     cwd: str = ""
@@ -71,15 +71,40 @@ class Run:
     tty: str
     pane: str
     socket: str
+    server: int = 0  # the tmux server's pid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class Launch:
+    """What the runner and the log writer need to know; written as `name=value` items (supervisor/launch.py)."""
+
+    cwd: str
+    shell: str
+    timeout: float | None  # seconds
+    grace: float  # seconds between the signal and KILL
+    umask: int
+    rows: int
+    columns: int
+    separate_stderr: bool
+    nonce: str
+    log_limit: int  # bytes
+    tmux: str  # the program's path
+    pipe: str  # the shell command that starts the log writer
+
+    def pairs(self) -> dict[str, str]:
+        fields = {name: str(getattr(self, name)) for name in self.__slots__}
+        return fields | {
+            "timeout": "" if self.timeout is None else str(self.timeout),
+            "umask": f"{self.umask:o}",
+            "separate_stderr": "1" if self.separate_stderr else "0",
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
     """The exit record; written by the runner, or by whoever finds that it can't do so any more."""
 
     cause: Cause = "exit"
-    code: int | None = None
-    signal: int | None = None
     ended: float  # seconds since the epoch
     uptime: float | None = None  # seconds from the machine's start to the end
     duration: float | None = None  # seconds
@@ -88,14 +113,55 @@ class End:
     survivors: list[int] = field(default_factory=list)
 
     @property
+    def exitcode(self) -> int | None:
+        """The exit code, or the signal as a negative number; None where nobody saw it."""
+        return None
+
+    @property
     def status(self) -> Status:
         if self.cause != "exit":
             return "killed"
-        return "completed" if self.code == 0 else "failed"
+        return "completed" if self.exitcode == 0 else "failed"
 
     @property
     def reason(self) -> Reason:
-        return "signal" if self.cause == "exit" and self.signal is not None else self.cause
+        return self.cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exited(_End):
+    """The command came to an exit code, by itself or because something ended it."""
+
+    code: int
+
+    @property
+    def exitcode(self) -> int:
+        return self.code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signaled(_End):
+    """A signal has ended the command."""
+
+    signal: int
+
+    @property
+    def exitcode(self) -> int:
+        return -self.signal
+
+    @property
+    def reason(self) -> Reason:
+        return "signal" if self.cause == "exit" else self.cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen(_End):
+    """Nobody saw the command end: its runner was killed, or has given up a process that can't be."""
+
+    cause: Literal["kill", "window_closed", "timeout", "lost"]
+
+
+End = Exited | Signaled | Unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,23 +172,20 @@ class Hold:
     message: str = ""  # what an agent asked for, where it was one who gave the keys
 
 
-RecordT = TypeVar("RecordT", Spec, Window, Run, End, Hold)
+@dataclass(frozen=True, slots=True)
+class StartingJob:
+    """A job whose runner has not said what it started; on a full disk it never does, though the command runs."""
 
-
-ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Spec, Window, Run, End, Hold)}
-
-
-def to_record(record: Spec | Window | Run | End | Hold) -> bytes:
-    """A record as it is written: JSON, without what is not known."""
-    return ADAPTERS[type(record)].dump_json(record, exclude_none=True)
+    spec: Spec
+    window: Window | None  # None until the server has said which it opened
 
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job whose runner lives, or is about to."""
+    """A job whose command runs."""
 
     spec: Spec
-    run: Run | None  # None until the runner has started the command
+    run: Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +193,17 @@ class EndedJob:
     """A job that will not change any more."""
 
     spec: Spec
-    run: Run | None
+    run: Run | None  # None where its command was never started, or on a full disk
     end: End
 
 
-Job = RunningJob | EndedJob
+LiveJob = StartingJob | RunningJob
+Job = LiveJob | EndedJob
+
+
+def run_of(job: Job) -> Run | None:
+    """The processes and the terminal of a job whose command was started."""
+    return None if isinstance(job, StartingJob) else job.run
 
 
 def status_of(job: Job) -> Status:

@@ -6,12 +6,11 @@ exact, by no more than to the entry before it, and never hides a byte.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_background_job.supervisor.logwriter import RESOLUTION
+from mcp_background_job.supervisor.segments import RESOLUTION, TIMING, list_offsets, segment_name
 
 LONGEST = 1 << 40  # bytes or milliseconds (35 years) between two entries; more is no entry
 
@@ -39,10 +38,9 @@ class Timing:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            names = os.listdir(folder)  # noqa: PTH208 - only the names count
+            self.starts = list_offsets(str(folder), TIMING)
         except OSError:
-            names = []  # a job of a version that kept no timing
-        self.starts = sorted(int(name[:-5]) for name in names if name.endswith(".time") and name[:-5].isdigit())
+            self.starts = []  # a job of a version that kept no timing
 
     def entries(self, offset: int = 0) -> Iterator[Entry]:
         """The entries from the one that `offset` belongs to on, and maybe some before it."""
@@ -60,7 +58,7 @@ class Timing:
     def file(self, start: int) -> list[Entry]:
         """The whole entries of one file; none where it was dropped a moment ago."""
         try:
-            data = (self.folder / f"{start:020d}.time").read_bytes()
+            data = (self.folder / segment_name(start, TIMING)).read_bytes()
         except OSError:
             return []
         found: list[Entry] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 
 def hold_new(path: str) -> int:
@@ -15,7 +16,7 @@ def hold_new(path: str) -> int:
     It appears held: a lock that is there and free means that its holder is gone.
     """
     new = f"{path}.{os.getpid()}"
-    fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
     try:
         os.link(new, path)
@@ -27,16 +28,30 @@ def hold_new(path: str) -> int:
     return fd
 
 
-def lock_is_free(path: str) -> bool:
-    """Whether nobody holds the lock file at `path`; a missing file counts as held."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # for writing it would need a disk that can be written to
-    except OSError:
-        return False
+def try_lock(fd: int, seconds: float = 0.0) -> bool:
+    """Take the lock of an open file, or give up after `seconds`; whether it was taken."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.002)
+        else:
+            return True
+
+
+def is_held(path: str) -> bool:
+    """Whether a living process holds the lock file at `path`; a shared look at it disturbs nobody.
+
+    Raises OSError where there is none, or it can't be opened.
+    """
+    fd = os.open(path, os.O_RDONLY)  # for writing it would need a disk that can be written to
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
-        return False
+        return True
     finally:
         os.close(fd)
-    return True
+    return False

@@ -1,6 +1,7 @@
 """The log of one job: what its window prints, byte for byte, in segment files.
 
-Runs at the other end of `tmux pipe-pane`, as `python -I -S inside.py logwriter JOB_DIR`, on the standard library alone.
+Runs at the other end of `tmux pipe-pane`, as `python -I -S entrypoint.py logwriter JOB_DIR`, on the standard library
+alone.
 
 Promises: it goes on reading whatever the disk does, since tmux has no back-pressure and would grow; a segment's
 name is the offset of its first byte among all that the job ever printed; once the job's end mark has come, every
@@ -15,8 +16,10 @@ import os
 import sys
 import time
 
-from mcp_background_job.supervisor.locks import hold_new
-from mcp_background_job.supervisor.markers import INTERRUPTED, end_mark
+from .launch import LaunchFile
+from .locks import hold_new
+from .markers import INTERRUPTED, end_mark
+from .segments import RESOLUTION, TIMING, list_offsets, segment_name
 
 CHUNK = 1 << 17
 # In a flood tmux sends pieces of its own buffer's size; taking several at once costs a third of the processor time.
@@ -26,10 +29,7 @@ GATHER = 0.001  # seconds
 SEGMENTS = 8
 MIN_SEGMENT = 512
 MAX_SEGMENT = 8 << 20
-# Timing: an entry says from which byte on and when; bytes of the next RESOLUTION milliseconds count as of that time,
-# so that a flood of 35 MB/s costs 100 entries a second, of five bytes each.
-RESOLUTION = 10
-# It comes on top of the log's limit: whoever asked for 10 MB of output gets them. A job that prints something every
+# Timing comes on top of the log's limit: whoever asked for 10 MB of output gets them. A job that prints something every
 # second fills the 1.2 MB beside them in five days; then the oldest output has no timing any more.
 TIMING_SHARE = 8
 MIN_TIMING, MAX_TIMING = 64 << 10, 8 << 20
@@ -53,9 +53,9 @@ class TimingLog:
         self.offset = self.time = self.due = 0
         try:
             os.makedirs(folder, 0o700, exist_ok=True)
-            for name in sorted(os.listdir(folder)):
-                self.kept.append((int(name[:-5]), os.stat(os.path.join(folder, name)).st_size))
-        except (OSError, ValueError):
+            for offset in list_offsets(folder, TIMING):
+                self.kept.append((offset, os.stat(self.path(offset)).st_size))
+        except OSError:
             return  # a log without timing is better than none
 
     def note(self, offset: int) -> None:
@@ -79,7 +79,7 @@ class TimingLog:
 
     def start_file(self, offset: int) -> None:
         self.close()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         self.fd = os.open(self.path(offset), flags, 0o600)
         self.offset, self.time = offset, 0
         self.kept = [*(one for one in self.kept if one[0] != offset), (offset, 0)]
@@ -99,7 +99,7 @@ class TimingLog:
                 pass
 
     def path(self, offset: int) -> str:
-        return os.path.join(self.folder, f"{offset:020d}.time")
+        return os.path.join(self.folder, segment_name(offset, TIMING))
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -126,9 +126,8 @@ class SegmentLog:
         self.timing = timing
         self.segment_size = min(max(limit // SEGMENTS, MIN_SEGMENT), MAX_SEGMENT)
         self.kept: list[tuple[int, int]] = []  # (offset of the first byte, bytes on disk), oldest first
-        for name in sorted(os.listdir(folder)):
-            if len(name) == 24 and name.endswith(".log") and name[:-4].isdigit():
-                self.kept.append((int(name[:-4]), os.stat(os.path.join(folder, name)).st_size))
+        for offset in list_offsets(folder):
+            self.kept.append((offset, os.stat(self.path(offset)).st_size))
         self.end = sum(self.kept[-1]) if self.kept else 0
         self.fd = -1
 
@@ -164,8 +163,7 @@ class SegmentLog:
     def start_segment(self) -> None:
         """Open the segment that begins at the present end."""
         self.close()
-        path = os.path.join(self.folder, f"{self.end:020d}.log")
-        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.fd = os.open(self.path(self.end), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         if not self.kept or self.kept[-1][0] != self.end:
             self.kept.append((self.end, 0))
 
@@ -176,7 +174,7 @@ class SegmentLog:
         if not size:
             self.kept.pop()
             try:
-                os.unlink(os.path.join(self.folder, f"{start:020d}.log"))
+                os.unlink(self.path(start))
             except OSError:
                 pass
 
@@ -187,9 +185,12 @@ class SegmentLog:
             start, size = self.kept.pop(0)
             total -= size
             try:
-                os.unlink(os.path.join(self.folder, f"{start:020d}.log"))
+                os.unlink(self.path(start))
             except OSError:
                 continue
+
+    def path(self, offset: int) -> str:
+        return os.path.join(self.folder, segment_name(offset))
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -231,20 +232,19 @@ def main() -> None:
     lock = hold_new(path)
     again = lock < 0  # another one has died
     if again:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(path, os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         with open(os.path.join(job, "logwriter.pid"), "w") as pid:
             pid.write(str(os.getpid()))
     except OSError:
         pass  # a full disk: the runner looks now and then whether we live
-    with open(os.path.join(job, "launch"), "rb") as file:
-        launch = dict(item.split(b"=", 1) for item in file.read().split(b"\0") if item)
-    limit = int(launch[b"log_limit"])
-    log = SegmentLog(os.path.join(job, "log"), limit, TimingLog(os.path.join(job, "timing"), limit))
+    launch = LaunchFile(job)
+    timing = TimingLog(os.path.join(job, "timing"), launch.log_limit)
+    log = SegmentLog(os.path.join(job, "log"), launch.log_limit, timing)
     if again or log.kept:
         log.append(INTERRUPTED)
-    whole = copy_until_mark(0, log, end_mark(launch[b"nonce"].decode()))
+    whole = copy_until_mark(0, log, end_mark(launch.nonce))
     log.close()
     if whole:
         os.ftruncate(lock, 1)  # takes no room on a full disk

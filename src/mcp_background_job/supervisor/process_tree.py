@@ -11,7 +11,22 @@ import sys
 
 PR_SET_CHILD_SUBREAPER = 36
 
-Process = tuple[int, int, str, int, int]  # pid, parent, state, process group, start time
+
+class Process:
+    """A process as it was when it was looked at."""
+
+    __slots__ = ("group", "parent", "pid", "started", "state")
+
+    def __init__(self, pid: int, parent: int, state: str, group: int, started: int) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.state = state  # a letter, Z and X for what has ended
+        self.group = group
+        self.started = started  # in the kernel's ticks; 0 where nothing tells
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in "ZX"
 
 
 def become_subreaper() -> None:
@@ -43,7 +58,7 @@ def read_process(pid: int) -> Process | None:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    return pid, int(fields[1]), fields[0].decode(), int(fields[2]), int(fields[19])
+    return Process(pid, int(fields[1]), fields[0].decode(), int(fields[2]), int(fields[19]))
 
 
 def processes_by_ps() -> list[Process]:
@@ -53,20 +68,20 @@ def processes_by_ps() -> list[Process]:
         ["ps", "-axo", "pid=,ppid=,stat=,pgid="], capture_output=True, text=True, check=False
     ).stdout
     rows = (line.split() for line in listing.splitlines())
-    return [(int(r[0]), int(r[1]), r[2][:1], int(r[3]), 0) for r in rows if len(r) == 4]
+    return [Process(int(r[0]), int(r[1]), r[2][:1], int(r[3]), 0) for r in rows if len(r) == 4]
 
 
 def descendants() -> list[Process]:
     """The living processes below this one."""
     children: dict[int, list[Process]] = {}
     for process in processes():
-        children.setdefault(process[1], []).append(process)
+        children.setdefault(process.parent, []).append(process)
     found: list[Process] = []
     todo = [os.getpid()]
     while todo:
         for process in children.get(todo.pop(), ()):
-            todo.append(process[0])
-            if process[2] not in "ZX":
+            todo.append(process.pid)
+            if not process.has_ended:
                 found.append(process)
     return found
 
@@ -75,14 +90,16 @@ def send(process: Process, signum: int) -> bool:
     """Signal exactly this process; False where it may not be signalled, or isn't surely the one that was listed."""
     try:
         if not hasattr(signal, "pidfd_send_signal") or not hasattr(os, "pidfd_open"):
-            os.kill(process[0], signum)
+            os.kill(process.pid, signum)
             return True
-        pidfd = os.pidfd_open(process[0])
+        pidfd = os.pidfd_open(process.pid)
         try:
             # The pid may have been given to another process since the listing.
-            again = read_process(process[0])
+            again = read_process(process.pid)
             # Start times count in hundredths of a second, so the parent is compared too; ours take in orphans.
-            if again is not None and (again[4] != process[4] or again[1] not in (process[1], os.getpid())):
+            if again is not None and (
+                again.started != process.started or again.parent not in (process.parent, os.getpid())
+            ):
                 return False
             signal.pidfd_send_signal(pidfd, signum)
         finally:
@@ -93,5 +110,5 @@ def send(process: Process, signum: int) -> bool:
         return False
     except OSError:
         # No pidfd in this kernel or sandbox.
-        os.kill(process[0], signum)
+        os.kill(process.pid, signum)
     return True

@@ -13,7 +13,7 @@ import signal
 import termios
 import time
 
-from mcp_background_job.supervisor.markers import end_mark, stderr_mark, stdout_mark
+from .markers import end_mark, stderr_mark, stdout_mark
 
 PIECE = 2048  # bytes passed on at a time
 DRAIN_WAIT = 5.0  # seconds for the last bytes to come through

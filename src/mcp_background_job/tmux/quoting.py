@@ -10,6 +10,9 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
+from mcp_background_job.supervisor.pane import quoted
+from mcp_background_job.text import one_line
+
 NAMED_KEY = re.compile(
     r"up|down|left|right|home|end|page(up|down)|pg(up|dn)|[pn]page|ic|insert|dc|delete|bspace|btab|enter|escape"
     r"|space|tab|f([1-9]|1[0-2])|kp([0-9/*+.-]|enter)",
@@ -25,7 +28,7 @@ def literal(text: str) -> str:
 
 def plain(text: str) -> str:
     """One line without anything that a terminal obeys, nor a style, which tmux has no way to quote everywhere."""
-    return "".join(char for char in " ".join(text.split()) if char.isprintable()).replace("#[", "# [")
+    return one_line(text).replace("#[", "# [")
 
 
 def window_name(text: str) -> str:
@@ -42,18 +45,6 @@ def join_commands(commands: Sequence[Sequence[str]]) -> list[str]:
             joined.append(";")
         joined.extend(word[:-1] + "\\;" if word.endswith(";") else word for word in command)
     return joined
-
-
-def quoted(word: str) -> str:
-    """A word as tmux's command parser takes it whole.
-
-    In single quotes it drops blanks and comments behind a line's end, so several lines go in double quotes.
-    """
-    if "\n" not in word:
-        return "'" + word.replace("'", "'\\''") + "'"
-    for char, escape in (("\\", "\\\\"), ('"', '\\"'), ("$", "\\$"), ("\n", "\\n")):
-        word = word.replace(char, escape)
-    return f'"{word}"'
 
 
 def command_line(commands: Sequence[Sequence[str]]) -> str:

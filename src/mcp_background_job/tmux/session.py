@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from mcp_background_job.config import BackgroundJobConfig
 
@@ -38,6 +39,17 @@ while :; do
 done"""
 
 
+class Place(Protocol):
+    """Where a job's runner has found itself (store/models.py: Run)."""
+
+    @property
+    def pane(self) -> str: ...
+    @property
+    def socket(self) -> str: ...
+    @property
+    def server(self) -> int: ...
+
+
 class JobsSession:
     """The session that the settings name, on its tmux server; and the other tmux servers that jobs are on."""
 
@@ -59,9 +71,9 @@ class JobsSession:
             found.stays = self.server.stays
         return found
 
-    def pane(self, job_id: str, pane: str, socket: str, server_pid: int = 0) -> JobPane:
+    def pane(self, job_id: str, place: Place) -> JobPane:
         """The pane of a job, on the tmux server that it was started on."""
-        return JobPane(self.server_at(socket), pane, job_id, server_pid)
+        return JobPane(self.server_at(place.socket), place.pane, job_id, place.server)
 
     def prepare_calls(self) -> None:
         """Have a tmux client ready for each next call: this process lives long enough for it to pay."""

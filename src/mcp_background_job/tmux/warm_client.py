@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .quoting import quoted
+from mcp_background_job.supervisor.pane import quoted
 
 PAUSE = 0.01  # seconds after a call, whose answer goes first, until the next client is started
 LIFE = 60.0  # seconds that a client waits for its commands

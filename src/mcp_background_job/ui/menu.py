@@ -1,7 +1,7 @@
 """What the keys of the menu in a job's window do; tmux runs it as `python -m mcp_background_job.ui.menu`.
 
-Promises: it acts on a job only, by its id and folder; a key has acted within a fifth of a second, so nothing but the
-standard library is imported before `again`; whatever goes wrong is said on the person's status line.
+Promises: it acts on a job only, by its id and folder; a key has acted within a fifth of a second, so nothing slow is
+imported before `again`; whatever goes wrong is said on the person's status line.
 """
 
 from __future__ import annotations
@@ -9,30 +9,37 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mcp_background_job.store.files import write_whole
+from mcp_background_job.store.requests import request_kill
+from mcp_background_job.text import escaped, one_line, wrap
+
+from .states import STATES
+
 LATELY = 200  # inputs of agents that are shown
 # As wide and high as the popup in a terminal of 80 columns and 24 lines.
 HELP = """\
-An agent's jobs, a window each; window 0 lists them all.
+Each job of an agent has a window of its own; window 0 lists them all.
 
-● runs    ? waits for input    » waits for a key
-✓ done    ✗ failed    ■ killed    @ you hold the keys
+{running} runs    {prompt} waits for input    {screen} waits for a key
+{completed} done    {failed} failed    {killed} killed    {held} you hold the keys
 
 t   take over: agents still read the job, but can't type into it or
     kill it until you press t again
-k   kill it and all that it started; asks first, whoever holds it
+k   kill it and everything it started; asks first
 i   what agents typed into it lately, and what they ask you for
 r   run the same command in the same folder as a new job
-d   detach: the jobs go on
+d   detach: the jobs keep running
 
-Type without taking over as you like: agents wait for your pauses.
-tmux's own keys work as ever: Ctrl-b 0 all jobs, Ctrl-b n / p next
-and previous, Ctrl-b [ scrolls, Ctrl-b d detaches."""
+You can type without taking over, too: agents wait for your pauses.
+tmux's own keys still work: Ctrl-b 0 all jobs, Ctrl-b n / p next
+and previous, Ctrl-b [ scrolls, Ctrl-b d detaches.""".format_map({name: state.sign for name, state in STATES.items()})
 
 
 def take(options: Namespace) -> None:
@@ -41,19 +48,15 @@ def take(options: Namespace) -> None:
     if (folder / "exit.json").exists():
         say(options, "This job has ended.")
         return
-    record = json.dumps({"since": time.time(), "message": ""})
-    fd = os.open(folder / "holder.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(record)
     (folder / "declined").unlink(missing_ok=True)
-    (folder / "holder.new").rename(folder / "holder")
-    mark(options, "human")
+    write_whole(folder / "holder", json.dumps({"since": time.time(), "message": ""}).encode())
+    show_holder(options, "human")
 
 
 def give(options: Namespace) -> None:
     """Give the keys back to the agents."""
     (job_folder(options) / "holder").unlink(missing_ok=True)
-    mark(options, "")
+    show_holder(options, "")
 
 
 def kill(options: Namespace) -> None:
@@ -62,17 +65,7 @@ def kill(options: Namespace) -> None:
     if (folder / "exit.json").exists():
         say(options, "This job has ended.")
         return
-    words = b"\n"
-    try:
-        fd = os.open(folder / "kill.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write("15")
-        (folder / "kill.new").rename(folder / "kill")
-    except OSError:
-        words = b"15\n"  # the disk is full: the runner takes the signal from here too
-    control = os.open(folder / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    os.write(control, words)
-    os.close(control)
+    request_kill(folder, signal.SIGTERM)
 
 
 def sent(options: Namespace) -> None:
@@ -91,7 +84,7 @@ def show_sent(options: Namespace) -> None:
         entries = (folder / "input.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()[-LATELY:]
     except FileNotFoundError:
         entries = []
-    lines.append("What agents typed, the latest last:" if entries else "No agent has typed into this job.")
+    lines.append("What agents typed, latest last:" if entries else "No agent has typed into this job.")
     for entry in entries:
         lines += sent_lines(entry)
     page("\n".join(lines))
@@ -132,7 +125,7 @@ def again(options: Namespace) -> None:
         return
     target = started.attach.rpartition(" ")[2].rpartition(".")[2]
     tmux("switch-client", "-c", options.client, "-t", f"{session_of(options)}:.{target}")
-    say(options, f"Started as {started.job_id}. Its environment is tmux's: that of the first run is not kept.")
+    say(options, f"Started as {started.job_id}, with tmux's environment: that of the first run is not kept.")
 
 
 def show_help(options: Namespace) -> None:
@@ -155,8 +148,8 @@ def tmux(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def mark(options: Namespace, holder: str) -> None:
-    """Show who holds the job; what an agent asked for is over in either case."""
+def show_holder(options: Namespace, holder: str) -> None:
+    """Have the window show who holds the job; what an agent asked for is over in either case."""
     value = ["@mcp_holder", holder] if holder else ["-u", "@mcp_holder"]
     tmux(
         "set-option", "-p", "-t", options.pane, *value,
@@ -166,7 +159,7 @@ def mark(options: Namespace, holder: str) -> None:
 
 def say(options: Namespace, text: str) -> None:
     """A message on the person's status line."""
-    shown = " ".join(text.split()).replace("#", "##").replace("%", "%%")
+    shown = one_line(text).replace("#", "##").replace("%", "%%")
     tmux("display-message", "-d", "6000", *(["-c", options.client] if options.client else []), shown)
 
 
@@ -187,15 +180,14 @@ def popup(options: Namespace, verb: str) -> None:
 def page(text: str, at_end: bool = True) -> None:
     """Show text in the terminal until a key is pressed; the arrows scroll."""
     import termios
-    import textwrap
     import tty
 
     columns, height = shutil.get_terminal_size()
     lines: list[str] = []
     for line in text.split("\n"):
-        clean = "".join(char if char.isprintable() else "�" for char in line.expandtabs())
+        clean = escaped(line.expandtabs())
         indent = " " * (len(clean) - len(clean.lstrip()))
-        lines += textwrap.wrap(clean, columns - 1, drop_whitespace=False, subsequent_indent=indent) or [""]
+        lines += [indent + part for part in wrap(clean.lstrip(), columns - 1 - len(indent))]
     room = height - 1
     top = max(0, len(lines) - room) if at_end else 0
     before = termios.tcgetattr(0)
@@ -227,11 +219,11 @@ class NoJob(Exception):
 def job_folder(options: Namespace) -> Path:
     """The job's folder.
 
-    Raises NoJob for anything that is none.
+    Raises NoJob where there is none.
     """
     folder = Path(str(options.state)) / str(options.job)
     if not options.state or not options.job.isalnum() or not (folder / "job.json").exists():
-        raise NoJob(f"Job {options.job} is no longer on record.")
+        raise NoJob(f"Job {options.job} has no record any more.")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -11,68 +12,13 @@ from pathlib import Path
 import pytest
 
 from mcp_background_job import __version__
-from mcp_background_job.cli.main import HANDLERS, main, parser
+from mcp_background_job.cli.main import main
+from mcp_background_job.cli.parser import HANDLERS, parser
 from mcp_background_job.cli.run import exit_status
 from mcp_background_job.config import BackgroundJobConfig
-from mcp_background_job.store.models import ADAPTERS, End, EndedJob, Spec
-from mcp_background_job.ui.console import cut, printable, size, span
+from support.jobs import ended
 
 TOP = Path(__file__).parents[3]
-
-SPANS = [
-    (0, "0.0s"),
-    (4.23, "4.2s"),
-    (9.94, "9.9s"),
-    (9.96, "10s"),
-    (59.4, "59s"),
-    (59.6, "1m00s"),
-    (192, "3m12s"),
-    (3599.6, "1h00m"),
-    (7500, "2h05m"),
-    (86400, "1d00h"),
-    (273600, "3d04h"),
-    (-1, "0.0s"),
-]
-
-
-@pytest.mark.parametrize(("seconds", "text"), SPANS)
-def test_a_span_of_time_has_at_most_six_characters(seconds: float, text: str) -> None:
-    assert span(seconds) == text
-    assert len(text) <= 6
-
-
-def test_what_is_too_long_for_its_column_is_cut_by_cells_not_by_characters() -> None:
-    assert cut("build", 8) == "build   "
-    assert cut("a long name", 6) == "a lon…"
-    assert cut("日本語日本語", 6) == "日本 …"
-
-
-def test_control_characters_of_a_command_are_shown_by_name() -> None:
-    assert printable("a\x1b[31mb\nc\x07") == "a\\x1b[31mb\nc\\x07"
-
-
-def test_sizes_are_readable() -> None:
-    assert [size(n) for n in (0, 1023, 1024, 3_565_158, 5 << 40)] == [
-        "0 B",
-        "1023 B",
-        "1.0 KB",
-        "3.4 MB",
-        "5120.0 GB",
-    ]
-
-
-def ended(**end: object) -> EndedJob:
-    spec = Spec(
-        job_id="abcdef",
-        name="x",
-        summary="x",
-        cwd="/",
-        started=0,
-        started_monotonic=0,
-        nonce="0",
-        socket="",
-    )
-    return EndedJob(spec, None, ADAPTERS[End].validate_python({"ended": 1.0, **end}))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +42,9 @@ def test_every_command_has_a_handler_that_can_be_imported() -> None:
     [commands] = [action for action in parser()._actions if action.dest == "command"]
     assert commands.choices is not None
     assert set(commands.choices) == set(HANDLERS)
+    for handler in HANDLERS.values():
+        module, function = handler.split(":")
+        assert callable(getattr(importlib.import_module(f"mcp_background_job.cli.{module}"), function))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mcp_background_job.cli import jsonc
 from mcp_background_job.cli import setup as setup_clients
 from mcp_background_job.cli.main import main
-from mcp_background_job.cli.setup import CLIENTS, Server
+from mcp_background_job.cli.setup import CLIENTS, ServerCommand
 
 FILES = {
     "claude": ".claude.json",
@@ -208,7 +208,7 @@ def test_a_program_that_uvx_runs_is_started_by_uvx_again(monkeypatch: pytest.Mon
 
 def test_toml_strings_are_what_they_were() -> None:
     odd = 'a "b" \\ \t \x7f ü 😀 \x1b'
-    text = setup_clients.toml_table(Server(odd, [odd, ""], {"A": odd}))
+    text = setup_clients.toml_table(ServerCommand(odd, [odd, ""], {"A": odd}))
     assert tomllib.loads(text)["mcp_servers"]["jobs"] == {"command": odd, "args": [odd, ""], "env": {"A": odd}}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_background_job.cli.terminal_modes import Modes, without_questions
+from mcp_background_job.cli.recordings.terminal_modes import Modes, without_queries
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ from mcp_background_job.cli.terminal_modes import Modes, without_questions
     ],
 )
 def test_what_a_terminal_would_answer_is_left_out(question: bytes) -> None:
-    assert without_questions(b"a" + question + b"b" + question) == b"ab"
+    assert without_queries(b"a" + question + b"b" + question) == b"ab"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_a_terminal_would_answer_is_left_out(question: bytes) -> None:
     ],
 )
 def test_what_it_draws_is_left_as_it_is(drawn: bytes) -> None:
-    assert without_questions(drawn) == drawn
+    assert without_queries(drawn) == drawn
 
 
 def undone(*shown: bytes) -> bytes:

@@ -19,6 +19,7 @@ from mcp_background_job.jobs.launch import (
     prepare,
     working_folder,
 )
+from mcp_background_job.store.models import JobId
 
 
 def config(folder: Path, **settings: object) -> BackgroundJobConfig:
@@ -95,7 +96,7 @@ def test_reading_the_umask_leaves_it_as_it_was() -> None:
 
 def test_a_name_is_one_line_and_by_default_the_beginning_of_the_command(tmp_path: Path) -> None:
     def name(command: str, given: str = "") -> str:
-        return prepare(config(tmp_path), Request(command, given), "abc123", tmp_path, "").spec.name
+        return prepare(config(tmp_path), Request(command, given), JobId("abc123"), tmp_path, "").spec.name
 
     assert name("make\n  -j2\tall") == "make -j2 all"
     assert len(name("x" * 100)) == 40
@@ -105,7 +106,7 @@ def test_a_name_is_one_line_and_by_default_the_beginning_of_the_command(tmp_path
 
 def test_the_timeout_is_the_callers_or_the_setting(tmp_path: Path) -> None:
     def timeout(given: float | None, **settings: object) -> float | None:
-        launch = prepare(config(tmp_path, **settings), Request("x", timeout=given), "abc123", tmp_path, "")
+        launch = prepare(config(tmp_path, **settings), Request("x", timeout=given), JobId("abc123"), tmp_path, "")
         return launch.spec.timeout
 
     assert timeout(None) is None

@@ -11,9 +11,8 @@ import pytest
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, JobNotFound, JobNotRunning
 from mcp_background_job.jobs.view import JobView
-from mcp_background_job.store.models import EndedJob, Spec
-
-LAUNCH = {"rows": "50", "columns": "200"}
+from mcp_background_job.store.models import EndedJob, JobId, Spec
+from support.jobs import LAUNCH
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def record(
     view: JobView, job_id: str, *, started: float = 0.0, printed: bytes = b"", ended: float | None = None
 ) -> None:
     """A job that has ended `ended` seconds ago, or is just being started."""
-    spec = Spec(job_id=job_id, name=job_id, summary="x", cwd="/", started=time.time() + started, nonce="1")
+    spec = Spec(job_id=JobId(job_id), name=job_id, summary="x", cwd="/", started=time.time() + started, nonce="1")
     folder = view.store.create(spec, b"x", {}, LAUNCH, 1000)
     if printed:
         (folder / "log" / f"{0:020d}.log").write_bytes(printed)

@@ -17,17 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_background_job.cli.export import lines
+from mcp_background_job.cli.recordings.export import cast_lines
 from mcp_background_job.output.recording import Recording
 from mcp_background_job.store.jobstore import JobStore
-from mcp_background_job.store.models import RunningJob, Spec
-from mcp_background_job.supervisor.logwriter import RESOLUTION, SegmentLog, TimingLog
+from mcp_background_job.store.models import JobId, Spec, StartingJob
+from mcp_background_job.supervisor.logwriter import SegmentLog, TimingLog
 from mcp_background_job.supervisor.markers import stderr_mark, stdout_mark, sync_mark
+from mcp_background_job.supervisor.segments import RESOLUTION
+from support.jobs import LAUNCH
 
 TRIES = int(os.environ.get("MCP_BG_TRIES", "100"))
 NONCE = "1234567890"
 MARKS = [stderr_mark(NONCE), stdout_mark(NONCE), sync_mark(NONCE), sync_mark("2222222222")]
-LAUNCH = {"rows": "50", "columns": "200", "shell": "/bin/bash"}
 
 parts = st.one_of(
     st.binary(max_size=40),
@@ -46,7 +47,7 @@ def job(printed: list[tuple[int, bytes]], cuts: list[int], limit: int = 1 << 20)
         store = JobStore(Path(name), "mcp-jobs")
         begun = time.monotonic()
         spec = Spec(
-            job_id="abcdef",
+            job_id=JobId("abcdef"),
             name="ünï",
             summary="x",
             cwd="/",
@@ -75,7 +76,7 @@ def job(printed: list[tuple[int, bytes]], cuts: list[int], limit: int = 1 << 20)
 
 
 def events(recording: Recording) -> tuple[dict[str, Any], list[tuple[float, str]]]:
-    header, *rest = [json.loads(line) for line in lines(RunningJob(recording.spec, None), recording)]
+    header, *rest = [json.loads(line) for line in cast_lines(StartingJob(recording.spec, None), recording)]
     assert all(kind == "o" for _, kind, _ in rest)
     return header, [(at, text) for at, _, text in rest]
 

@@ -19,9 +19,9 @@ from mcp_types import CallToolResult, TextContent
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.server.app import make_server
-from mcp_background_job.store.models import Spec
+from mcp_background_job.store.models import JobId, Spec
+from support.jobs import LAUNCH
 
-LAUNCH = {"rows": "50", "columns": "200"}
 TOOLS = {"execute", "list", "status", "output", "tail", "interact", "kill", "wait", "screen", "handoff"}
 
 Ask = Callable[..., CallToolResult]
@@ -76,7 +76,14 @@ def answer(result: CallToolResult) -> dict[str, Any]:
 
 def ended_job(manager: JobManager, job_id: str = "abcdef", printed: bytes = b"one\ntwo\n", code: int = 3) -> None:
     spec = Spec(
-        job_id=job_id, name="build", summary="make", cwd="/", started=1e9, nonce="1", client="tests", socket="/none"
+        job_id=JobId(job_id),
+        name="build",
+        summary="make",
+        cwd="/",
+        started=1e9,
+        nonce="1",
+        client="tests",
+        socket="/none",
     )
     folder = manager.store.create(spec, b"make", {}, LAUNCH, 1000)
     (folder / "log" / f"{0:020d}.log").write_bytes(printed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,8 @@ import pytest
 
 from mcp_background_job.store import jobstore as store_module
 from mcp_background_job.store.jobstore import JobStore
-from mcp_background_job.store.models import EndedJob, Spec
+from mcp_background_job.store.models import EndedJob, JobId, Spec
+from support.jobs import LAUNCH
 from support.scale import scaled
 from support.waiting import wait_until
 
@@ -21,6 +23,7 @@ from pathlib import Path
 from mcp_background_job.store.models import Spec
 from mcp_background_job.supervisor.jobdir import write_record
 from mcp_background_job.store.jobstore import JobStore
+from support.jobs import LAUNCH
 store = JobStore(Path(sys.argv[1]), "mcp-jobs")
 while True:
     made = []
@@ -28,7 +31,7 @@ while True:
         job_id = store.new_id()
         # Old enough for nobody to wait for its runner.
         spec = Spec(job_id=job_id, started=time.time() - 60, started_monotonic=time.monotonic() - 60)
-        folder = store.create(spec, b"exit 3", {}, {}, 1000)
+        folder = store.create(spec, b"exit 3", {}, LAUNCH, 1000)
         (folder / "runner.lock").touch()
         write_record(str(folder), '{"cause": "exit", "code": 3, "ended": 1}')
         made.append(job_id)
@@ -39,7 +42,9 @@ while True:
 
 @pytest.mark.promise("cleanup-together", "record-foreign")
 def test_a_list_is_whole_while_another_server_makes_and_removes_jobs(tmp_path: Path) -> None:
-    churn = subprocess.Popen([sys.executable, "-c", CHURN, str(tmp_path)])
+    churn = subprocess.Popen(
+        [sys.executable, "-c", CHURN, str(tmp_path)], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
     lists = seen = 0
     try:
         wait_until((tmp_path / "mcp-jobs").is_dir)
@@ -48,7 +53,7 @@ def test_a_list_is_whole_while_another_server_makes_and_removes_jobs(tmp_path: P
         while time.monotonic() < until:
             jobs, unreadable = store.load_all()
             assert unreadable == []
-            assert all(isinstance(job, EndedJob) and job.end.code in (3, None) for job in jobs)
+            assert all(isinstance(job, EndedJob) and job.end.exitcode in (3, None) for job in jobs)
             lists, seen = lists + 1, seen + len(jobs)
     finally:
         churn.kill()
@@ -64,15 +69,17 @@ def test_a_job_that_is_removed_between_two_looks_at_it_is_not_found(
     store, other = JobStore(tmp_path, "mcp-jobs"), JobStore(tmp_path, "mcp-jobs")
     wall, monotonic = time.time() - 60, time.monotonic() - 60  # old enough for nobody to wait for their runners
     for job_id in ("stays2", "leaves"):
-        folder = other.create(Spec(job_id=job_id, started=wall, started_monotonic=monotonic), b"exit 3", {}, {}, 10)
+        folder = other.create(
+            Spec(job_id=JobId(job_id), started=wall, started_monotonic=monotonic), b"x", {}, LAUNCH, 9
+        )
         (folder / "runner.lock").touch()
-    looks = store_module.lock_is_held
+    looks = store_module.runner_lives
 
-    def remove_it_first(lock: str) -> bool:
-        if Path(lock).parent.name == "leaves":
+    def remove_it_first(folder: Path) -> bool:
+        if folder.name == "leaves":
             other.discard("leaves")
-        return looks(lock)
+        return looks(folder)
 
-    monkeypatch.setattr(store_module, "lock_is_held", remove_it_first)
+    monkeypatch.setattr(store_module, "runner_lives", remove_it_first)
     jobs, unreadable = store.load_all()
     assert ([job.spec.job_id for job in jobs], unreadable) == (["stays2"], [])

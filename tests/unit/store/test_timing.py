@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from mcp_background_job.store.timing import Entry, Timing
 from mcp_background_job.supervisor import logwriter
-from mcp_background_job.supervisor.logwriter import MIN_TIMING, RESOLUTION, TimingLog, number
+from mcp_background_job.supervisor.logwriter import MIN_TIMING, TimingLog, number
+from mcp_background_job.supervisor.segments import RESOLUTION
 
 TRIES = int(os.environ.get("MCP_BG_TRIES", "200"))
 writes = st.lists(st.tuples(st.integers(0, 4000), st.integers(1, 1 << 21)), min_size=1, max_size=60)  # pause ms, bytes

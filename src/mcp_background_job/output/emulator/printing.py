@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-from .row import BLANK, TAB, WIDTHS, ZERO_WIDTH_JOINER, Row, combine, erased, is_narrow, is_wide, joined
+from mcp_background_job.text import ZERO_WIDTH_JOINER
+
+from .row import BLANK, TAB, WIDTHS, Row, combine, erased, is_narrow, is_wide, joined
 from .screen import Screen
 
 SHORT = 1000  # characters: text that is not worth asking again and again whether it can be appended

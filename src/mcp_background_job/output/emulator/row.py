@@ -8,13 +8,11 @@ cell that was never written or was erased, so that padding can be told from spac
 from __future__ import annotations
 
 import re
-import unicodedata
 
-from wcwidth import wcwidth
+from mcp_background_job.text import ZERO_WIDTH_JOINER, CharacterWidths
 
 BLANK = "\0"
 TAB = 8  # columns
-ZERO_WIDTH_JOINER = "\u200d"
 
 # Characters known to be one cell wide, in ranges whose code points are all assigned: letters of Europe,
 # and what progress bars and tables are drawn with. Others are looked up one by one.
@@ -26,23 +24,7 @@ _NARROW = re.compile(
 Cells = str | list[str]
 
 
-class Widths(dict[str, int]):
-    """Columns of a character, each looked up once.
-
-    tmux asks the C library, whose tables differ from wcwidth's in two places that programs print: spacing
-    marks (category Mc) and regional indicators, the halves of a flag, take one column there.
-    """
-
-    def __missing__(self, character: str) -> int:
-        width = wcwidth(character)
-        if "\U0001f1e6" <= character <= "\U0001f1ff" or (width == 0 and unicodedata.category(character) == "Mc"):
-            width = 1
-        width = max(width, 0)
-        self[character] = width
-        return width
-
-
-WIDTHS = Widths({BLANK: 1})
+WIDTHS = CharacterWidths({BLANK: 1})
 
 
 def is_narrow(text: str) -> bool:

@@ -1,6 +1,6 @@
-"""What a job's bytes do to a terminal beside drawing: modes that stay switched, and questions that it would answer.
+"""What a job's bytes do to a terminal beside drawing: modes that stay switched, and terminal queries, which it answers.
 
-Pure. A replay on a person's terminal leaves out the questions, whose answers would be typed into their shell, and in
+Pure. A replay on a person's terminal leaves out the queries, whose answers would be typed into their shell, and in
 the end switches back what the job had switched.
 """
 
@@ -11,7 +11,7 @@ import re
 # Device attributes and status, modes, window operations (size, position, title), keyboard state, versions; settings
 # and capabilities (DCS); colours, the clipboard both ways, iTerm2's files (OSC); APC, which tmux doesn't draw
 # either; ENQ, DECID.
-QUESTIONS = re.compile(
+QUERIES = re.compile(
     rb"\x1b\[[=>?]?[0-9;]*c|\x1b\[\??[0-9;]*n|\x1b\[\??[0-9;]*\$p|\x1b\[[0-9;]*t|\x1b\[[01]?x|\x1b\[\?u"
     rb"|\x1b\[>[0-9]*q|\x1b\[\?[0-9;]*[mS]|\x1b\[[0-9;]*(?:\$w|\*y)"
     rb"|\x1bP[+$]q[^\x1b]*\x1b\\|\x1b\](?:(?:52|1337);[^\x07\x1b]*|(?:[4-6]|1[0-9]|21);[^\x07\x1b]*\?)(?:\x07|\x1b\\)"
@@ -24,7 +24,7 @@ SWITCHES = re.compile(
 )
 ON_AT_FIRST = {b"?7", b"?8", b"?25"}  # wraps, repeats keys, shows the cursor
 ALTERNATE = (b"?1049", b"?1047", b"?47")
-LEFT_ALONE = {b"?3", b"?40", b"?1048"}  # another width clears the screen; a saved cursor is no mode
+LEFT_ALONE = {b"?3", b"?40", b"?1048"}  # another width clears the screen; a saved cursor is not a mode
 UNDO = {
     "margins": b"\x1b7\x1b[r\x1b8",  # without the two around it, it would take the cursor to the top
     "shape": b"\x1b[0 q",
@@ -33,9 +33,9 @@ UNDO = {
 }
 
 
-def without_questions(data: bytes) -> bytes:
+def without_queries(data: bytes) -> bytes:
     """`data`, which ends outside of any sequence, without what a terminal would answer."""
-    return QUESTIONS.sub(b"", data)
+    return QUERIES.sub(b"", data)
 
 
 class Modes:

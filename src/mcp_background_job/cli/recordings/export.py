@@ -17,60 +17,62 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mcp_background_job.cli.lookup import find_job
+from mcp_background_job.cli.settings import settings
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.output.recording import Recording
 from mcp_background_job.store.models import EndedJob, Job
-from mcp_background_job.supervisor.jobdir import read_pairs, terminal_type
-from mcp_background_job.ui.console import note, size
-
-from .lookup import find_job, settings
+from mcp_background_job.supervisor.jobdir import terminal_type
+from mcp_background_job.supervisor.launch import read_pairs
+from mcp_background_job.ui.console import note
+from mcp_background_job.ui.units import size
 
 
 def export(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
     recording = Recording(manager.view.folder(job.spec.job_id), job.spec)
-    say_what_is_missing(recording)
+    note_what_is_missing(recording)
     if options.cast == "-":
-        for line in lines(job, recording, options.max_idle):
+        for line in cast_lines(job, recording, options.max_idle):
             sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
-        say_what_was_lost(recording)
+        note_what_was_lost(recording)
         return 0
     path = Path(options.cast).expanduser()
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        raise InvalidInput(f"{str(path)!r} exists already", "Give another name, or remove it") from None
+        raise InvalidInput(f"{str(path)!r} already exists", "Give another name, or remove it") from None
     try:
         with os.fdopen(fd, "wb") as file:
-            file.writelines(lines(job, recording, options.max_idle))
+            file.writelines(cast_lines(job, recording, options.max_idle))
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    say_what_was_lost(recording)
+    note_what_was_lost(recording)
     note(f"play it: asciinema play {path}")
     return 0
 
 
-def say_what_is_missing(recording: Recording) -> None:
+def note_what_is_missing(recording: Recording) -> None:
     """For the person: what a recording lacks."""
     if recording.dropped:
-        note(f"the oldest {size(recording.dropped)} are no longer kept")
+        note(f"the oldest {size(recording.dropped)} of output are no longer kept")
     if not recording.timed and recording.untimed:
-        note("when it was printed is not known (the log has no timing): all of it comes at once")
+        note("the log has no timing: all of it is played at once")
     elif recording.untimed:
-        note(f"when the first {size(recording.untimed)} were printed is not kept: they come at once")
+        note(f"the timing of the first {size(recording.untimed)} is no longer kept: they are played at once")
 
 
-def say_what_was_lost(recording: Recording) -> None:
-    """Afterwards: what turned out not to be there."""
+def note_what_was_lost(recording: Recording) -> None:
+    """For the person, afterwards: what turned out to be missing."""
     if recording.lost:
-        note(f"{size(recording.lost)} were missing: dropped meanwhile, or not logged on a full disk")
+        note(f"{size(recording.lost)} are missing: dropped in the meantime, or not logged because the disk was full")
 
 
-def lines(job: Job, recording: Recording, max_idle: float | None = None) -> Iterator[bytes]:
+def cast_lines(job: Job, recording: Recording, max_idle: float | None = None) -> Iterator[bytes]:
     """The file: a header, and a line an event."""
     yield line(header(job, recording, max_idle))
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -108,4 +110,5 @@ def header(job: Job, recording: Recording, max_idle: float | None) -> dict[str, 
 
 def launched_with(recording: Recording) -> dict[str, str]:
     """The size of the job's window, and its shell."""
-    return read_pairs(str(recording.folder / "launch"))
+    pairs = read_pairs(str(recording.folder / "launch"))
+    return {os.fsdecode(name): os.fsdecode(value) for name, value in pairs.items()}

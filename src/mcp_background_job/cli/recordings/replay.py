@@ -17,20 +17,22 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+from mcp_background_job.cli.lookup import find_job
+from mcp_background_job.cli.settings import settings
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.output.recording import Frame, Recording
 from mcp_background_job.store.models import EndedJob, Job
-from mcp_background_job.ui.console import ending_line, note
+from mcp_background_job.ui.console import note
+from mcp_background_job.ui.wording import ending_line
 
-from .export import launched_with, say_what_is_missing, say_what_was_lost
-from .lookup import find_job, settings
-from .terminal_modes import Modes, without_questions
+from .export import launched_with, note_what_is_missing, note_what_was_lost
+from .terminal_modes import Modes, without_queries
 
 OUT = 1  # the descriptor: a terminal is given bytes, not text
 PIECE = 4096  # bytes written at a time, so that a key is heard in the middle of a flood
 LOOK_AGAIN = 0.03  # seconds between looks at a job that still runs
 FASTER, SLOWER, PAUSE, SKIP, QUIT = b"+", b"-", b" ", b"\r\n", b"q"
-HELP = "space pauses, Enter skips a pause, + and - change the speed, q ends"
+KEYS_HELP = "space pauses, Enter skips a pause, + and - change the speed, q ends"
 
 
 class Quit(Exception):
@@ -43,7 +45,7 @@ class Keys:
     def __init__(self, listens: bool) -> None:
         self.listens = listens
 
-    def wait(self, seconds: float) -> bytes:
+    def next_key(self, seconds: float) -> bytes:
         """The next key within `seconds`, or none."""
         if not self.listens:
             if seconds > 0:
@@ -53,7 +55,7 @@ class Keys:
         key = os.read(0, 1) if ready else b""
         if ready and not key:
             self.listens = False  # the terminal's other end has gone
-            return self.wait(seconds)
+            return self.next_key(seconds)
         return key
 
 
@@ -74,10 +76,10 @@ class Player:
         for frame in frames:
             gap = min(max(0.0, frame.time - self.at), self.max_idle)
             self.at = max(self.at, frame.time)
-            self.wait(gap)
-            self.show(frame.data)
+            self.pass_time(gap)
+            self.draw(frame.data)
 
-    def wait(self, gap: float) -> None:
+    def pass_time(self, gap: float) -> None:
         """Let `gap` seconds of the recording pass.
 
         Raises Quit.
@@ -86,7 +88,7 @@ class Player:
         while True:
             # Worked out anew each time, as the speed may change in the middle of a pause.
             self.due = begun + gap / self.speed
-            key = self.keys.wait(self.due - time.monotonic())
+            key = self.keys.next_key(self.due - time.monotonic())
             if not key:
                 return
             if key in SKIP:
@@ -110,31 +112,31 @@ class Player:
         if key != PAUSE:
             return 0.0
         begun = time.monotonic()
-        while (key := self.keys.wait(3600.0)) != PAUSE and (self.keys.listens or key):
+        while (key := self.keys.next_key(3600.0)) != PAUSE and (self.keys.listens or key):
             if key == QUIT:
                 raise Quit
         return time.monotonic() - begun
 
     def catch_up(self, seconds: float) -> None:
         """Wait for more to be printed: what comes then is shown as it comes."""
-        key = self.keys.wait(seconds)
+        key = self.keys.next_key(seconds)
         if key:
             self.obey(key)
         self.due = time.monotonic()
 
-    def show(self, data: bytes) -> None:
+    def draw(self, data: bytes) -> None:
         if self.terminal:
-            data = without_questions(data)
+            data = without_queries(data)
             self.modes.feed(data)
         if data:
             self.line_ended = data.endswith(b"\n")
         for start in range(0, len(data), PIECE):
-            write(data[start : start + PIECE])
-            if self.keys.listens and (key := self.keys.wait(0)):
+            write_out(data[start : start + PIECE])
+            if self.keys.listens and (key := self.keys.next_key(0)):
                 self.due += self.obey(key)
 
 
-def write(data: bytes) -> None:
+def write_out(data: bytes) -> None:
     while data:
         data = data[os.write(OUT, data) :]
 
@@ -164,7 +166,7 @@ def undone(player: Player) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            write(player.modes.undo() + (b"" if player.line_ended else b"\r\n"))
+            write_out(player.modes.undo() + (b"" if player.line_ended else b"\r\n"))
 
 
 def end_by_signal(number: int, _frame: object) -> None:
@@ -177,9 +179,9 @@ def replay(options: argparse.Namespace) -> int:
     recording = Recording(manager.view.folder(job.spec.job_id), job.spec)
     terminal = os.isatty(OUT)
     keys = Keys(terminal and os.isatty(0))
-    say_what_is_missing(recording)
+    note_what_is_missing(recording)
     if terminal:
-        say_how(recording, job, keys)
+        note_how_it_plays(recording, job, keys)
     player = Player(options.speed, options.max_idle, keys, terminal)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end_by_signal)
@@ -188,35 +190,35 @@ def replay(options: argparse.Namespace) -> int:
             stack.enter_context(plain_terminal(keys.listens))
             stack.enter_context(undone(player))
         try:
-            ended = follow(manager, recording, player)
+            ended = play_to_end(manager, recording, player)
         except Quit:
             return 0
-    say_what_was_lost(recording)
+    note_what_was_lost(recording)
     if terminal and sys.stderr.isatty():
         note(ending_line(ended))
     return 0
 
 
-def say_how(recording: Recording, job: Job, keys: Keys) -> None:
+def note_how_it_plays(recording: Recording, job: Job, keys: Keys) -> None:
     """Before it begins: what may look wrong, and the keys."""
     launch = launched_with(recording)
     columns, rows = shutil.get_terminal_size()
     if columns < int(launch["columns"]) or rows < int(launch["rows"]):
         window = f"{launch['columns']}x{launch['rows']}"
-        note(f"the job's window has {window}, this terminal {columns}x{rows}: some of it may stand elsewhere")
+        note(f"the job's window is {window}, this terminal {columns}x{rows}: the layout may differ")
     if keys.listens and sys.stderr.isatty():
-        live = "" if isinstance(job, EndedJob) else "; it still runs and is followed until it ends"
-        note(f"{HELP}{live}")
+        live = "" if isinstance(job, EndedJob) else "; the job still runs and is followed until it ends"
+        note(f"{KEYS_HELP}{live}")
 
 
-def follow(manager: JobManager, recording: Recording, player: Player) -> EndedJob:
-    """Play what there is, then what comes, until the job has ended."""
+def play_to_end(manager: JobManager, recording: Recording, player: Player) -> EndedJob:
+    """Play what there is, then what comes, until the job ends."""
     while True:
         job = manager.view.job(recording.spec.job_id)
         before = recording.position
         player.play(recording.more())
         if isinstance(job, EndedJob):
-            player.show(recording.cleaner.finish())
+            player.draw(recording.cleaner.finish())
             return job
         if recording.position == before:
             player.catch_up(LOOK_AGAIN)

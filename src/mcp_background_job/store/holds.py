@@ -1,0 +1,34 @@
+"""Who has the keys of a job, in its folder: a person, or the agents.
+
+Promise: a hold appears whole; it is a fact on disk, which any server and any person's command may change.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .files import write_whole
+from .models import Hold
+from .records import HOLD, find_record, to_record
+
+
+def read_hold(folder: Path) -> Hold | None:
+    """The person's hold of a running job."""
+    return find_record(f"{folder}/holder", HOLD)
+
+
+def set_hold(folder: Path, hold: Hold | None, declined: bool = False) -> None:
+    """Give the keys to a person, or back; `declined` where they don't do what they were asked for."""
+    if declined:
+        write_whole(folder / "declined", b"")
+    else:
+        (folder / "declined").unlink(missing_ok=True)
+    if hold is None:
+        (folder / "holder").unlink(missing_ok=True)
+        return
+    write_whole(folder / "holder", to_record(HOLD, hold))
+
+
+def was_declined(folder: Path) -> bool:
+    """Whether the person who was asked for last said no."""
+    return (folder / "declined").exists()

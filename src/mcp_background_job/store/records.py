@@ -1,0 +1,51 @@
+"""Records: the JSON files of a job's folder, as dataclasses.
+
+Unknown fields of a newer version are left alone, and what an older one may not have written has a default.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from mcp_background_job.errors import StoreError
+
+from .models import End, Hold, Run, Spec, Window
+
+T = TypeVar("T")
+
+SPEC = TypeAdapter(Spec)
+WINDOW = TypeAdapter(Window)
+RUN = TypeAdapter(Run)
+HOLD = TypeAdapter(Hold)
+# The first that fits: what has a code is no signal, and what has neither was not seen.
+END: TypeAdapter[End] = TypeAdapter(Annotated[End, Field(union_mode="left_to_right")])
+
+
+def read_record(path: str, kind: TypeAdapter[T]) -> T:
+    """One record. (A list looks for two of each running job, and making a Path takes longer than finding none.)
+
+    Raises FileNotFoundError, or StoreError that names the file where it holds something else.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY), "rb") as file:
+            return kind.validate_json(file.read())
+    except FileNotFoundError:
+        raise
+    except (ValidationError, OSError) as error:
+        raise StoreError(f"{path!r} can't be read as a job's record") from error
+
+
+def find_record(path: str, kind: TypeAdapter[T]) -> T | None:
+    """One record; None where it is missing, or holds something else."""
+    try:
+        return read_record(path, kind)
+    except (FileNotFoundError, StoreError):
+        return None
+
+
+def to_record(kind: TypeAdapter[T], record: T) -> bytes:
+    """A record as it is written: JSON, without what is not known."""
+    return kind.dump_json(record, exclude_none=True)
