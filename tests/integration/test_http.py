@@ -25,7 +25,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from mcp_background_job.config import ConfigError
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.server.http import check_token, listen, names, read_token
+from mcp_background_job.server.access import check_token, names, read_token
+from mcp_background_job.server.http import listen
 from support.rpc import MODERN_ERA, Answer, Server
 from support.sandbox import Sandbox, ended
 from support.waiting import wait_until
@@ -54,8 +55,8 @@ class HttpServer:
         if patience is not None:
             # The real program with a shorter patience: the real one would make the test wait for half a minute.
             code = (
-                "from mcp_background_job import cli; from mcp_background_job.server import http; "
-                f"http.PATIENCE = {patience}; cli.main()"
+                "from mcp_background_job import cli; from mcp_background_job.server import connection; "
+                f"connection.PATIENCE = {patience}; cli.main()"
             )
             program = [sys.executable, "-c", code]
         with self.errors.open("wb") as stderr:
