@@ -175,7 +175,7 @@ def test_send_types_and_shows_the_answer(shared: Sandbox, server: Server) -> Non
     cli(shared, "send", job_id, "x = 7", "--no-enter", "-t", "0.2")
     assert "\n7\n" in cli(shared, "send", job_id, "; x").stdout
     assert "nothing to send" in cli(shared, "send", job_id, status=2).stderr
-    assert "no key" in cli(shared, "send", job_id, "-k", "Foo", status=1).stderr
+    assert "not a key" in cli(shared, "send", job_id, "-k", "Foo", status=1).stderr
     cli(shared, "send", job_id, "-k", "C-d")
     ended(server, job_id)
     assert "not running" in cli(shared, "send", job_id, "x", status=1).stderr

@@ -38,6 +38,8 @@ def act(action: str, base: str) -> int:
     """Do `action` until it is not killed any more; how many operations it has."""
     from pathlib import Path
 
+    sys.path.append(str(Path(__file__).parents[1]))
+
     from mcp_background_job.store.jobstore import JobStore
     from mcp_background_job.store.models import JobId, Spec
     from mcp_background_job.store.requests import request_kill
