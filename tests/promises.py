@@ -155,6 +155,7 @@ PROMISES |= {
     "damaged-record": "What is damaged or foreign in the state folder is named, and all others still list.",
     "full-disk": "On a full disk jobs go on, are answered, killed and told; a start is refused whole.",
     "read-only": "With a read-only state folder everything can be read, and jobs can be answered and killed.",
+    "own-pane": "What is sent to a job reaches its own pane or nothing, whatever happens to socket, server and window.",
     "slow-start": "A job whose runner is late lives for every reader, and is read without a word to tmux.",
     "state-folder-removed": "A state folder removed while jobs run hangs nobody, and what nobody can reach is ended.",
     "window-moved": "Wherever a person moves a job's window or pane, nothing that is known or done of the job changes.",

@@ -27,6 +27,7 @@ from .waiting import write_mark
 
 MAX_MESSAGE = 500  # characters that a person is shown of what an agent asks
 NOBODY_ATTACHED = 1.0  # seconds for which the answer that nobody is attached holds
+HOLD_WRITTEN = 2.0  # seconds from the key that takes a job over until the hold is on disk; 0.1 is usual
 TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may type
 
 
@@ -109,6 +110,19 @@ class Control:
         if self.view.hold(job) is not None:
             away = await anyio.to_thread.run_sync(self.absent_holder, job)
             raise HumanHolds(job.spec.job_id, str(away or ""))
+
+    async def is_held(self, job_id: str) -> bool:
+        """Whether the hold that a pane shows is one: the key marks the pane, then a program writes the hold down.
+
+        A mark without a hold behind it, of a hand-back that tmux did not get, is taken away.
+        """
+        deadline = time.monotonic() + HOLD_WRITTEN
+        while time.monotonic() < deadline:
+            if self.view.hold(self.view.running(job_id)) is not None:
+                return True
+            await anyio.sleep(0.02)
+        await anyio.to_thread.run_sync(self._show_holder, self.view.running(job_id), "", "")
+        return False
 
     # -- pauses ---------------------------------------------------------------------------------------------
 

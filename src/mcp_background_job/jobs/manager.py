@@ -8,13 +8,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import anyio
 import anyio.to_thread
 
 from mcp_background_job.config import BackgroundJobConfig
-from mcp_background_job.errors import InvalidInput, JobError, JobNotFound
+from mcp_background_job.errors import HumanHolds, InvalidInput, JobError, JobNotFound
 from mcp_background_job.output.grep import compile_pattern
 from mcp_background_job.output.pages import WAIT_CHARS, WAIT_ENDS
 from mcp_background_job.process.orphans import resume
@@ -152,7 +153,14 @@ class JobManager:
         if not isinstance(job, RunningJob):
             raise InvalidInput(f"Job {job_id!r} is still starting", "Try again in a second")
         pane, folder = self.tmux.pane(job_id, job.run), self.view.folder(job_id)
-        await anyio.to_thread.run_sync(type_into, pane, folder, job, text, list(keys), enter, who, not person)
+        typing = partial(type_into, pane, folder, job, text, list(keys), enter, who, not person)
+        try:
+            await anyio.to_thread.run_sync(typing)
+        except HumanHolds:
+            if await self.control.is_held(job_id):
+                await self.control.require_agent_control(self.view.running(job_id))  # which says more
+                raise
+            await anyio.to_thread.run_sync(typing)
         watch.after_typing()
         left = max(0.0, min(timeout, MAX_WAIT) - (time.monotonic() - started))
         return await wait_for(watch, "answer", left, progress)
@@ -189,7 +197,7 @@ class JobManager:
         """
         job = self.view.job(job_id)
         run = run_of(job)
-        if run is None or not self.pane_is_open(job):
+        if run is None or (isinstance(job, EndedJob) and not self.pane_is_open(job)):
             raise InvalidInput(f"Job {job_id!r} has no window", "Call output to read what it printed")
         return capture(self.tmux.pane(job_id, run))
 

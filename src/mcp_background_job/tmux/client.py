@@ -266,6 +266,12 @@ def no_answer() -> TmuxError:
     )
 
 
+def is_unreachable(messages: Sequence[str]) -> bool:
+    """Whether a client has found no server at its socket."""
+    text = " ".join(messages)
+    return any(said in text for said in ("no server running", "error connecting", "server exited", "lost server"))
+
+
 def refusal(messages: Sequence[str]) -> TmuxError:
     """tmux's complaint as an error that says what to do."""
     text = "; ".join(messages) or "no reason given"

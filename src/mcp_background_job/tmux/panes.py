@@ -13,8 +13,8 @@ from pathlib import Path
 
 from mcp_background_job.errors import HumanHolds, InputOff, JobError, PaneLost
 
-from .client import TmuxServer, refusal, tmux_binary, version_of
-from .quoting import command_line, join_commands, set_pane_options, window_name
+from .client import TmuxServer, is_unreachable, refusal, tmux_binary, version_of
+from .quoting import carries, command_line, join_commands, set_pane_options, window_name
 
 ROWS, COLUMNS = 50, 200
 BORDER = 1  # line above a job, which says how it is; the job has ROWS of its own
@@ -154,16 +154,13 @@ class JobPane:
         if last == DONE:
             return None
         if not last:
-            raise refusal(answer.stderr)
+            raise self.lost() if is_unreachable(answer.stderr) else refusal(answer.stderr)
         _, dead, input_off, job_id, holder = last.split(" ", 4)
         return PaneFacts(job_id, dead == "1", input_off == "1", holder != "")
 
     def guarded(self, commands: Sequence[Sequence[str]], only_if: str = "") -> list[str]:
         """One command that runs `commands` if the pane is the job's and the format `only_if` is true."""
-        condition = f"#{{==:#{{@mcp_job_id}},{self.job_id}}}"
-        if only_if:
-            condition = f"#{{&&:{condition},{only_if}}}"
-        return ["if-shell", "-F", "-t", self.pane, condition, command_line(commands)]
+        return ["if-shell", "-F", "-t", self.pane, carries(self.job_id, only_if), command_line(commands)]
 
     def lost(self) -> PaneLost:
         """The error of a pane that is not where it should be."""
@@ -246,9 +243,8 @@ def type_text(pane: JobPane, text: bytes, enters: int, keys: Sequence[str], by_a
         after.append(["delete-buffer", "-b", f"{name}-enter"])
     if keys:
         commands += press(pane, keys)
-    open_for_input = "#{&&:#{!:#{pane_dead}},#{!:#{pane_input_off}}}"
-    not_held = f"#{{&&:{open_for_input},#{{!:#{{@mcp_holder}}}}}}"
-    only_if = not_held if by_agent else open_for_input
+    open_for_input = "#{&&:#{!=:#{pane_dead},1},#{!=:#{pane_input_off},1}}"
+    only_if = f"#{{&&:{open_for_input},#{{==:#{{@mcp_holder}},}}}}" if by_agent else open_for_input
     facts = pane.perform(commands, only_if=only_if, before=before, after=after, data=text)
     if facts is not None:
         raise refusal_of(pane, facts)
@@ -286,7 +282,9 @@ def capture(pane: JobPane) -> Capture:
     Raises PaneLost or TmuxError.
     """
     facts = "#{cursor_y} #{cursor_x} #{pane_height} #{pane_width} #{alternate_on} #{@mcp_job_id}"
-    lines = pane.server.ask("display-message", "-p", "-t", pane.pane, facts, ";", "capture-pane", "-p", "-t", pane.pane)
+    shown = ["display-message", "-p", "-t", pane.pane, facts, ";", "capture-pane", "-p", "-t", pane.pane]
+    answer = pane.server.run(*shown)
+    lines = answer.stdout or [""]
     *numbers, job_id = lines[0].split(" ")
     if job_id != pane.job_id:
         raise pane.lost()

@@ -59,6 +59,12 @@ def set_pane_options(pane: str, options: Mapping[str, str]) -> list[list[str]]:
     ]
 
 
+def carries(job_id: str, only_if: str = "") -> str:
+    """The condition that a pane is the job's, and that the format `only_if` is true of it."""
+    condition = f"#{{==:#{{@mcp_job_id}},{job_id}}}"
+    return f"#{{&&:{condition},{only_if}}}" if only_if else condition
+
+
 def pipe_command(argv: Sequence[str]) -> str:
     """A shell command for pipe-pane, which expands formats and strftime in it."""
     return literal("exec " + shlex.join(argv))

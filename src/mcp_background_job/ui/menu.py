@@ -19,6 +19,7 @@ from pathlib import Path
 from mcp_background_job.store.files import write_whole
 from mcp_background_job.store.requests import request_kill
 from mcp_background_job.text import escaped, one_line, wrap
+from mcp_background_job.tmux.quoting import carries, command_line, set_pane_options
 
 from .states import STATES
 
@@ -44,12 +45,15 @@ and previous, Ctrl-b [ scrolls, Ctrl-b d detaches.""".format_map({name: state.si
 
 def take(options: Namespace) -> None:
     """Give the keys to the person."""
-    folder = job_folder(options)
-    if (folder / "exit.json").exists():
-        say(options, "This job has ended.")
-        return
-    (folder / "declined").unlink(missing_ok=True)
-    write_whole(folder / "holder", json.dumps({"since": time.time(), "message": ""}).encode())
+    try:
+        folder = job_folder(options)
+        if (folder / "exit.json").exists():
+            raise NoJob("This job has ended.")
+        (folder / "declined").unlink(missing_ok=True)
+        write_whole(folder / "holder", json.dumps({"since": time.time(), "message": ""}).encode())
+    except (NoJob, OSError):
+        show_holder(options, "")  # tmux has marked the pane already
+        raise
     show_holder(options, "human")
 
 
@@ -150,11 +154,8 @@ def tmux(*arguments: str) -> str:
 
 def show_holder(options: Namespace, holder: str) -> None:
     """Have the window show who holds the job; what an agent asked for is over in either case."""
-    value = ["@mcp_holder", holder] if holder else ["-u", "@mcp_holder"]
-    tmux(
-        "set-option", "-p", "-t", options.pane, *value,
-        ";", "set-option", "-p", "-t", options.pane, "-u", "@mcp_message",
-    )  # fmt: skip
+    marks = set_pane_options(options.pane, {"@mcp_holder": holder, "@mcp_message": ""})
+    tmux("if-shell", "-F", "-t", options.pane, carries(options.job), command_line(marks))
 
 
 def say(options: Namespace, text: str) -> None:
