@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypedDict
 
 from mcp_background_job.jobs.control import Handoff
-from mcp_background_job.jobs.manager import JobManager, KillStatus
+from mcp_background_job.jobs.manager import KillStatus
 from mcp_background_job.jobs.presence import Presence
 from mcp_background_job.jobs.view import JobView, Listing
 from mcp_background_job.jobs.waiting import Outcome, WaitReason
@@ -193,9 +193,9 @@ def listing(view: JobView, found: Listing) -> JobList:
     return fields
 
 
-def full_status(manager: JobManager, job: Job) -> FullStatus:
-    """All that is known of a job, from its files and the kernel."""
-    view, spec = manager.view, job.spec
+def full_status(view: JobView, job: Job, attach: str) -> FullStatus:
+    """All that is known of a job, from its files and the kernel; `attach` is how a person gets to its window."""
+    spec = job.spec
     fields: FullStatus = {"job_id": spec.job_id}
     if spec.name:
         fields["name"] = spec.name
@@ -208,7 +208,7 @@ def full_status(manager: JobManager, job: Job) -> FullStatus:
         fields["awaiting_input"] = awaiting
     if not isinstance(job, EndedJob):
         fields["holder"] = "human" if view.hold(job) else "agent"
-    fields["attach"] = manager.attach_command(job)
+    fields["attach"] = attach
     fields["log"] = str(view.folder(spec.job_id) / "log")
     add_ending(fields, job)
     run = run_of(job)
@@ -261,14 +261,14 @@ def declined(view: JobView, found: Outcome) -> bool:
     return found.reason == "handback" and was_declined(view.folder(found.job.spec.job_id))
 
 
-def asked(manager: JobManager, job_ids: Sequence[str]) -> str:
+def asked(view: JobView, job_ids: Sequence[str], attach: Callable[[Job], str]) -> str:
     """Whom a wait for the hand-back waits for, in the words of a progress message."""
     texts: list[str] = []
     for job_id in job_ids:
-        job = manager.view.job(job_id)
-        hold = manager.view.hold(job)
+        job = view.job(job_id)
+        hold = view.hold(job)
         if hold is not None:
-            texts.append(f"{job.spec.name}: {hold.message or 'held by a person'} ({manager.attach_command(job)})")
+            texts.append(f"{job.spec.name}: {hold.message or 'held by a person'} ({attach(job)})")
     return "".join(f"; {text}" for text in texts)
 
 

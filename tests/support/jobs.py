@@ -38,4 +38,4 @@ def starting() -> StartingJob:
 
 
 def ended(**end: object) -> EndedJob:
-    return EndedJob(spec("name", "sleep 9"), None, END.validate_python({"ended": time.time(), **end}))
+    return EndedJob(spec("name", "sleep 9"), None, END.adapter.validate_python({"ended": time.time(), **end}))

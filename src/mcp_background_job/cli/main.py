@@ -78,7 +78,8 @@ def serve(options: argparse.Namespace) -> int:
         run_stdio(config)
         return 0
     from mcp_background_job.config import ConfigError
-    from mcp_background_job.server.http import check_token, read_token, run_http
+    from mcp_background_job.server.access import check_token, read_token
+    from mcp_background_job.server.http import run_http
 
     collect_again()
     try:

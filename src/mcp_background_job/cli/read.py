@@ -41,7 +41,7 @@ def status(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
     if options.json:
-        print_json(responses.full_status(manager, job))
+        print_json(responses.full_status(manager.view, job, manager.attach_command(job)))
     else:
         print_status(manager, job)
     return 0

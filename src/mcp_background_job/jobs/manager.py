@@ -29,7 +29,7 @@ from .launch import GRACE, Request, Started, prepare
 from .sweep import sweep
 from .typing import type_into
 from .view import JobView
-from .waiting import Outcome, Progress, Watch, wait_for
+from .waiting import Outcome, Progress, Until, Watch, wait_for
 
 KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped
@@ -160,7 +160,7 @@ class JobManager:
     async def wait(
         self,
         job_ids: Sequence[str],
-        until: str = "exit",
+        until: Until = "exit",
         timeout: float = 30.0,
         pattern: str = "",
         since: int | None = None,

@@ -26,6 +26,7 @@ from .matching import OutputSearch
 from .view import JobView
 
 Progress = Callable[[float], Awaitable[None]]
+Until = Literal["exit", "input", "quiet", "handback", "answer"]  # answer: input, after typing
 WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "timeout"]
 
 QUIET = 2.0  # seconds without output that count as quiet
@@ -102,7 +103,7 @@ class Watch:
         self.looks, self.looked = BURST, time.monotonic()
         self.settle = 0.0
 
-    def folders(self, until: str = "") -> FolderEvents:
+    def folders(self, until: Until | None = None) -> FolderEvents:
         """What to be woken by: for nothing but the end, a job that floods need not wake anybody."""
         parts = (".",) if until in ("exit", "handback") and not self.pattern else (".", "log")
         return FolderEvents([self.view.folder(w.job_id) / part for w in self.jobs for part in parts])
@@ -152,7 +153,7 @@ class Watch:
 
     # -- one look -------------------------------------------------------------------------------------------
 
-    async def reason_to_answer(self, until: str, news: bool) -> tuple[Watched, WaitReason] | None:
+    async def reason_to_answer(self, until: Until, news: bool) -> tuple[Watched, WaitReason] | None:
         """What one of the jobs can be answered with now; without `news` no file of theirs has changed meanwhile."""
         for watched in self.jobs:
             job = watched.job
@@ -201,7 +202,7 @@ class Watch:
             return True
         return self.slept(job) != self.activity or now - self.sent_at > NO_SIGN
 
-    def next_look(self, until: str) -> float:
+    def next_look(self, until: Until) -> float:
         """Seconds until a look is worth it though no file changes."""
         if until == "quiet":
             return min(QUIET - (time.monotonic() - w.changed) for w in self.jobs) + 0.01
@@ -232,8 +233,8 @@ async def started(view: JobView, job_id: str) -> Job:
     return job
 
 
-async def wait_for(watch: Watch, until: str, timeout: float, progress: Progress | None = None) -> Outcome:
-    """Until `until` (exit, input, quiet, handback; answer: input after typing) or the pattern, or `timeout` s.
+async def wait_for(watch: Watch, until: Until, timeout: float, progress: Progress | None = None) -> Outcome:
+    """Until `until` or the pattern, or `timeout` s.
 
     `progress` is called with the seconds waited, every few seconds, so that clients don't give up.
     """

@@ -10,11 +10,11 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
 
 import anyio
 import anyio.to_thread
 from mcp.server import MCPServer
+from mcp.server.mcpserver.tools import Tool
 
 from mcp_background_job import __version__
 from mcp_background_job.config import BackgroundJobConfig
@@ -23,9 +23,6 @@ from mcp_background_job.jobs.manager import JobManager
 
 from .resources import add_resources
 from .tools import Tools, all_tools
-
-if TYPE_CHECKING:
-    from mcp.server.mcpserver.tools import Tool
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +50,7 @@ def make_server(manager: JobManager) -> MCPServer[None]:
         version=__version__,
         instructions=INSTRUCTIONS,
         log_level="WARNING",
-        tools=cast("list[Tool]", all_tools(Tools(manager))),
+        tools=list[Tool](all_tools(Tools(manager))),
     )
     add_resources(server, manager)
     return server

@@ -39,8 +39,8 @@ def add_resources(server: MCPServer[None], manager: JobManager) -> None:
     ) -> Completion | None:
         if argument.name != "job_id":
             return None
-        found: list[str] = [job.spec.job_id for job in manager.view.jobs(True).jobs]
-        matching = [job_id for job_id in found if job_id.startswith(argument.value)]
+        listing = await anyio.to_thread.run_sync(manager.view.jobs, True)
+        matching: list[str] = [job.spec.job_id for job in listing.jobs if job.spec.job_id.startswith(argument.value)]
         return Completion(values=matching[:100], total=len(matching), has_more=len(matching) > 100)
 
     server.completion()(complete)  # type: ignore[no-untyped-call]  # the SDK's decorator has no types

@@ -97,7 +97,7 @@ class Tools:
         its log is. To wait for a change use wait instead.
         """
         job = await started(self.manager.view, job_id)
-        fields = responses.full_status(self.manager, job)
+        fields = responses.full_status(self.manager.view, job, self.manager.attach_command(job))
         await self.add_absence(fields, job)
         return fields
 
@@ -170,7 +170,7 @@ class Tools:
             raise InvalidInput("since is for one job, and several are given", "Wait for one job, or leave since out")
         progress = reporter(ctx, timeout)
         if until == "handback":
-            progress = reporter(ctx, timeout, responses.asked(self.manager, job_ids))
+            progress = reporter(ctx, timeout, responses.asked(self.manager.view, job_ids, self.manager.attach_command))
             await progress(0.0)
         found = await self.manager.wait(job_ids, until, min(timeout, MAX_WAIT), pattern, since, progress=progress)
         fields: OutcomeAnswer = {"job_id": found.job.spec.job_id}

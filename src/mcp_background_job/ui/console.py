@@ -97,7 +97,7 @@ def print_status(manager: JobManager, job: Job) -> None:
     """All that is known of a job, a fact a line."""
     from rich.text import Text
 
-    fields = full_status(manager, job)
+    fields = full_status(manager.view, job, manager.attach_command(job))
     state = state_of(manager.view, job)
     shown: dict[str, object] = {"job": fields["job_id"], "name": given_name(job)}
     shown["state"] = Text(f"{state.sign} {state.word}", state.style)

@@ -13,8 +13,8 @@ from typing import Any
 
 import anyio
 import pytest
-from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from mcp import Client, MCPError
+from mcp_types import CallToolResult, ResourceTemplateReference, TextContent
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.jobs.manager import JobManager
@@ -182,7 +182,7 @@ def test_a_wait_that_exceeds_the_clients_patience_says_so(manager: JobManager, a
     assert "effective_timeout" not in answer(ask("wait", job_ids="abcdef", timeout=50))
 
 
-def test_resources_read_as_the_tools_do_and_complete_ids(manager: JobManager) -> None:
+def test_resources_read_as_the_tools_do(manager: JobManager) -> None:
     ended_job(manager)
 
     async def read(client: Client) -> tuple[Any, Any]:
@@ -194,3 +194,29 @@ def test_resources_read_as_the_tools_do_and_complete_ids(manager: JobManager) ->
         "job://{job_id}/output",
         "job://{job_id}/screen",
     }
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [("job://nobody/output", "Job 'nobody' not found"), ("job://abcdef/screen", "Job 'abcdef' has no window")],
+)
+def test_a_resource_is_refused_in_the_words_of_the_tools(manager: JobManager, uri: str, why: str) -> None:
+    ended_job(manager)
+
+    async def read(client: Client) -> None:
+        with pytest.raises(MCPError, match=why):
+            await client.read_resource(uri)
+
+    with_client(manager, read)
+
+
+def test_ids_are_completed_from_their_beginning(manager: JobManager) -> None:
+    for job_id in ("abcdef", "abzzzz", "zzzzzz"):
+        ended_job(manager, job_id)
+    template = ResourceTemplateReference(uri="job://{job_id}/output")
+
+    async def complete(client: Client) -> list[list[str]]:
+        found = [await client.complete(template, {"name": "job_id", "value": begun}) for begun in ("ab", "zz", "q")]
+        return [sorted(one.completion.values) for one in found]
+
+    assert with_client(manager, complete) == [["abcdef", "abzzzz"], ["zzzzzz"], []]
