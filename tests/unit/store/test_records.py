@@ -15,7 +15,7 @@ FACTS = {"ended": 5.5, "uptime": 1.5, "duration": 0.5, "cpu": 0.25, "peak_memory
 
 
 def read(**fields: object) -> End:
-    return END.validate_json(json.dumps(FACTS | fields))
+    return END.adapter.validate_json(json.dumps(FACTS | fields))
 
 
 @pytest.mark.promise("end-reason")
@@ -52,14 +52,14 @@ def test_an_end_by_itself_has_a_code_or_a_signal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [Exited(code=7, ended=1.0), Signaled(cause="kill", signal=9, ended=1.0)])
 def test_an_end_is_written_as_it_is_read(end: End) -> None:
-    assert END.validate_json(to_record(END, end)) == end
+    assert END.adapter.validate_json(to_record(END, end)) == end
     assert not hasattr(end, "__dict__"), "a server remembers thousands"
 
 
 @pytest.mark.promise("record-newer", "record-older")
 def test_fields_of_another_version_are_ignored_or_missing() -> None:
     assert read(code=0, planet="Mars", version=9).status == "completed"
-    spec = SPEC.validate_json('{"job_id": "abcdef", "started": 1, "planet": "Mars"}')
+    spec = SPEC.adapter.validate_json('{"job_id": "abcdef", "started": 1, "planet": "Mars"}')
     assert spec == Spec(job_id=JobId("abcdef"), started=1.0)
 
 
