@@ -61,10 +61,6 @@ def started(server: Server, command: str, **options: object) -> str:
     return job_id
 
 
-def logwriter(sandbox: Sandbox, job_id: str) -> int:
-    return int((sandbox.state / SESSION / job_id / "logwriter.pid").read_text(encoding="ascii"))
-
-
 @pytest.mark.promise("record-older")
 def test_running_jobs_of_the_release_before_are_read_typed_into_and_end_rightly(
     sandbox: Sandbox, installed: Installed
@@ -90,9 +86,11 @@ def test_running_jobs_of_the_release_before_are_read_typed_into_and_end_rightly(
     assert not any(alive(child.pid) for child in children)
 
     # The old runner starts another log writer by the path that its launch file has.
-    writer = logwriter(sandbox, cat)
-    psutil.Process(writer).kill()
-    wait_until(lambda: (sandbox.state / SESSION / cat / "logwriter.pid").exists() and logwriter(sandbox, cat) != writer)
+    pid = sandbox.state / SESSION / cat / "logwriter.pid"
+    writer = pid.read_text()
+    psutil.Process(int(writer)).kill()
+    # The file is there, and empty, a moment before the number is in it.
+    wait_until(lambda: pid.exists() and pid.read_text() not in ("", writer))
     assert "again\nagain" in new.call("interact", job_id=cat, input="again")["stdout"]
 
     new.call("interact", job_id=apart, keys=["C-d"])

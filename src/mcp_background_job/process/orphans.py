@@ -77,7 +77,7 @@ def resume(folder: Path, pid: int, tty: str) -> None:
         finally:
             if handle >= 0:
                 os.close(handle)
-        fd = os.open(tty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(tty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             termios.tcflow(fd, termios.TCOON)
         finally:

@@ -4,12 +4,8 @@ Part of the runner: the standard library alone. Promise: the command starts as t
 terminal that has its size, with the signals, the umask and the environment that a program expects.
 """
 
-from __future__ import annotations
-
-import fcntl
 import os
 import signal
-import struct
 import termios
 
 from .jobdir import terminal_type
@@ -38,12 +34,12 @@ def take_environment(job: str) -> dict[bytes, bytes]:
 def size_terminal(rows: int, columns: int) -> None:
     """Give the terminal its size before the command can ask for it: tmux's own resize may come later."""
     try:
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    except OSError:
+        termios.tcsetwinsize(0, (rows, columns))
+    except (OSError, termios.error):
         pass
 
 
-def start(job: str, launch: LaunchFile, environment: dict[bytes, bytes], stderr: StderrTerminal | None) -> int:
+def start(job: str, launch: LaunchFile, environment: dict[bytes, bytes], stderr: "StderrTerminal | None") -> int:
     """Start the command; its pid."""
     pid = os.fork()
     if pid == 0:
@@ -61,7 +57,7 @@ def start(job: str, launch: LaunchFile, environment: dict[bytes, bytes], stderr:
 
 
 def become_command(
-    path: str, launch: LaunchFile, environment: dict[bytes, bytes], stderr: StderrTerminal | None
+    path: str, launch: LaunchFile, environment: dict[bytes, bytes], stderr: "StderrTerminal | None"
 ) -> None:
     signal.set_wakeup_fd(-1)
     os.setpgid(0, 0)

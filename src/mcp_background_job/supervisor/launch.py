@@ -4,8 +4,6 @@
 JSON parser: that would cost each job 1.5 MB and 12 ms.
 """
 
-from __future__ import annotations
-
 import os
 
 

@@ -3,8 +3,6 @@
 Part of the runner and the log writer: the standard library alone.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import time

@@ -4,8 +4,6 @@ Part of the runner: the standard library alone. Promise: a log whose writer was 
 missing, and one that ends without saying so is whole.
 """
 
-from __future__ import annotations
-
 import os
 import termios
 import time

@@ -9,8 +9,6 @@ byte before it is in the files, and the lock is free and one byte long: a free l
 that has died; when a byte came is on disk before the byte is.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import sys

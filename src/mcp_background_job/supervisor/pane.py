@@ -4,8 +4,6 @@ Part of the runner: the standard library alone. Promise: no request to tmux is w
 a refusal changes nothing.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -3,8 +3,6 @@
 Part of the runner: the standard library alone.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -8,8 +8,6 @@ leaves no process of the job behind; why the job was ended is on disk before the
 that has an exit record is never run again.
 """
 
-from __future__ import annotations
-
 import os
 import resource
 import select

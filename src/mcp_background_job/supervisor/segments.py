@@ -4,8 +4,6 @@ A file's name is the offset of its first byte, or of its first entry's, among al
 `os` alone: `signal` brings `enum`, which would cost the log writer of each job 5 ms.
 """
 
-from __future__ import annotations
-
 import os
 
 LOG, TIMING = ".log", ".time"

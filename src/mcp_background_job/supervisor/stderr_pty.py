@@ -4,8 +4,6 @@ Part of the runner: the standard library alone. Promises: every byte of stderr r
 byte of stdout comes between two marks.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import pty
