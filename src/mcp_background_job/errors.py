@@ -93,7 +93,7 @@ class StoreError(JobError):
 class TmuxError(JobError):
     """tmux refused a command or could not be reached."""
 
-    def __init__(self, problem: str, remedy: str = "Try again; if it persists run `tmux kill-server`") -> None:
+    def __init__(self, problem: str, remedy: str = "Try again; `mcp-background-job doctor` says what is wrong") -> None:
         super().__init__(f"{problem}. {remedy}.")
 
 

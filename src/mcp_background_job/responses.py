@@ -24,9 +24,11 @@ from mcp_background_job.store.models import (
     status_of,
     timestamp,
 )
+from mcp_background_job.text import escaped, one_line, shorten
 from mcp_background_job.tmux.panes import Capture
 
 Fields = Mapping[str, object]
+MAX_NAME, MAX_NAMES = 80, 20  # characters and number of unreadable folders, whose names may be anything
 Holder = Literal["agent", "human"]
 
 
@@ -189,7 +191,7 @@ def listing(view: JobView, found: Listing) -> JobList:
     """The jobs of a list, and the folders whose record can't be read."""
     fields: JobList = {"jobs": [listed(view, job) for job in found.jobs]}
     if found.unreadable:
-        fields["unreadable"] = found.unreadable
+        fields["unreadable"] = [shorten(one_line(escaped(name)), MAX_NAME) for name in found.unreadable[:MAX_NAMES]]
     return fields
 
 

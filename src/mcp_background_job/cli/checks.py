@@ -84,13 +84,13 @@ def check_tmux() -> Iterator[Finding]:
         if "no server running" in said or "No such file" in said or "no sessions" in said:
             yield Finding("ok", "tmux server", "not running yet; the first job starts it")
             return
-        remedy = "Check who owns the socket, or end that server: `tmux kill-server` (its windows end too)"
+        remedy = "Check who owns the socket, or set MCP_BG_TMUX_SOCKET to a name of its own for the jobs"
         yield Finding("wrong", "tmux server", f"can't be reached: {said}", remedy)
         return
     running, socket, _ = listed.stdout[0].split(" ", 2)
     yield Finding("ok", "tmux server", f"answers at {socket}")
     if running and running not in version:
-        remedy = "Once its sessions are no longer needed: `tmux kill-server`; the next job starts a new one"
+        remedy = "It goes with its last session; jobs of another MCP_BG_TMUX_SOCKET get a server of the new version"
         yield Finding("note", "tmux server", f"runs tmux {running}, the program is {version}", remedy)
     if any(line.split(" ", 2)[2] == config.session_name for line in listed.stdout):
         yield from check_session(tmux, config.session_name)

@@ -22,6 +22,9 @@ USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status."""
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":
+        # A locale of another encoding: names, folders and commands are UTF-8 here, as agents send them.
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     try:
         status = dispatch(arguments)
         sys.stdout.flush()

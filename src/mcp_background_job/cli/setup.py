@@ -119,7 +119,7 @@ def this_server() -> ServerCommand:
     script = Path(sys.executable).with_name(PACKAGE)
     if script.exists():
         return ServerCommand(str(script), [], env)
-    return ServerCommand(sys.executable, ["-m", "mcp_background_job"], env)
+    return ServerCommand(sys.executable, ["-P", "-m", "mcp_background_job"], env)
 
 
 def source() -> str:

@@ -22,8 +22,8 @@ from mcp_background_job.tmux.client import tmux_binary
 from mcp_background_job.tmux.panes import COLUMNS, ROWS
 from mcp_background_job.tmux.quoting import pipe_command
 
-# -I and -S: nothing of the person's Python set-up, and a start of 15 ms.
-ENTRYPOINT = (sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))
+# -I and -S: nothing of the person's Python set-up, and a start of 15 ms. Paths are bytes, whatever the locale.
+ENTRYPOINT = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))
 GRACE = 5.0  # seconds between the signal and KILL
 MAX_COMMAND = 1_000_000  # bytes
 MAX_NAME = 80  # characters

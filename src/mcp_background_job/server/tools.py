@@ -29,6 +29,7 @@ from mcp_background_job.responses import (
     ScreenAnswer,
 )
 from mcp_background_job.store.models import Job
+from mcp_background_job.text import one_line
 
 from .elicitation import Forms
 from .schema import JobTool, make_tool
@@ -220,7 +221,7 @@ def with_clamp(fields: OutcomeAnswer, seconds: float) -> OutcomeAnswer:
 def client_name(ctx: Context[Any, Any]) -> str:
     """What the client calls itself, for people to see who started what."""
     params = ctx.session.client_params
-    return "" if params is None else params.client_info.name[:40]
+    return "" if params is None else one_line(params.client_info.name)[:40]
 
 
 def reporter(ctx: Context[Any, Any], total: float, what: str = "") -> Callable[[float], Awaitable[None]]:

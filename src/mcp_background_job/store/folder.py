@@ -6,13 +6,13 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mcp_background_job.errors import JobNotFound, StoreError
+from mcp_background_job.ownership import untrusted, untrusted_parent
 from mcp_background_job.supervisor.locks import try_lock
 
 from .files import make_private
@@ -48,21 +48,17 @@ class SessionFolder:
             raise StoreError(f"The state folder {str(self.folder)!r} can't be made: {error.strerror}") from error
 
     def check(self) -> None:
-        """Look at nothing that somebody else may have put there.
+        """Look at nothing that another user has put there, or could exchange.
 
-        Raises StoreError where a folder is a link, or another user owns it or may write to it.
+        Once no folder on the way can be renamed or written to by others, paths stay what they were when looked at.
+
+        Raises StoreError where a folder is a link, or another user owns it, one above it, or may write to one of them.
         """
+        problem = untrusted_parent(self.folder.parent)
         for folder in (self.folder.parent, self.folder):
-            try:
-                facts = folder.lstat()
-            except FileNotFoundError:
-                return
-            if not stat.S_ISDIR(facts.st_mode):
-                raise StoreError(f"{str(folder)!r} is a link or no folder, so someone else may decide what it holds")
-            if facts.st_uid != os.getuid():
-                raise StoreError(f"{str(folder)!r} belongs to another user")
-            if facts.st_mode & stat.S_IWOTH:
-                raise StoreError(f"{str(folder)!r} can be written to by every user")
+            problem = problem or untrusted(folder)
+        if problem:
+            raise StoreError(problem)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

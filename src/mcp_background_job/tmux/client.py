@@ -11,6 +11,8 @@ import os
 import platform
 import re
 import shutil
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from mcp_background_job.errors import TmuxError, TmuxMissing
 from mcp_background_job.ownership import untrusted, untrusted_parent
+from mcp_background_job.supervisor.process_tree import read_process
 
 from .timeouts import Bounded, answers_again
 from .warm_client import Answer, WarmClient, answer_of, end, lines_of, script_of
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from libtmux.common import tmux_cmd
 
 PATIENCE = 10.0  # seconds for one answer of tmux; under full load the slowest of thousands took 1
+STARTING = 120.0  # seconds for which a server that gives no answer may be reading its tmux.conf
+START_PATIENCE = 45.0  # seconds that a start waits for that: less than a client waits for its call
 OLDEST = (3, 2)
 # Of the caller's environment, what goes to what lives on: a tmux server would keep the rest, secrets included.
 CLEAN = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK)")
@@ -83,7 +88,7 @@ class TmuxServer:
 
     def start(self, *arguments: str) -> Answer:
         """As `run`, for what may have to start the tmux server, by a client that belongs to none yet."""
-        return self._run([tmux_binary(), "-u", *self.options, *arguments])
+        return self._run([tmux_binary(), "-u", *self.options, *arguments], patience=START_PATIENCE)
 
     def ask(self, *arguments: str) -> list[str]:
         """As `run`, its lines of output.
@@ -105,11 +110,11 @@ class TmuxServer:
                 "Nothing was sent to it; set TMUX_TMPDIR to a folder of your own (mode 700), or remove that one",
             )
 
-    def _run(self, command: Sequence[str], data: bytes = b"") -> Answer:
+    def _run(self, command: Sequence[str], data: bytes = b"", patience: float = 0.0) -> Answer:
         self.check_trusted()
         self._check_answering()
         try:
-            return run_program(command, data)
+            return run_program(command, data, patience)
         except TimeoutError:
             raise self._note_unanswered() from None
 
@@ -126,25 +131,25 @@ class TmuxServer:
 
     def _check_answering(self) -> None:
         if self._unanswered is not None and self._unanswered.running:
-            raise no_answer()
+            raise no_answer(self.socket)
 
     def _note_unanswered(self) -> TmuxError:
         """Have further calls refused at once until the server answers; the error of this one."""
         self._unanswered = Bounded(lambda: answers_again(self.socket))
         self._unanswered.start()
-        return no_answer()
+        return no_answer(self.socket)
 
 
-def run_program(command: Sequence[str], data: bytes = b"") -> Answer:
+def run_program(command: Sequence[str], data: bytes = b"", patience: float = 0.0) -> Answer:
     """Run tmux, through libtmux, with the small environment that a tmux server would keep if it started one.
 
-    Raises TimeoutError after PATIENCE, or TmuxError where it can't be run.
+    Raises TimeoutError after `patience` seconds (PATIENCE by default), or TmuxError where it can't be run.
     """
     bounded = bounded_command()
     from libtmux.exc import LibTmuxException
 
     try:
-        done = bounded(command, data)
+        done = bounded(command, data, patience or PATIENCE)
     except (LibTmuxException, OSError) as error:
         if isinstance(error, TimeoutError):
             raise
@@ -164,14 +169,15 @@ def _bounded_command() -> type[tmux_cmd]:
     from libtmux.common import tmux_cmd
 
     class BoundedCommand(tmux_cmd):
-        def __init__(self, command: Sequence[str], data: bytes) -> None:
+        def __init__(self, command: Sequence[str], data: bytes, patience: float) -> None:
             self.cmd = list(command)
+            words = [word.encode("utf-8", "surrogateescape") for word in command]
             pipe = subprocess.PIPE
             environment = clean_environment()
             stdin = pipe if data else subprocess.DEVNULL
-            client = subprocess.Popen(command, stdin=stdin, stdout=pipe, stderr=pipe, env=environment)
+            client = subprocess.Popen(words, stdin=stdin, stdout=pipe, stderr=pipe, env=environment)
             try:
-                output = client.communicate(data or None, timeout=PATIENCE)
+                output = client.communicate(data or None, timeout=patience)
             except subprocess.TimeoutExpired:
                 # The other ends of the pipes are with the server, which is stopped: no use in waiting for them.
                 client.kill()
@@ -258,12 +264,41 @@ def preload() -> None:
     bounded_command()
 
 
-def no_answer() -> TmuxError:
-    """The error of a tmux server that is stopped or too busy."""
-    return TmuxError(
-        f"tmux gave no answer within {PATIENCE:.0f} seconds",
-        "Its server may be stopped: try `tmux ls` in a terminal, and `pkill -CONT tmux` to wake it",
-    )
+def no_answer(socket_path: str) -> TmuxError:
+    """The error of a tmux server that is stopped, still starting, or too busy."""
+    problem = f"tmux gave no answer within {PATIENCE:.0f} seconds"
+    pid = server_at(socket_path)
+    state, age = state_of(pid)
+    if state == "T":
+        return TmuxError(f"{problem}: its server (pid {pid}) is stopped", f"`kill -CONT {pid}` wakes it")
+    if 0 <= age < STARTING:
+        return TmuxError(
+            f"{problem}: its server is still starting, which takes as long as your tmux.conf does", "Try again"
+        )
+    return TmuxError(problem, "Its server may be busy or stopped; see whether `tmux ls` answers in a terminal")
+
+
+def server_at(socket_path: str) -> int:
+    """The pid of the process that listens at a socket (Linux); 0 where that can't be told."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.settimeout(1.0)
+        probe.connect(socket_path)
+        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", credentials)[0])
+    return 0
+
+
+def state_of(pid: int) -> tuple[str, float]:
+    """The kernel's letter for the state of a process, and its age in seconds; -1 where that can't be told."""
+    found = read_process(pid) if pid else None
+    if found is None:
+        return "", -1.0
+    with suppress(OSError, ValueError):
+        up = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+        return found.state, up - found.started / os.sysconf("SC_CLK_TCK")
+    return found.state, -1.0
 
 
 def is_unreachable(messages: Sequence[str]) -> bool:
@@ -278,6 +313,7 @@ def refusal(messages: Sequence[str]) -> TmuxError:
     if "server exited unexpectedly" in text or "protocol version mismatch" in text:
         return TmuxError(
             f"tmux failed: {text}",
-            "The running tmux server may be of another version than the program: `tmux kill-server` ends it",
+            "The running tmux server may be of another version than the program, and goes with its last session; "
+            "set MCP_BG_TMUX_SOCKET to another name to give jobs a server of their own",
         )
     return TmuxError(f"tmux refused: {text}")

@@ -73,28 +73,28 @@ def new_window(session: str, state: Path, job_id: str, name: str, argv: Sequence
     # Named by the job's id for as long as it takes to address it; the session finds a free index itself.
     new = f"={session}:={job_id}"
     pane_options = {
+        "remain-on-exit": "on",
         "@mcp_job_id": job_id,
         "@mcp_state": str(state),
         "@mcp_status": "running",
         "@mcp_started": str(int(time.time())),
         "@mcp_since": time.strftime("%H:%M:%S"),
-        "remain-on-exit": "on",
         "allow-rename": "off",
     }
+    if version_of(tmux_binary()) >= (3, 3):
+        # Its "Pane is dead" would push the first line of the output away; the border says it better.
+        pane_options["remain-on-exit-format"] = ""
+        # A person who lets it through for their own programs does not mean an agent's.
+        pane_options["allow-passthrough"] = "off"
     commands = [
         ["new-window", "-d", "-P", "-F", "#{pane_id} #{pane_pid}", "-t", f"={session}:", "-n", job_id, "--", *argv],
-        *set_pane_options(new, pane_options),
-        # Its "Pane is dead" would push the first line of the output away; the border says it better.
-        *(
-            [["set-option", "-p", "-t", new, "remain-on-exit-format", ""]]
-            if version_of(tmux_binary()) >= (3, 3)
-            else []
-        ),
+        # Right behind it: a person's hook on one of the others (run-shell) would have tmux read the pane before.
+        ["pipe-pane", "-t", new, pipe],
+        *(["set-option", "-p", "-t", new, name, value] for name, value in pane_options.items()),
         *(["set-option", "-w", "-t", new, key, value] for key, value in WINDOW_OPTIONS.items()),
         # A person's own hook that closes the windows of dead panes would close ours before they are read.
         ["set-hook", "-p", "-t", new, "pane-died", ""],
         ["resize-window", "-t", new, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)],
-        ["pipe-pane", "-t", new, pipe],
         ["rename-window", "-t", new, "--", window_name(name)],
     ]
     return join_commands(commands)

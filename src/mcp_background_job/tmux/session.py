@@ -181,10 +181,9 @@ class JobsSession:
             "MCP_BG_MAX_OUTPUT_SIZE": str(self.config.max_output_size_bytes),
             "MCP_BG_CLEANUP_INTERVAL": str(self.config.cleanup_interval_seconds),
             "MCP_BG_RETENTION": str(self.config.retention_seconds),
-            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         }
         given = [f"{name}={value}" for name, value in settings.items() if value]
-        return ["env", *given, sys.executable, "-P", "-m", f"mcp_background_job.ui.{module}"]
+        return ["env", *given, *own_python(), "-m", f"mcp_background_job.ui.{module}"]
 
     def _board_argv(self) -> list[str]:
         return ["/bin/sh", "-c", KEEP_RUNNING, "jobs", *self._program_argv("board"), "--window"]
@@ -224,6 +223,15 @@ class JobsSession:
         file.write_text(text, encoding="utf-8")
         file.chmod(0o600)
         return self.server.run("source-file", str(file)).stderr
+
+
+def own_python() -> list[str]:
+    """This interpreter as it is, whatever PYTHONHOME or PYTHONPATH the person's tmux server has; text is UTF-8."""
+    path = os.environ.get("PYTHONPATH", "")
+    options = [sys.executable, "-P", "-X", "utf8"]
+    if not path:
+        return [*options, "-E"]
+    return ["env", "-u", "PYTHONHOME", f"PYTHONPATH={path}", *options]
 
 
 def session_options(server: TmuxServer, session: str) -> list[tuple[str, str, str]]:

@@ -7,7 +7,6 @@ not used is let go of after LIFE.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 import time
@@ -129,4 +128,4 @@ def script_of(arguments: Sequence[str]) -> bytes:
             continue
         # In arguments a `;` at the end separates, unless it has a backslash.
         words.append(quoted(word[:-2] + ";" if word.endswith("\\;") else word))
-    return os.fsencode(f"{' '.join(words)} ; display-message -p {DONE}\n")
+    return f"{' '.join(words)} ; display-message -p {DONE}\n".encode("utf-8", "surrogateescape")

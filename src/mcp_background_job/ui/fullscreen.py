@@ -45,13 +45,13 @@ class FullScreen:
     def take(self) -> None:
         self.cooked = termios.tcgetattr(0)
         tty.setraw(0)
-        self.write("\x1b[?1049h\x1b[?25l\x1b[2J")
+        self.write("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J")  # no autowrap: a width that is wrong moves no other line
         self.forget()
 
     def give(self) -> None:
         # The terminal may be gone; then there is nothing to give back.
         with suppress(OSError, termios.error):
-            self.write("\x1b[?25h\x1b[?1049l")
+            self.write("\x1b[?7h\x1b[?25h\x1b[?1049l")
             termios.tcsetattr(0, termios.TCSADRAIN, self.cooked)
 
     def write(self, text: str) -> None:

@@ -172,7 +172,7 @@ def session_of(options: Namespace) -> str:
 def popup(options: Namespace, verb: str) -> None:
     """Run one of our own commands in a popup over the person's screen."""
     # tmux starts it with its own environment, in which a checkout's PYTHONPATH isn't.
-    argv = ["env", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", sys.executable, "-P"]
+    argv = ["env", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", sys.executable, "-P", "-X", "utf8"]
     argv += ["-m", "mcp_background_job.ui.menu", f"--state={options.state}", f"--job={options.job}", verb]
     client = ["-c", options.client] if options.client else []
     tmux("display-popup", *client, "-E", "-w", "90%", "-h", "80%", "--", *argv)

@@ -21,11 +21,11 @@ class SilentPane(Pane):
     """Notes what tmux is asked for."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("abcdef")
         self.asked: list[str] = []
 
-    def ask(self, tmux: str, *arguments: str, patience: float = 0.0) -> None:
-        self.asked.append(arguments[0])
+    def ask(self, tmux: str, *commands: tuple[str, ...], patience: float = 0.0) -> None:
+        self.asked += [command[0] for command in commands]
 
 
 @pytest.fixture
