@@ -10,6 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from .errors import InvalidInput
+
 PREFIX = "MCP_BG_"
 UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 MIN_TOKEN = 16
@@ -27,17 +29,23 @@ def parse_size(value: object) -> object:
 
 
 def parse_patterns(value: object) -> object:
-    """`^npm ,^python ` → two compiled patterns; blanks belong to the pattern."""
+    """`^npm ,^python ` → two patterns; blanks belong to the pattern.
+
+    A piece without `^` is the rest of a pattern with a comma in it, and would allow more than was meant.
+    """
     if isinstance(value, str):
-        value = value.split(",")
-        if not all(part.strip() for part in value):
-            raise ValueError  # an empty pattern would match everything
-    if not isinstance(value, (list, tuple)):
+        value = tuple(value.split(","))
+    if not isinstance(value, tuple) or not value:
         return value
+    if not all(part.startswith("^") and part.strip("^ ") for part in value):
+        raise ValueError
+    from .regexes.search import check_patterns
+
     try:
-        return tuple(re.compile(part) for part in value)
-    except re.error as error:
+        check_patterns(value)
+    except InvalidInput as error:
         raise ValueError from error
+    return value
 
 
 def existing_folder(value: Path) -> Path:
@@ -108,10 +116,11 @@ class BackgroundJobConfig(BaseSettings):
     working_directory: Annotated[Path, AfterValidator(existing_folder)] | None = Field(
         None, validation_alias="MCP_BG_WORKING_DIR", description="an existing folder"
     )
-    allowed_command_patterns: Annotated[tuple[re.Pattern[str], ...], NoDecode, BeforeValidator(parse_patterns)] = Field(
+    allowed_command_patterns: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_patterns)] = Field(
         (),
         validation_alias="MCP_BG_ALLOWED_COMMANDS",
-        description="regular expressions with commas between them, such as ^npm ,^python ",
+        description=r"regular expressions, each beginning with ^, with commas between them, such as ^npm ,^python ; "
+        r"\x2c is a comma inside one",
     )
     session_name: str = Field(
         "mcp-jobs",

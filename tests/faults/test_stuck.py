@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 
@@ -11,6 +12,7 @@ import pytest
 from support.rpc import Server, ToolError
 from support.sandbox import Sandbox, ended, run_job, shows
 from support.waiting import wait_until
+from unit.regexes.test_search import HOSTILE
 
 RUNS_AWAY = "(a|a)+$"
 
@@ -79,3 +81,27 @@ def test_patterns_that_run_away_hold_up_no_other_call(sandbox: Sandbox) -> None:
         with pytest.raises(ToolError, match="takes too long"):
             call.answer()
     assert sorted(took)[len(took) // 2] < 0.3, "each of these patterns takes a second of processor time"
+
+
+@pytest.mark.parametrize("pattern", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.promise("hostile-pattern")
+def test_a_hostile_pattern_holds_up_no_other_call(sandbox: Sandbox, pattern: str) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command="printf '%05000d!\\n' 0 | tr 0 a; sleep 100")["job_id"]
+    shows(server, job_id, "!")
+    calls = [
+        server.start("output", job_id=job_id, grep=pattern),
+        server.start("wait", job_ids=[job_id], pattern=pattern, since=0, timeout=1),
+        server.start("interact", job_id=job_id, pattern=pattern, timeout=1),
+        server.start("execute", command="true", wait=1, pattern=pattern),
+    ]
+    for _ in range(20):
+        begun = time.monotonic()
+        server.call("status", job_id=job_id)
+        assert time.monotonic() - begun < 0.5, "four seconds of processor time are spent meanwhile, on two cores"
+    for call in calls:
+        try:
+            call.answer(30)
+        except ToolError as refusal:
+            assert re.search("too long|not a regular expression|characters, more than", str(refusal))
+    assert server.call("output", job_id=job_id, grep="!$")["stdout"].startswith("1:aaa")

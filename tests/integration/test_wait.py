@@ -94,6 +94,20 @@ def test_a_pattern_never_matches_the_echo_of_the_command_or_of_an_input(server: 
     assert "the real needle" in answer["stdout"]
 
 
+@pytest.mark.parametrize(
+    "pattern", ["^BUILD (SUCCESS|FAILED)", "^BUILD (SUCCESS|FAILED)$", "SUCCESS$", "^(?!resolving).*S$"]
+)
+@pytest.mark.promise("one-regex")
+def test_a_pattern_is_searched_in_lines_as_grep_does(server: Server, pattern: str) -> None:
+    command = "echo resolving; sleep 0.5; echo 'BUILD SUCCESS'; sleep 100"
+    answer = server.call("execute", command=command, wait=20, pattern=pattern)
+    assert (answer["reason"], answer["stdout"]) == ("match", "resolving\nBUILD SUCCESS\n")
+    assert server.call("output", job_id=answer["job_id"], grep=pattern)["stdout"] == "2:BUILD SUCCESS\n"
+    again = server.call("wait", job_ids=[answer["job_id"]], pattern=pattern, since=0)
+    assert again["reason"] == "match"
+    server.call("kill", job_id=answer["job_id"], signal="KILL")
+
+
 @pytest.mark.promise("wait-pattern")
 def test_a_pattern_may_span_two_writes(server: Server) -> None:
     job_id = server.call("execute", command="printf 'half '; sleep 0.3; printf 'whole'; sleep 300")["job_id"]

@@ -45,7 +45,7 @@ def value_of(config: BackgroundJobConfig, name: str) -> str | int | float | None
     if name == "http_token":
         return None if value is None else "(hidden)"
     if name == "allowed_command_patterns":
-        return ",".join(pattern.pattern for pattern in config.allowed_command_patterns) or None
+        return ",".join(config.allowed_command_patterns) or None
     return value if value is None or isinstance(value, (int, float)) else str(value)
 
 

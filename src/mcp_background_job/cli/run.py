@@ -15,6 +15,7 @@ from mcp_background_job import responses
 from mcp_background_job.errors import WrongUsage
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.jobs.matching import check_pattern
 from mcp_background_job.jobs.waiting import Outcome, Watch, wait_for
 from mcp_background_job.store.models import EndedJob, Exited, Signaled
 from mcp_background_job.ui.console import end_last_line, note, print_json, print_page, progress
@@ -87,8 +88,13 @@ def wait(options: argparse.Namespace) -> int:
     watched = Watch(manager.view, [job.spec.job_id for job in jobs], options.pattern, options.since, person=True)
     seconds = options.timeout if options.timeout is not None else FOREVER
     names = ", ".join(job.spec.name for job in jobs[:3]) + (", …" if len(jobs) > 3 else "")
+
+    async def waited() -> Outcome:
+        await check_pattern(options.pattern)
+        return await wait_for(watched, options.until, seconds)
+
     with progress(f"waiting for {names}"):
-        found = run_to_end(lambda: wait_for(watched, options.until, seconds))
+        found = run_to_end(waited)
     if options.json:
         print_json({"job_id": found.job.spec.job_id} | responses.outcome(found))
     elif isinstance(found.job, EndedJob):

@@ -24,7 +24,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mcp_background_job.errors import NotAllowed
+from mcp_background_job.errors import InvalidInput, NotAllowed
+from mcp_background_job.regexes.search import match_any
 
 if TYPE_CHECKING:
     from tree_sitter import Language, Node
@@ -90,7 +91,7 @@ class _Refused(Exception):
     """The clause that says why; check_command adds the patterns."""
 
 
-def check_command(command: str, patterns: Sequence[re.Pattern[str]]) -> None:
+def check_command(command: str, patterns: Sequence[str]) -> None:
     """Raise NotAllowed unless every simple command in `command` matches a pattern.
 
     Without patterns everything is allowed, and the parser isn't even imported.
@@ -100,10 +101,10 @@ def check_command(command: str, patterns: Sequence[re.Pattern[str]]) -> None:
     try:
         _check(command, patterns)
     except _Refused as refused:
-        raise NotAllowed(str(refused), [pattern.pattern for pattern in patterns]) from None
+        raise NotAllowed(str(refused), patterns) from None
 
 
-def _check(command: str, patterns: Sequence[re.Pattern[str]]) -> None:
+def _check(command: str, patterns: Sequence[str]) -> None:
     if len(command) > _LONGEST:
         raise _Refused(f"{len(command)} characters where {_LONGEST} is the most")
     if hidden := next((char for char in command if not char.isprintable() and char not in "\t\n"), None):
@@ -113,10 +114,13 @@ def _check(command: str, patterns: Sequence[re.Pattern[str]]) -> None:
         raise _Refused("an empty command")
     if len(simple_commands) > _MOST:
         raise _Refused(f"{len(simple_commands)} simple commands where {_MOST} is the most")
-    for words in simple_commands:
-        text = _as_run(words)
-        if not any(pattern.match(text) for pattern in patterns):
-            raise _Refused(f"{_shown(text)} matches no pattern")
+    texts = [_as_run(words) for words in simple_commands]
+    try:
+        matched = match_any(patterns, texts)
+    except InvalidInput:
+        raise _Refused("a pattern takes too long on it") from None
+    if stray := next((text for text, fits in zip(texts, matched, strict=True) if not fits), None):
+        raise _Refused(f"{_shown(stray)} matches no pattern")
     if simple_commands != _parsed(command):
         raise _Refused(f"{_shown(command)} can be read in two ways")
 

@@ -126,7 +126,7 @@ def checked_command(command: str, env: Mapping[str, str] | None, config: Backgro
         check_command(command, patterns)
         if env:
             # PATH, LD_PRELOAD or BASH_ENV would let an allowed name run anything.
-            raise NotAllowed("env can't be set", [pattern.pattern for pattern in patterns])
+            raise NotAllowed("env can't be set", patterns)
     for key, value in (env or {}).items():
         if not key or "=" in key or "\0" in key + value:
             raise InvalidInput(f"env has the name {key[:40]!r}", "Use names without = and text without NUL")

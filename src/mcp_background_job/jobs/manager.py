@@ -16,7 +16,6 @@ import anyio.to_thread
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import HumanHolds, InvalidInput, JobError, JobNotFound
-from mcp_background_job.output.grep import compile_pattern
 from mcp_background_job.output.pages import WAIT_CHARS, WAIT_ENDS
 from mcp_background_job.process.orphans import resume
 from mcp_background_job.store.inotify import FolderEvents
@@ -27,6 +26,7 @@ from mcp_background_job.tmux.session import JobsSession
 
 from .control import Control, Handoff
 from .launch import GRACE, Request, Started, prepare
+from .matching import check_pattern
 from .sweep import sweep
 from .typing import type_into
 from .view import JobView
@@ -69,13 +69,6 @@ class JobManager:
             raise
         self.store.note_window(job_id, window.pane, window.pid)
         return Started(job_id, self.tmux.attach_command(window.pane))
-
-    def check_pattern(self, pattern: str, wait: float) -> None:
-        """Raises InvalidInput for a pattern that can't be waited for, before anything is started."""
-        if pattern and wait <= 0:
-            raise InvalidInput("A pattern is given, but no wait to look for it in", "Give wait its seconds too")
-        if pattern:
-            compile_pattern(pattern)
 
     def attach_command(self, job: Job) -> str:
         """What a person types to see this job's window."""
@@ -141,6 +134,7 @@ class JobManager:
         Raises JobNotFound, JobNotRunning, HumanHolds, InvalidInput or TmuxError; then nothing was sent.
         """
         self.view.running(job_id)
+        await check_pattern(pattern)
         watch = Watch(self.view, [job_id], pattern=pattern, person=person)
         await watch.until_started(min(timeout, 5.0))
         job = self.view.running(job_id)
@@ -178,6 +172,7 @@ class JobManager:
 
         Raises JobNotFound or InvalidInput.
         """
+        await check_pattern(pattern)
         watch = Watch(self.view, job_ids, pattern, since, WAIT_CHARS, WAIT_ENDS)
         return await wait_for(watch, until, min(timeout, MAX_WAIT), progress)
 

@@ -7,38 +7,35 @@ that one that takes long delays no other call.
 from __future__ import annotations
 
 import asyncio
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
-from mcp_background_job.output.grep import compile_pattern, line_matched
 from mcp_background_job.output.pages import Reader
+from mcp_background_job.regexes.search import check_patterns, first_line
 from mcp_background_job.store.log import looking_again
 from mcp_background_job.store.transcript import sent_since
 
 from .view import JobView
 
-if TYPE_CHECKING:
-    import regex
+Result = TypeVar("Result")
 
-AT_ONCE = 4  # searches for a pattern; more would keep other calls from the processor
+AT_ONCE = 8  # searches with a pattern, each with a process of up to 256 MB
 SEARCH_BLOCK = 256 << 10  # bytes that are searched at a time
 MATCH_CHARS = 500  # of a line that matched and is not in what is shown
 OVERLAP = 64 << 10  # bytes of an unfinished line that are searched again with what follows
 
 
 class OutputSearch:
-    """One pattern, looked for in what one job prints from `start` on.
-
-    Raises InvalidInput for a pattern that is not a regular expression.
-    """
+    """One pattern, looked for in what one job prints from `start` on."""
 
     def __init__(self, view: JobView, job_id: str, pattern: str, start: int) -> None:
         self.view = view
         self.job_id = job_id
-        self.pattern: regex.Pattern[str] = compile_pattern(pattern)
+        self.pattern = pattern
         self.match = ""  # the line that the pattern matched
         self.restart(start)
 
@@ -53,14 +50,14 @@ class OutputSearch:
         """
         if self.scanned == end:
             return False
-        return await anyio.to_thread.run_sync(self._search, limiter=searches_of(asyncio.get_running_loop()))
+        return await in_search_thread(self._search)
 
     @looking_again
     def _search(self) -> bool:
         reader = self.view.reader(self.view.job(self.job_id))
         while self.scanned < reader.log.end:
             stop = min(self.scanned + SEARCH_BLOCK, reader.log.end)
-            found = line_matched(self.pattern, self._without_echo(reader, stop))
+            found = first_line(self.pattern, self._without_echo(reader, stop))
             if found is not None:
                 self.match = found[:MATCH_CHARS]
                 return True
@@ -88,6 +85,17 @@ class OutputSearch:
             position = max(cut, following)
         out.append("".join(reader.text(position, reader.log.read(position, stop))))
         return "".join(out)
+
+
+async def check_pattern(pattern: str) -> None:
+    """Raises InvalidInput for a pattern that is given and not a regular expression."""
+    if pattern:
+        await in_search_thread(partial(check_patterns, [pattern]))
+
+
+async def in_search_thread(search: Callable[[], Result]) -> Result:
+    """Run what searches with a pattern: beside all other calls, and AT_ONCE at a time."""
+    return await anyio.to_thread.run_sync(search, limiter=searches_of(asyncio.get_running_loop()))
 
 
 @cache

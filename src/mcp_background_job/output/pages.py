@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from mcp_background_job.regexes.search import check_patterns, matching_lines
 from mcp_background_job.store.log import Log, SegmentGone
 from mcp_background_job.supervisor.markers import stderr_mark, stdout_mark
 
-from .grep import LineSearch, Matches
+from .grep import Matches
 
 DEFAULT_CHARS = 40_000
 # What a wait answers unasked: all of it, or where it is more the ends: after a build of 50,000 lines an agent needs to
@@ -22,7 +23,7 @@ MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
 ALTERNATE_LOOKBACK = 256 << 10  # bytes; a search for one sequence, 0.4 ms
-GREP_BLOCK = 1 << 20
+GREP_BLOCK = 1 << 19  # bytes; with its text a pipe's whole buffer is not exceeded
 
 
 def split_point(data: bytes) -> int:
@@ -247,12 +248,12 @@ class Reader:
 
         Raises InvalidInput for a pattern that is none, or that takes too long on this output.
         """
-        search = LineSearch(pattern)
+        check_patterns([pattern])
         found = (Matches(context, max_chars), Matches(context, max_chars))
         found[0].line = self.lines_before(since)
-        for texts in self.blocks(since):
-            for matches, text in zip(found, texts, strict=True):
-                search.feed(text, matches)
+        for texts, found_lines in matching_lines(pattern, self.blocks(since)):
+            for matches, text, lines in zip(found, texts, found_lines, strict=True):
+                matches.add_block(text, lines)
         out, err = found
         return Page(out.text(), err.text(), self.log.end, out.left_out + err.left_out > 0, self.log.start)
 

@@ -16,6 +16,7 @@ from mcp_background_job import responses
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
+from mcp_background_job.jobs.matching import check_pattern, in_search_thread
 from mcp_background_job.jobs.waiting import started
 from mcp_background_job.output.pages import DEFAULT_CHARS
 from mcp_background_job.responses import (
@@ -74,7 +75,9 @@ class Tools:
         and exit_code: best for builds and tests; with pattern, for servers. stderr is merged into stdout unless
         separate_stderr.
         """
-        self.manager.check_pattern(pattern, wait)
+        if pattern and wait <= 0:
+            raise InvalidInput("A pattern is given, but no wait to look for it in", "Give wait its seconds too")
+        await check_pattern(pattern)
         request = Request(command, name, cwd, env, timeout, separate_stderr, client_name(ctx))
         new = await anyio.to_thread.run_sync(self.manager.start, request)
         fields: OutcomeAnswer = {"job_id": new.job_id, "status": "running", "attach": new.attach}
@@ -116,7 +119,8 @@ class Tools:
         """
         job = self.manager.view.job(job_id)
         read = functools.partial(self.manager.view.output, job, since, grep, context, max_chars, since_seconds)
-        return responses.page(await anyio.to_thread.run_sync(read), job)
+        in_thread = in_search_thread if grep else anyio.to_thread.run_sync
+        return responses.page(await in_thread(read), job)
 
     async def tail(self, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
         """The last lines that the job printed."""

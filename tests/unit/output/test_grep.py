@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_background_job.output.grep import LineSearch, Matches
+from mcp_background_job.output.grep import Matches
+from mcp_background_job.regexes.search import matching_lines
 
 atom = st.sampled_from(
     ["a", "b", ".", "x", r"\s", r"\S", "[^a]", r"\w", r"\b", "^", "$", "ab", " ", r"\n", "(?:ab)", "(a|x)"]
@@ -32,11 +33,15 @@ def plain(pattern: str, text: list[str], context: int) -> str:
     return "".join(line + "\n" for line in out)
 
 
-def found(pattern: str, blocks: list[list[str]], context: int) -> str:
-    search, matches = LineSearch(pattern), Matches(context, 1_000_000)
-    for block in blocks:
-        search.feed("".join(line + "\n" for line in block), matches)
+def found(pattern: str, blocks: list[str], context: int) -> str:
+    matches = Matches(context, 1_000_000)
+    for (text,), (lines,) in matching_lines(pattern, ((block,) for block in blocks)):
+        matches.add_block(text, lines)
     return matches.text()
+
+
+def block(lines: list[str]) -> str:
+    return "".join(line + "\n" for line in lines)
 
 
 @given(
@@ -52,11 +57,9 @@ def test_blocks_give_what_lines_give(pattern: str, first: list[str], second: lis
         re.compile(pattern)
     except re.error:
         return
-    assert found(pattern, [first, second], context) == plain(pattern, first + second, context)
+    assert found(pattern, [block(first), block(second)], context) == plain(pattern, first + second, context)
 
 
 @pytest.mark.parametrize("pattern", ["a$", "^a", r"a\Z", "[^x]+b", r"\s", "a|b", "$", ""])
 def test_the_last_line_may_lack_its_newline(pattern: str) -> None:
-    search, matches = LineSearch(pattern), Matches(0, 10_000)
-    search.feed("x a\nb\na", matches)
-    assert matches.text() == plain(pattern, ["x a", "b", "a"], 0)
+    assert found(pattern, ["x a\nb\na"], 0) == plain(pattern, ["x a", "b", "a"], 0)

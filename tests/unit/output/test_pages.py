@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.output.grep import SEARCH_SECONDS
 from mcp_background_job.output.pages import Reader, last_lines
+from mcp_background_job.regexes.search import SEARCH_SECONDS
 from mcp_background_job.store.log import Log
 from mcp_background_job.supervisor.logwriter import SegmentLog
 
