@@ -125,7 +125,7 @@ PROMISES: dict[str, str] = {
     "human-holds": "While a person holds a job, agents read it and can neither type into it nor kill it.",
     "hold-lasts": "A person's hold survives every server, and ends when they hand back or the job ends.",
     "typing-counts": "An agent never types into a line that a person is typing.",
-    "no-secret-on-disk": "What is typed while the terminal's echo is off is written nowhere.",
+    "no-secret-on-disk": "What is typed and not shown is recorded by its length alone, however it is typed.",
     "kill-asks": "No single key of a person kills a job.",
     "own-view": "Several people look at different jobs at once, and leave nothing behind.",
     "watcher": "Whoever attaches read-only can't type.",

@@ -302,7 +302,7 @@ def test_a_line_longer_than_the_terminal_takes_is_refused_before_anything_is_sen
 
 
 def test_a_program_in_raw_mode_takes_longer_lines(server: Server, repl: str) -> None:
-    answer = server.call("interact", job_id=repl, input="len('" + "a" * 6000 + "')", pattern=r"\n6000\n")
+    answer = server.call("interact", job_id=repl, input="len('" + "a" * 6000 + "')", pattern="^6000$")
     assert answer["reason"] == "match"
 
 

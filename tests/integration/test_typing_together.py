@@ -69,4 +69,4 @@ def test_a_transcript_says_what_an_agent_typed_and_not_its_passwords(server: Ser
     server.call("interact", job_id=job_id, input="hunter2")
     folder = shared.path(server.call("status", job_id=job_id)["log"]).parent
     text = (folder / "input.jsonl").read_text()
-    assert "plainly" in text and "hunter2" not in text and "not recorded" in text
+    assert "plainly" in text and "hunter2" not in text and '"characters": 7' in text

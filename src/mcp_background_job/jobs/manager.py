@@ -25,6 +25,7 @@ from mcp_background_job.tmux.panes import Capture, capture, list_panes
 from mcp_background_job.tmux.session import JobsSession
 
 from .control import Control, Handoff
+from .inputs import LOOKED_AT, note_if_shown
 from .launch import GRACE, Request, Started, prepare
 from .matching import check_pattern
 from .sweep import sweep
@@ -147,17 +148,22 @@ class JobManager:
         if not isinstance(job, RunningJob):
             raise InvalidInput(f"Job {job_id!r} is still starting", "Try again in a second")
         pane, folder = self.tmux.pane(job_id, job.run), self.view.folder(job_id)
-        typing = partial(type_into, pane, folder, job, text, list(keys), enter, who, not person)
+        note = partial(self.view.inputs.note, job_id, folder, text, keys, who)
+        typing = partial(type_into, pane, job, text, list(keys), enter, not person, note)
         try:
-            await anyio.to_thread.run_sync(typing)
+            sent = await anyio.to_thread.run_sync(typing)
         except HumanHolds:
             if await self.control.is_held(job_id):
                 await self.control.require_agent_control(self.view.running(job_id))  # which says more
                 raise
-            await anyio.to_thread.run_sync(typing)
+            sent = await anyio.to_thread.run_sync(typing)
         watch.after_typing()
         left = max(0.0, min(timeout, MAX_WAIT) - (time.monotonic() - started))
-        return await wait_for(watch, "answer", left, progress)
+        try:
+            return await wait_for(watch, "answer", left, progress)
+        finally:
+            if sent is not None and sent.text:
+                note_if_shown(folder, sent, self.view.printed_from(job, sent.offset, LOOKED_AT))
 
     async def wait(
         self,

@@ -17,7 +17,6 @@ import anyio.to_thread
 from mcp_background_job.output.pages import Reader
 from mcp_background_job.regexes.search import check_patterns, first_line
 from mcp_background_job.store.log import looking_again
-from mcp_background_job.store.transcript import sent_since
 
 from .view import JobView
 
@@ -71,7 +70,8 @@ class OutputSearch:
 
     def _without_echo(self, reader: Reader, stop: int) -> str:
         """The output from `scanned` to `stop` as text, less what agents typed."""
-        sent = [item for item in sent_since(self.view.folder(self.job_id), self.start) if item.offset < stop]
+        typed = self.view.inputs.since(self.job_id, self.view.folder(self.job_id), self.start)
+        sent = [item for item in typed if item.offset < stop]
         out: list[str] = []
         position = self.scanned
         for index, item in enumerate(sent):

@@ -1,19 +1,19 @@
-"""What agents type into jobs, byte for byte, and the transcript of it.
+"""What agents type into jobs, byte for byte.
 
-Promises: input that can't arrive whole is refused before anything is sent; what is typed while the terminal's echo
-is off is not written down.
+Promise: input that can't arrive whole is refused before anything is sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.store.models import RunningJob
-from mcp_background_job.store.transcript import record
 from mcp_background_job.tmux.panes import JobPane, type_text
 from mcp_background_job.tmux.quoting import is_key
+
+Note = TypeVar("Note")
 
 
 def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
@@ -44,28 +44,30 @@ def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
 
 def type_into(
     pane: JobPane,
-    folder: Path,
     job: RunningJob,
     text: str,
     keys: Sequence[str],
     enter: bool,
-    who: str,
     by_agent: bool,
-) -> None:
+    note: Callable[[bool], Note],
+) -> Note | None:
     """Type `text`, Enter if asked for, and named keys into the job, in one go.
+
+    Before, `note` is called with whether the terminal hides it as a password; what it gives is returned.
 
     Raises InvalidInput, HumanHolds where a person has the keys and `by_agent`, or TmuxError; then nothing was sent.
     """
     text = text.replace("\r\n", "\n")
     check_input(job.run.tty, text, keys)
     if not text and not keys:
-        return
+        return None
     body = text.rstrip("\n")
     enters = len(text) - len(body)
     if enter and text and not enters:
         enters = 1
-    record(folder, text, keys, who, hides_input(job.run.tty))
+    noted = note(hides_input(job.run.tty))
     type_text(pane, body.encode(), enters, keys, by_agent)
+    return noted
 
 
 def hides_input(tty: str) -> bool:

@@ -16,9 +16,11 @@ from mcp_background_job.process.orphans import end_orphans
 from mcp_background_job.store.clock import boot_id
 from mcp_background_job.store.holds import read_hold
 from mcp_background_job.store.jobstore import JobStore
-from mcp_background_job.store.log import Log, looking_again
+from mcp_background_job.store.log import Log, SegmentGone, looking_again
 from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, RunningJob, status_of
 from mcp_background_job.store.timing import Timing
+
+from .inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class JobView:
     def __init__(self, config: BackgroundJobConfig) -> None:
         self.config = config
         self.store = JobStore(config.state_dir, config.session_name, end_orphans)
+        self.inputs = Inputs()
 
     def job(self, job_id: str) -> Job:
         """Raises JobNotFound or StoreError."""
@@ -117,6 +120,14 @@ class JobView:
     def tail(self, job: Job, lines: int) -> Page:
         """The last `lines` lines."""
         return self.reader(job).tail(lines)
+
+    def printed_from(self, job: Job, offset: int, size: int) -> str:
+        """What the job printed from an offset on, in the next `size` bytes; empty where that is gone already."""
+        reader = self.reader(job)
+        try:
+            return reader.text(offset, reader.log.read(offset, offset + size))[0]
+        except SegmentGone:
+            return ""
 
     def printed_since(self, job: Job, reader: Reader, seconds: float) -> int:
         """The cursor of what the job printed in the last `seconds`.

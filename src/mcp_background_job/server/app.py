@@ -70,6 +70,7 @@ async def keep_tidy(manager: JobManager) -> None:
     # The first job would wait for these imports; after the client's first calls nobody does.
     await anyio.sleep(1.0)
     await anyio.to_thread.run_sync(preload)
+    await anyio.to_thread.run_sync(manager.view.store.remove_typed)
     while True:
         try:
             await anyio.to_thread.run_sync(manager.sweep)

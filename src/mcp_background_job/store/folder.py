@@ -23,7 +23,17 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is misread
 LOCK_PATIENCE = 10.0  # seconds; the lock is held for milliseconds, unless its holder is stopped
 OURS = {"lock", "sweep.lock", "tmux.conf", "keys.conf"}  # files beside the job folders
 HALF_MADE = ".new-"
-HALF_MADE_AGE = 60.0  # seconds after which a folder in the making has lost its maker
+HALF_MADE_AGE = 1.0  # seconds after which the maker of a folder in the making has locked it
+
+
+@contextmanager
+def locked_folder(path: Path) -> Iterator[bool]:
+    """Whether the lock of a folder in the making could be had, which its maker holds until it is made."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield try_lock(fd)
+    finally:
+        os.close(fd)
 
 
 class SessionFolder:
@@ -134,10 +144,15 @@ class SessionFolder:
             if not (self.folder / job_id).exists():
                 return JobId(job_id)
 
+    def remove_typed(self) -> None:
+        """Remove what servers of 0.2 left that were killed while they typed: the input, in a file."""
+        for path in self.folder.glob("*/typed-*"):
+            path.unlink(missing_ok=True)
+
     def remove_half_made(self) -> None:
-        """Remove folders whose maker died while making or removing them."""
+        """Remove folders whose maker died while making or removing them; they may hold an environment."""
         for path in self.folder.glob(HALF_MADE + "*"):
-            with suppress(OSError):
+            with suppress(OSError), locked_folder(path) as alone:
                 # Also one from the future: the clock was set back since.
-                if abs(time.time() - path.stat().st_mtime) > HALF_MADE_AGE:
+                if alone and abs(time.time() - path.stat().st_mtime) > HALF_MADE_AGE:
                     shutil.rmtree(path, ignore_errors=True)

@@ -36,7 +36,7 @@ from mcp_background_job.supervisor.process_tree import read_process
 
 from .clock import loss, notice_clock, pid_namespace, seconds_since_end
 from .files import join_pairs, open_lock, write_new, write_whole
-from .folder import HALF_MADE, SessionFolder
+from .folder import HALF_MADE, SessionFolder, locked_folder
 from .log import Log
 from .models import (
     End,
@@ -83,19 +83,20 @@ class JobStore(SessionFolder):
         final = self.folder / spec.job_id
         try:
             half_made.mkdir(mode=0o700)
-            (half_made / "log").mkdir(mode=0o700)
-            write_new(half_made / "job.json", to_record(SPEC, spec))
-            write_new(half_made / "command", command)
-            write_new(half_made / "environment", join_pairs(environment))
-            write_new(half_made / "launch", join_pairs(launch.pairs()))
-            for name in ("run.tmp", "exit.tmp"):  # room for what the runner writes, should the disk be full by then
-                write_new(half_made / name, b" " * RECORD_SIZE)
-            os.mkfifo(half_made / "control", 0o600)
-            with self.lock():
-                running = self.count_running()
-                if running >= limit:
-                    raise TooManyJobs(running, limit)
-                half_made.rename(final)
+            with locked_folder(half_made):
+                (half_made / "log").mkdir(mode=0o700)
+                write_new(half_made / "job.json", to_record(SPEC, spec))
+                write_new(half_made / "command", command)
+                write_new(half_made / "environment", join_pairs(environment))
+                write_new(half_made / "launch", join_pairs(launch.pairs()))
+                for name in ("run.tmp", "exit.tmp"):  # room for what the runner writes, should the disk be full by then
+                    write_new(half_made / name, b" " * RECORD_SIZE)
+                os.mkfifo(half_made / "control", 0o600)
+                with self.lock():
+                    running = self.count_running()
+                    if running >= limit:
+                        raise TooManyJobs(running, limit)
+                    half_made.rename(final)
         except OSError as error:
             shutil.rmtree(half_made, ignore_errors=True)
             raise StoreError(f"The job can't be recorded: {error.strerror}") from error

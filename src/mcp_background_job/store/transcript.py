@@ -1,6 +1,7 @@
 """The transcript of what agents type into a job, for the answers that leave its echo out, and for the person.
 
-Promise: what is typed while the terminal's echo is off is not written down.
+Promise: an input's text is written down only after the job's output has shown it; before, and for ever where it is not
+shown, there is its length alone.
 """
 
 from __future__ import annotations
@@ -28,26 +29,33 @@ class Sent:
     text: str
 
 
-def record(folder: Path, text: str, keys: Sequence[str], who: str, hidden: bool) -> None:
-    """Add one input to the job's transcript, without its text where that is `hidden`.
+def note_sent(folder: Path, characters: int, keys: Sequence[str], who: str) -> int:
+    """Add an input to the job's transcript: its length and its named keys; where the log ended at that moment.
 
     A full disk loses the line, not the input.
     """
-    entry: dict[str, object] = {
-        "time": timestamp(time.time()),
-        "who": who or "agent",
-        "offset": Log(folder / "log").end,
-    }
-    if text:
-        entry["text"] = "(not echoed, not recorded)" if hidden else text[:SHOWN]
+    offset = Log(folder / "log").end
+    entry: dict[str, object] = {"time": timestamp(time.time()), "who": who or "agent", "offset": offset}
+    if characters:
+        entry["characters"] = characters
     if keys:
         entry["keys"] = list(keys)
+    _append(folder, entry)
+    return offset
+
+
+def note_shown(folder: Path, sent: Sent) -> None:
+    """Add the text of an input that was noted before, now that the job's output has shown it."""
+    _append(folder, {"offset": sent.offset, "text": sent.text[:SHOWN]})
+
+
+def _append(folder: Path, entry: dict[str, object]) -> None:
     with suppress(OSError):
         append_line(folder / TRANSCRIPT, (json.dumps(entry, ensure_ascii=False) + "\n").encode(errors="replace"))
 
 
-def sent_since(folder: Path, offset: int) -> list[Sent]:
-    """What agents typed since the log had `offset` bytes."""
+def shown_since(folder: Path, offset: int) -> list[Sent]:
+    """What agents typed since the log had `offset` bytes, as far as the output has shown it."""
     try:
         lines = (folder / TRANSCRIPT).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -56,6 +64,6 @@ def sent_since(folder: Path, offset: int) -> list[Sent]:
     for line in lines:
         with suppress(ValueError, KeyError, TypeError):
             entry = json.loads(line)
-            if entry["offset"] >= offset:
-                found.append(Sent(entry["offset"], entry.get("text", "")))
+            if entry["offset"] >= offset and "text" in entry:
+                found.append(Sent(entry["offset"], entry["text"]))
     return found

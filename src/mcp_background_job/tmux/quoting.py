@@ -81,6 +81,17 @@ def is_key(name: str) -> bool:
     return (len(key) == 1 and key.isprintable()) or NAMED_KEY.fullmatch(key) is not None
 
 
+def is_character(key: str) -> bool:
+    """Whether a key types a character, which may be one of a password; C-c, M-x, Up and Enter do not."""
+    if len(key) == 2 and key[0] == "^":
+        return False
+    match = MODIFIED.fullmatch(key)
+    if match is None or set(match[1].upper()) & set("CM"):
+        return False
+    name = match[2].lower()
+    return len(name) == 1 or name == "space" or (name.startswith("kp") and name != "kpenter")
+
+
 def own_socket() -> str:
     """The socket of the tmux server that this process runs in; empty outside of tmux.
 

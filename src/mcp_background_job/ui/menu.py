@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mcp_background_job.store.files import write_whole
@@ -89,22 +90,37 @@ def show_sent(options: Namespace) -> None:
     except FileNotFoundError:
         entries = []
     lines.append("What agents typed, latest last:" if entries else "No agent has typed into this job.")
-    for entry in entries:
-        lines += sent_lines(entry)
+    for facts in sent_inputs(entries):
+        lines += sent_lines(facts)
     page("\n".join(lines))
 
 
-def sent_lines(entry: str) -> list[str]:
-    """One input of the transcript: when, who, then what, line by line."""
-    try:
-        facts = json.loads(entry)
-    except ValueError:
-        return []
-    if not isinstance(facts, dict):
-        return []
+def sent_inputs(entries: Sequence[str]) -> list[dict[str, object]]:
+    """The inputs of a transcript, each with its text where a later entry tells that it was shown."""
+    found: list[dict[str, object]] = []
+    for entry in entries:
+        try:
+            facts = json.loads(entry)
+        except ValueError:
+            continue
+        if not isinstance(facts, dict):
+            continue
+        if "time" in facts:
+            found.append(facts)
+        for earlier in found:
+            if earlier.get("offset") == facts.get("offset") and "text" in facts:
+                earlier["text"] = facts["text"]
+    return found
+
+
+def sent_lines(facts: Mapping[str, object]) -> list[str]:
+    """One input: when, who, then what, line by line; of what was not shown the length."""
     when, who = str(facts.get("time", ""))[11:19], facts.get("who", "")
     text = str(facts.get("text", ""))
     what = [f"  {line}" for line in text.splitlines()]
+    hidden = facts.get("characters", 0)
+    if isinstance(hidden, int) and hidden > len(text):
+        what.append(f"  ({hidden - len(text)} characters that the terminal has not shown: not recorded)")
     keys = facts.get("keys")
     if isinstance(keys, list) and keys:
         what.append("  keys: " + " ".join(map(str, keys)))

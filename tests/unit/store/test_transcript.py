@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_background_job.store.transcript import SHOWN, TRANSCRIPT, Sent, record, sent_since
+from mcp_background_job.store.transcript import SHOWN, TRANSCRIPT, Sent, note_sent, note_shown, shown_since
 from mcp_background_job.supervisor.segments import append_to_log
 
 
@@ -16,22 +16,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_input_is_noted_with_the_end_of_the_log(folder: Path) -> None:
-    assert sent_since(folder, 0) == []
-    record(folder, "first", [], "agent", hidden=False)
+def test_an_input_is_noted_with_the_end_of_the_log_and_its_text_once_it_was_shown(folder: Path) -> None:
+    assert shown_since(folder, 0) == []
+    assert note_sent(folder, 5, [], "agent") == 0
     append_to_log(str(folder / "log"), b"answer")
-    record(folder, "x" * (SHOWN + 1), ["Enter"], "", hidden=False)
-    assert sent_since(folder, 0) == [Sent(0, "first"), Sent(6, "x" * SHOWN)]
-    assert sent_since(folder, 1) == [Sent(6, "x" * SHOWN)]
-
-
-def test_a_password_is_not_written_down(folder: Path) -> None:
-    record(folder, "hunter2", [], "agent", hidden=True)
-    assert "hunter2" not in (folder / TRANSCRIPT).read_text()
-    assert [sent.text for sent in sent_since(folder, 0)] == ["(not echoed, not recorded)"]
+    assert note_sent(folder, SHOWN + 1, ["Enter"], "") == 6
+    assert shown_since(folder, 0) == []
+    note_shown(folder, Sent(0, "first"))
+    note_shown(folder, Sent(6, "x" * (SHOWN + 1)))
+    assert shown_since(folder, 0) == [Sent(0, "first"), Sent(6, "x" * SHOWN)]
+    assert shown_since(folder, 1) == [Sent(6, "x" * SHOWN)]
 
 
 def test_a_torn_line_hides_no_other(folder: Path) -> None:
     with (folder / TRANSCRIPT).open("w") as file:
         file.write('{"offset": 3, "te\n[]\n{"offset": 4, "text": "kept"}\n')
-    assert sent_since(folder, 0) == [Sent(4, "kept")]
+    assert shown_since(folder, 0) == [Sent(4, "kept")]
