@@ -120,6 +120,7 @@ PROMISES: dict[str, str] = {
     "stopped-tmux": "A tmux server that is stopped holds up no call for longer than 10 s, and reads not at all.",
     "runaway-pattern": "A pattern that runs away is refused within seconds and holds up no other call.",
     "hostile-pattern": "No pattern, however it is made, ends the server or costs more than its second of a processor.",
+    "hostile-output": "No output makes a call take seconds for what it shows, or holds up another call.",
     "one-regex": "A regex means the same wherever it is given: Python's, in one line at a time.",
     # A person and agents at one job
     "human-holds": "While a person holds a job, agents read it and can neither type into it nor kill it.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import time
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from support.rpc import Server, ToolError
-from support.sandbox import Sandbox, ended, run_job, shows
+from support.sandbox import PYTHON, Sandbox, ended, run_job, shows
 from support.waiting import wait_until
 from unit.regexes.test_search import HOSTILE
 
@@ -105,3 +106,27 @@ def test_a_hostile_pattern_holds_up_no_other_call(sandbox: Sandbox, pattern: str
         except ToolError as refusal:
             assert re.search("too long|not a regular expression|characters, more than", str(refusal))
     assert server.call("output", job_id=job_id, grep="!$")["stdout"].startswith("1:aaa")
+
+
+@pytest.mark.promise("hostile-output")
+def test_output_that_costs_much_to_draw_holds_up_no_other_call(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    code = "print((chr(27) + '[99T') * 60_000 + 'end')"
+    job_id = server.call("execute", command=f"{PYTHON} -c {shlex.quote(code)}; cat")["job_id"]
+    server.call("wait", job_ids=[job_id], until="input", timeout=50)
+    quiet = server.call("execute", command="sleep 100")["job_id"]
+    calls = [
+        server.start("tail", job_id=job_id),
+        server.start("output", job_id=job_id),
+        server.start("output", job_id=job_id, grep="end"),
+        server.start("wait", job_ids=[job_id], since=0, timeout=1, pattern="nowhere"),
+        server.start("interact", job_id=job_id, input="more", timeout=1),
+    ]
+    for _ in range(20):
+        begun = time.monotonic()
+        server.call("status", job_id=quiet)
+        assert time.monotonic() - begun < 0.5, "five drawings are under way, on two cores"
+    for call in calls[:2]:
+        assert "end" in call.answer(40)["stdout"]
+    for call in calls[2:]:
+        call.answer(40)

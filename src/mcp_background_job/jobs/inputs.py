@@ -16,7 +16,7 @@ from mcp_background_job.tmux.quoting import is_character
 SHORT = 4  # characters; fewer begin or end many a line by chance
 REMEMBERED = 20  # inputs of one job
 JOBS = 100  # whose inputs are remembered
-LOOKED_AT = 64 << 10  # bytes of output in which an input's echo begins
+LOOKED_AT = 16 << 10  # bytes of output in which an input's echo begins
 
 
 class Inputs:

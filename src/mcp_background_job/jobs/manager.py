@@ -21,6 +21,7 @@ from mcp_background_job.process.orphans import resume
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.models import EndedJob, Job, RunningJob, StartingJob, run_of, signal_name
 from mcp_background_job.store.requests import request_kill
+from mcp_background_job.store.transcript import Sent
 from mcp_background_job.tmux.panes import Capture, capture, list_panes
 from mcp_background_job.tmux.session import JobsSession
 
@@ -31,7 +32,7 @@ from .matching import check_pattern
 from .sweep import sweep
 from .typing import type_into
 from .view import JobView
-from .waiting import Outcome, Progress, Until, Watch, wait_for
+from .waiting import AT_ONCE, Outcome, Progress, Until, Watch, wait_for
 
 KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped
@@ -143,7 +144,7 @@ class JobManager:
             await self.control.require_agent_control(job)
         started = time.monotonic()
         if (text or keys) and not person and not await self.control.until_pause(job_id, timeout):
-            return watch.outcome(watch.jobs[0], "human")
+            return await watch.outcome(watch.jobs[0], "human")
         watch.before_typing(text)
         if not isinstance(job, RunningJob):
             raise InvalidInput(f"Job {job_id!r} is still starting", "Try again in a second")
@@ -163,7 +164,14 @@ class JobManager:
             return await wait_for(watch, "answer", left, progress)
         finally:
             if sent is not None and sent.text:
-                note_if_shown(folder, sent, self.view.printed_from(job, sent.offset, LOOKED_AT))
+                with anyio.CancelScope(shield=True):
+                    await self._note_if_shown(job, sent)
+
+    async def _note_if_shown(self, job: RunningJob, sent: Sent) -> None:
+        job_id = job.spec.job_id
+        more = self.view.log(job_id).end - sent.offset > AT_ONCE
+        output = partial(self.view.printed_from, job, sent.offset, LOOKED_AT)
+        note_if_shown(self.view.folder(job_id), sent, await anyio.to_thread.run_sync(output) if more else output())
 
     async def wait(
         self,

@@ -23,7 +23,7 @@ from .view import JobView
 Result = TypeVar("Result")
 
 AT_ONCE = 8  # searches with a pattern, each with a process of up to 256 MB
-SEARCH_BLOCK = 256 << 10  # bytes that are searched at a time
+SEARCH_BLOCK = 128 << 10  # bytes that are searched at a time
 MATCH_CHARS = 500  # of a line that matched and is not in what is shown
 OVERLAP = 64 << 10  # bytes of an unfinished line that are searched again with what follows
 

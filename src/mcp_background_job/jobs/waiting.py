@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import anyio
+import anyio.to_thread
 
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.output.pages import DEFAULT_CHARS, Page
@@ -38,6 +39,7 @@ UNCERTAIN_SETTLE = 0.4  # the same where the platform can't tell who reads the t
 ONE_WRITE = 2048  # characters that reach the job at once; a longer paste comes in pieces
 PASTE_SETTLE = 0.05  # seconds that a job must rest after a long paste, and as much for each PASTE_PIECE of it
 PASTE_PIECE = 2500  # characters: a loaded machine takes that long to bring the next ones
+AT_ONCE = 1024  # bytes of output that are drawn within a millisecond, whatever they are
 LONGEST_SETTLE = 1.0
 START_PATIENCE = 1.0  # seconds that a status waits for a job which is just being started
 NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
@@ -213,8 +215,14 @@ class Watch:
 
     # -- the answer -----------------------------------------------------------------------------------------
 
+    async def outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
+        """The answer, drawn in a thread where it is more than a few lines."""
+        if self.view.log(watched.job_id).end - watched.start <= AT_ONCE:
+            return self._outcome(watched, reason)
+        return await anyio.to_thread.run_sync(self._outcome, watched, reason)
+
     @looking_again
-    def outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
+    def _outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
         job = self.view.job(watched.job_id)
         page = self.view.reader(job).between(watched.start, self.max_chars, self.ends)
         match = watched.search.match if watched.search is not None and reason == "match" else ""
@@ -252,9 +260,9 @@ async def wait_for(watch: Watch, until: Until, timeout: float, progress: Progres
                     found = found[0], "match"
             now = time.monotonic()
             if found is not None:
-                return watch.outcome(*found)
+                return await watch.outcome(*found)
             if now >= deadline:
-                return watch.outcome(watch.jobs[0], "timeout")
+                return await watch.outcome(watch.jobs[0], "timeout")
             if progress is not None and now - reported >= REPORT_EVERY:
                 reported = now
                 await progress(now - started_at)

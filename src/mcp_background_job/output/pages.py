@@ -20,6 +20,7 @@ DEFAULT_CHARS = 40_000
 WAIT_CHARS = 10_000
 WAIT_ENDS = (300, 1_500)
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
+LEAST_BLOCK = 32 << 10  # the same of what costs too much to be drawn at once
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
 ALTERNATE_LOOKBACK = 256 << 10  # bytes; a search for one sequence, 0.4 ms
@@ -46,6 +47,13 @@ class Page:
     @property
     def size(self) -> int:
         return len(self.stdout) + len(self.stderr)
+
+
+def was_cut(page: Page) -> bool:
+    """Whether the drawing of a page was given up, since its control sequences cost too much."""
+    from mcp_background_job.output.emulator.render import was_cut as text_was_cut
+
+    return text_was_cut(page.stdout) or text_was_cut(page.stderr)
 
 
 class Reader:
@@ -115,6 +123,8 @@ class Reader:
         while low < high:
             size = min(max(size, low + 1), high, MAX_BLOCK)
             page = self.cut(start, size)
+            if best.cursor > start and was_cut(page):
+                break
             if page.size > max_chars and size > 1:
                 high = size - 1
                 size = low + (size - low) * max_chars // page.size
@@ -187,12 +197,12 @@ class Reader:
         return offset - len(before) + split_point(before)
 
     def line_start(self, offset: int) -> int:
-        """The first offset from `offset` on at which a line begins, if one does before the end."""
+        """The first offset from `offset` on at which a line begins; `offset` where most of what follows is one line."""
         if offset <= self.log.start:
             return self.log.start
-        ahead = self.log.read(offset - 1, min(self.log.end, offset + (64 << 10)))
-        found = ahead.find(b"\n")
-        return offset - 1 + found + 1 if 0 <= found < len(ahead) - 1 else offset
+        half = (self.log.end - offset) // 2
+        found = self.log.read(offset - 1, offset + min(half, 64 << 10)).find(b"\n")
+        return offset + found if found >= 0 else self.safe_start(offset)
 
     def to_end(self, start: int) -> Page:
         data = self.log.read(start, self.log.end)
@@ -203,27 +213,29 @@ class Reader:
     def tail(self, lines: int) -> Page:
         """The last `lines` lines of each stream."""
         size = max(8 << 10, lines * 256)
+        given_up = False
         while True:
             start = max(self.log.start, self.log.end - size)
-            data = self.log.read(start, self.log.end)
             at_start = start == self.log.start
-            if at_start or data.count(b"\n") > lines + SCREEN_LINES or size >= MAX_BLOCK * 4:
-                first = self.line_start(start)
-                page = self.to_end(first)
-                if at_start or page.stdout.count("\n") > lines or size >= MAX_BLOCK * 4:
-                    out, err = last_lines(page.stdout, lines), last_lines(page.stderr, lines)
-                    return bounded(Page(out, err, page.cursor))
+            enough = given_up or at_start or size >= MAX_BLOCK * 4
+            if enough or self.log.read(start, self.log.end).count(b"\n") > lines + SCREEN_LINES:
+                page = self.to_end(self.line_start(start))
+                if was_cut(page) and size > LEAST_BLOCK:
+                    size, given_up = max(size // 64, LEAST_BLOCK), True
+                    continue
+                if enough or page.stdout.count("\n") > lines:
+                    return bounded(Page(last_lines(page.stdout, lines), last_lines(page.stderr, lines), page.cursor))
             size *= 4
 
     # -- search ---------------------------------------------------------------------------------------------
 
     def blocks(self, since: int) -> Iterator[tuple[str, str]]:
         """All that is kept from `since` on, as text, in blocks that end at a line's end."""
-        position = since
+        position, size = since, GREP_BLOCK
         while True:
             try:
                 position = self.log.next_kept(position)
-                data = self.log.read(position, min(position + GREP_BLOCK, self.log.run_end(position, GREP_BLOCK)))
+                data = self.log.read(position, min(position + size, self.log.run_end(position, size)))
                 if not data:
                     return
                 length = split_point(data) or len(data)
@@ -232,6 +244,9 @@ class Reader:
                 texts = self.text(position, data[:length])
             except SegmentGone:
                 self.log.look()
+                continue
+            if size > LEAST_BLOCK and was_cut(Page(*texts, position)):
+                size = LEAST_BLOCK
                 continue
             yield texts
             position += length

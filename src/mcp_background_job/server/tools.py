@@ -125,7 +125,7 @@ class Tools:
     async def tail(self, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
         """The last lines that the job printed."""
         job = self.manager.view.job(job_id)
-        return responses.page(self.manager.view.tail(job, lines), job)
+        return responses.page(await anyio.to_thread.run_sync(self.manager.view.tail, job, lines), job)
 
     async def interact(
         self,

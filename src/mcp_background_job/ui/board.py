@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from typing import NamedTuple
 
 from rich.text import Text
 
@@ -28,6 +29,7 @@ from .fullscreen import FullScreen
 from .observer import Observer, Seen
 from .viewers import ASK_EVERY, Viewers
 
+REST = 20  # times as long as a job's last line took to draw, until it is drawn again
 TICK = 1.0  # seconds between two drawings, for the clocks
 DRAW_SHARE = 0.002  # of a core, for drawing those: a long list ticks more slowly
 CALM = 0.2  # seconds between two looks at what a flood of events tells
@@ -35,6 +37,14 @@ USAGE_EVERY = 2.0  # seconds between two looks at the process table, at least
 FIRST_USAGE = 1.0  # seconds from the first look at a job, which gives no rate yet, to the second
 USAGE_SHARE = 0.002  # of a core, for those looks
 MOST_ERRORS = 20  # in a row, after which a fresh start is better
+
+
+class LastLine(NamedTuple):
+    """What a job printed last, when its log ended at `log_end`; it is not drawn anew before `until`."""
+
+    log_end: int
+    text: str
+    until: float
 
 
 class Board:
@@ -51,7 +61,7 @@ class Board:
         self.usage: dict[str, Usage] = {}
         self.next_usage = 0.0
         self.next_draw = 0.0
-        self.last_lines: dict[str, tuple[int, str]] = {}
+        self.last_lines: dict[str, LastLine] = {}
         self.keys: list[str] = []
         self.errors = 0
 
@@ -165,10 +175,13 @@ class Board:
         if seen.job is None:
             return ""
         known = self.last_lines.get(seen.job_id)
-        if known is None or known[0] != seen.log_end:
+        begun = time.monotonic()
+        if known is None or (known.log_end != seen.log_end and begun >= known.until):
             page = self.manager.view.tail(seen.job, 1)
-            known = self.last_lines[seen.job_id] = (seen.log_end, page.stdout.strip() or page.stderr.strip())
-        return known[1]
+            text = page.stdout.strip() or page.stderr.strip()
+            now = time.monotonic()
+            known = self.last_lines[seen.job_id] = LastLine(seen.log_end, text, now + REST * (now - begun))
+        return known.text
 
     def panel_lines(self, columns: int, most: int) -> list[Text]:
         if self.actions.panel == "help":

@@ -119,6 +119,7 @@ class EditableScreen(PrintingScreen):
         row = self.lines[self.y]
         row.cells = erased(row.as_cells(self.columns), start, end)
         row.edited = True
+        self.work += 1
 
     def erase_characters(self, count: int) -> None:
         if self.x < self.columns:
@@ -203,25 +204,29 @@ class EditableScreen(PrintingScreen):
         row.edited = True
 
     def insert_lines(self, count: int) -> None:
-        self.fill()
         if self.top <= self.y <= self.bottom:
             count = min(count, self.bottom + 1 - self.y)
             kept = self.bottom + 1 - self.y - count
-            self.move_rows(self.y + count, self.y, kept)
-            self.clear_rows(self.y + kept, count - kept)
+            if kept > 0:
+                self.unwrap(self.y + count - 1)
+            unknown = [row.unknown for row in self.lines[self.y + kept : self.y + count]]
+            self.open_rows(self.y, count, self.bottom)
+            for row, above_the_page in zip(self.lines[self.y + kept :], unknown, strict=False):
+                row.unknown = above_the_page
+            if kept != count:  # as tmux's grid_clear does, which is asked for a number of rows below zero
+                self.unwrap(self.y + kept - 1)
         else:
+            self.fill()
             count = min(count, self.rows - self.y)
             self.move_rows(self.y + count, self.y, self.rows - self.y - count)
         self.trim()
 
     def delete_lines(self, count: int) -> None:
-        self.fill()
         if self.top <= self.y <= self.bottom:
-            count = min(count, self.bottom + 1 - self.y)
-            kept = self.bottom + 1 - self.y - count
-            self.move_rows(self.y, self.y + count, kept)
-            self.clear_rows(self.y + kept, count - kept)
+            self.close_rows(self.y, min(count, self.bottom + 1 - self.y), self.bottom)
+            self.go(self.y)
         else:
+            self.fill()
             count = min(count, self.rows - self.y)
             self.move_rows(self.y, self.y + count, self.rows - self.y - count)
             self.clear_rows(self.rows - count, self.y + count - (self.rows - count))
@@ -233,15 +238,16 @@ class EditableScreen(PrintingScreen):
         self.trim()
 
     def scroll_down(self, count: int) -> None:
-        self.fill()
-        for _ in range(min(count, self.bottom - self.top + 1)):
-            self.move_rows(self.top + 1, self.top, self.bottom - self.top)
+        if self.top < len(self.lines):
+            self.lines[self.top].wrapped = False
+        self.open_rows(self.top, min(count, self.bottom - self.top + 1), self.bottom)
         self.trim()
 
     def alignment_test(self) -> None:
         self.fill()
         for row in self.lines:
             row.cells, row.end = "E" * self.columns, 0
+        self.work += self.rows
         self.x = self.y = 0
         self.top, self.bottom = 0, self.rows - 1
         self.modes_changed()

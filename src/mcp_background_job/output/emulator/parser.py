@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from .editing import EditableScreen
-from .screen import FRESH
+from .screen import BUDGET, FRESH
 
 ALTERNATE_NOTE = "[full-screen program: call screen to see it]"
 
@@ -30,7 +30,9 @@ _CONTROL = (
     "|[ -/]*+(?:[0-~]|\\Z)))?"
 )
 _SINGLE = re.compile(_CONTROL)
-_CLUSTER = re.compile(f"({_CONTROL}(?:{_CONTROL})*+)")
+# Few in a cluster, and few clusters at a time, between two looks at the budget.
+_AT_A_TIME = 256  # pieces, texts and clusters in turn
+_CLUSTER = re.compile(f"({_CONTROL}(?:{_CONTROL}){{0,63}}+)")
 _ALTERNATE_MODES = {47, 1047, 1049}
 _MAX_PARAMETER = 2**31 - 1
 _MAX_ACTIONS = 4096  # distinct sequences kept parsed: more than a screen program's positions need
@@ -48,6 +50,7 @@ class Terminal(EditableScreen):
     def __init__(self, columns: int, rows: int, continued: bool = False, alternate: bool = False) -> None:
         super().__init__(columns, rows, continued)
         self.alternate = False
+        self.cut = 0  # characters that the budget left out
         self._printed = ""  # right before the controls that are being obeyed
         self._clusters: dict[str, tuple[Action, ...]] = {"": ()}
         self._actions = self._fixed_actions()
@@ -80,12 +83,24 @@ class Terminal(EditableScreen):
 
     def feed(self, text: str) -> None:
         """Take text with control sequences: "\\n" starts a new line, "\\v" is the line feed alone."""
+        if self.work > BUDGET:
+            self.cut += len(text)
+            return
         if not self.alternate and not any(control in text for control in _ACTING):
             self.write(text)
             return
         pieces = _CLUSTER.split(text)
+        pieces.append("")
+        for start in range(0, len(pieces), _AT_A_TIME):
+            if self.work > BUDGET:
+                self.cut += sum(map(len, pieces[start:]))
+                return
+            self._obey(pieces[start : start + _AT_A_TIME])
+
+    def _obey(self, pieces: list[str]) -> None:
+        """Print and obey texts and clusters of controls in turn."""
         clusters = self._clusters
-        for piece, cluster in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
+        for piece, cluster in zip(pieces[::2], pieces[1::2], strict=True):
             if self.alternate:
                 if "\x1b[?" in cluster:
                     self._one_by_one(cluster)
@@ -101,6 +116,7 @@ class Terminal(EditableScreen):
                 actions = self._parse_cluster(cluster)
             for action in actions:
                 action()
+        self.work += len(pieces) // 2 + sum(map(len, pieces[1::2])) // 3
 
     def _parse_cluster(self, cluster: str) -> tuple[Action, ...]:
         if _ALTERNATE.search(cluster):

@@ -207,6 +207,7 @@ class PrintingScreen(Screen):
         self._put_each(text[start:])
 
     def _put_each(self, text: str) -> None:
+        self.work += len(text)
         joining = False
         for character in text:
             self._put_one(character, 0 if joining else WIDTHS[character])

@@ -20,8 +20,9 @@ from functools import cache
 
 from .parser import ALTERNATE_NOTE, Terminal
 
-__all__ = ["ALTERNATE_NOTE", "STRING_LIMIT", "ends_alternate", "render", "split_point"]
+__all__ = ["ALTERNATE_NOTE", "STRING_LIMIT", "ends_alternate", "render", "split_point", "was_cut"]
 
+CUT_END = "characters not drawn: their control sequences cost too much …]\n"
 STRING_LIMIT = 64 * 1024  # bytes; an OSC, DCS, APC, PM or SOS still open after so many is shown as text
 _CHUNK = 256 * 1024  # bytes taken apart at once, to bound the memory of doing so
 
@@ -59,6 +60,8 @@ def render(
 
     columns, rows: the window's size. continued: data starts inside a log, so the cursor may go up over
     rows that are not in data. alternate: a full-screen program was running where data starts.
+
+    A drawing whose control sequences cost too much is given up, with a last line that says so.
     """
     if not alternate and (text := _plain_lines(data)) is not None:
         return text
@@ -69,7 +72,14 @@ def render(
         data = _mark_alternate_start(data)
     for chunk in _chunks(data):
         _feed(terminal, chunk)
+    if terminal.cut:
+        return f"{terminal.text().rstrip()}\n[… {terminal.cut} {CUT_END}"
     return terminal.text()
+
+
+def was_cut(text: str) -> bool:
+    """Whether the drawing of a text was given up; less of the log at a time may do."""
+    return text.endswith(CUT_END)
 
 
 def _plain_lines(data: bytes) -> str | None:

@@ -13,6 +13,7 @@ from mcp_background_job.text import ZERO_WIDTH_JOINER, CharacterWidths
 
 BLANK = "\0"
 TAB = 8  # columns
+MOST_IN_CELL = 32  # characters
 
 # Characters known to be one cell wide, in ranges whose code points are all assigned: letters of Europe,
 # and what progress bars and tables are drawn with. Others are looked up one by one.
@@ -72,11 +73,12 @@ def split_cells(text: str, columns: int) -> list[str]:
 
 
 def combine(cells: list[str], column: int, character: str) -> None:
-    """Put a character that takes no column into the cell before `column`."""
+    """Put a character that takes no column into the cell before `column`, if it has room: tmux's have as much."""
     column -= 1
     while column > 0 and not cells[column]:
         column -= 1
-    cells[column] = (" " if cells[column] == BLANK else cells[column]) + character
+    if len(cells[column]) < MOST_IN_CELL:
+        cells[column] = (" " if cells[column] == BLANK else cells[column]) + character
 
 
 class Row:

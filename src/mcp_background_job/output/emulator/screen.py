@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from .row import TAB, Row
 
+BUDGET = 500_000  # units of work of one drawing, each a microsecond or less; 4 MB of progress bars take as many
+WORTH = 16  # characters that go to the history for one unit
 FRESH = (0, 0, False, False, False, False)  # a saved cursor that nobody has saved
 
 
@@ -16,6 +18,7 @@ class Screen:
     def __init__(self, columns: int, rows: int, continued: bool = False) -> None:
         self.columns = columns
         self.rows = rows
+        self.work = 0  # done so far; a drawing that has done BUDGET is cut (parser.py)
         self.history: list[str] = []
         self.history_open = False  # its last row goes on in the first row of the screen
         self.lines = [Row(unknown=True) for _ in range(rows - 1)] if continued else []
@@ -58,6 +61,7 @@ class Screen:
     def push(self, row: Row) -> None:
         """Move a row that left the screen to the history."""
         text = row.text()
+        self.work += 1 + len(text) // WORTH
         if text or not row.unknown:
             self.history.append(text if row.wrapped else text + "\n")
             self.history_open = row.wrapped
@@ -65,7 +69,8 @@ class Screen:
     def unwrap(self, y: int) -> None:
         """The row after y changed: y, which may be the last row of the history, no longer goes on in it."""
         if y >= 0:
-            self.lines[y].wrapped = False
+            if y < len(self.lines):
+                self.lines[y].wrapped = False
         elif self.history_open:
             self.history.append("\n")
             self.history_open = False
@@ -90,10 +95,32 @@ class Screen:
             self.lines[y] = Row(unknown=self.lines[y].unknown)
         self.unwrap(start - 1)
 
+    def open_rows(self, at: int, count: int, bottom: int) -> None:
+        """Blank rows come in at `at`, as many go at `bottom`, in one move."""
+        if at < len(self.lines):
+            del self.lines[bottom + 1 - count : bottom + 1]
+            self.lines[at:at] = [Row() for _ in range(count)]
+            self.work += count
+        self.unwrap(at - 1)
+
+    def close_rows(self, at: int, count: int, bottom: int) -> None:
+        """Rows go at `at`, as many blank ones come in at `bottom`, in one move."""
+        kept = bottom + 1 - at - count
+        blank = [Row(unknown=row.unknown) for row in self.lines[at + max(kept, 0) : at + count]]
+        del self.lines[at : at + count]
+        if len(self.lines) >= at + kept:
+            blank += [Row() for _ in range(count - len(blank))]
+            self.lines[at + kept : at + kept] = blank
+        if 0 < kept <= len(self.lines) - at:
+            self.unwrap(at + kept - 1)
+        self.unwrap(at - 1)
+        self.work += count
+
     def move_rows(self, to: int, start: int, count: int) -> None:
         """Move whole rows and leave blank ones behind. Needs `fill` first."""
         if count <= 0 or to == start:
             return
+        self.work += 2 * count
         self.unwrap(to - 1)
         moved = self.lines[start : start + count]
         self.lines[start : start + count] = [Row() for _ in moved]
