@@ -141,7 +141,8 @@ def working_folder(cwd: str, base: Path | None) -> str:
     if "\0" in cwd:
         raise InvalidInput("cwd has a NUL character", "Give an existing folder")
     folder = (base or Path.cwd()) / Path(cwd).expanduser()
-    if not folder.is_dir() or not os.access(folder, os.X_OK):
+    # os.path's: a name that is too long is no folder, and no error either.
+    if not os.path.isdir(folder) or not os.access(folder, os.X_OK):  # noqa: PTH112
         raise InvalidInput(f"cwd {cwd[:200]!r} is not a folder that can be entered", "Give an existing folder")
     return str(folder)
 

@@ -14,6 +14,7 @@ from mcp_background_job.tmux.panes import JobPane, type_text
 from mcp_background_job.tmux.quoting import is_key
 
 Note = TypeVar("Note")
+MAX_KEYS = 500  # in one call; tmux's parser takes a few thousand words
 
 
 def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
@@ -23,6 +24,8 @@ def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
     """
     from mcp_background_job.process.input_state import line_limit
 
+    if len(keys) > MAX_KEYS:
+        raise InvalidInput(f"{len(keys)} keys are more than {MAX_KEYS}", "Send fewer at a time; text goes into input")
     for key in keys:
         if not is_key(key):
             raise InvalidInput(

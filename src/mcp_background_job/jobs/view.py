@@ -22,6 +22,8 @@ from mcp_background_job.store.timing import Timing
 
 from .inputs import Inputs
 
+LONGEST = 1e9  # seconds, which no job lasts; more would be no number of milliseconds
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -140,7 +142,7 @@ class JobView:
                 f"When job {job.spec.job_id!r} printed what is not known: its log has no timing",
                 "Call tail, or output without since_seconds",
             )
-        found = timing.since(int((self.job_clock(job) - seconds) * 1000))
+        found = timing.since(int((self.job_clock(job) - min(seconds, LONGEST)) * 1000))
         return reader.log.end if found is None else reader.safe_start(min(found, reader.log.end))
 
     def timing(self, job: Job) -> Timing:

@@ -12,23 +12,32 @@ import ipaddress
 import os
 import re
 import stat
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import anyio
 from mcp.server.transport_security import (
     TransportSecurityMiddleware,
     TransportSecuritySettings,
 )
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_background_job.config import MIN_TOKEN, ConfigError
 from mcp_background_job.errors import InvalidInput
 
+from .connection import AUTHORIZED
+
 PROGRAM = "mcp-background-job"
 HEALTH_PATH = "/health"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+CLOSING = {401, 403, 405, 421}
+FREE = 20  # wrong tokens of an address that are answered at once: a client with an old one tries again, too
+FIRST_DELAY, LONGEST_DELAY = 0.05, 2.0  # seconds until the next one is answered, twice as many for each, and at most
+FORGET = 60.0  # seconds without a wrong token after which an address begins anew
+MAX_ADDRESSES = 1000  # whose wrong tokens are counted
 HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -60,6 +69,23 @@ def check_token(token: str) -> str:
     return token
 
 
+class Guesses:
+    """Wrong tokens of each address, so that each costs more time than the one before."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[int, float]] = {}  # how many, and when the last one came
+
+    def delay(self, address: str) -> float:
+        """Seconds until one more wrong token of this address is answered."""
+        now = time.monotonic()
+        count, last = self._last.pop(address, (0, now))
+        count = 1 if now - last > FORGET else count + 1
+        if len(self._last) >= MAX_ADDRESSES:
+            del self._last[next(iter(self._last))]
+        self._last[address] = count, now
+        return min(LONGEST_DELAY, FIRST_DELAY * float(1 << min(count - FREE, 20))) if count > FREE else 0.0
+
+
 class Guard:
     """Lets the requests with the token through to `app` and answers all others without reading them."""
 
@@ -67,18 +93,27 @@ class Guard:
         self.app = app
         self.token = token.encode()
         self.security = TransportSecurityMiddleware(security)
+        self.guesses = Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             answer = await self.answer(scope)
-            await (answer or self.app)(scope, receive, send)
+            await (answer or self.app)(scope, receive, closing(send))
 
     async def answer(self, scope: Scope) -> Response | None:
         """The answer to a request that goes no further."""
         if scope["path"] != HEALTH_PATH:
-            return self.refusal(scope)
+            refused = self.refusal(scope)
+            if refused is None:
+                scope[AUTHORIZED] = True
+                return odd_header(scope)
+            if any(name == b"authorization" for name, _ in scope["headers"]):
+                await anyio.sleep(self.guesses.delay(scope["client"][0] if scope["client"] else ""))
+            return refused
+        if odd := odd_header(scope):
+            return odd
         request = Request(scope)
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse("Use GET.", 405, {"Allow": "GET, HEAD"})
@@ -94,6 +129,33 @@ class Guard:
         challenge = f'Bearer realm="{PROGRAM}"' + (', error="invalid_token"' if given else "")
         text = "Not authorized. Send the header `Authorization: Bearer TOKEN` with the token of this server."
         return PlainTextResponse(text, 401, {"WWW-Authenticate": challenge})
+
+
+def closing(send: Send) -> Send:
+    """`send`, where a refusal also closes the connection: whoever is refused can wait for a new one."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] in CLOSING:
+            kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() != b"connection"]
+            message = {**message, "headers": [*kept, (b"connection", b"close")]}
+        await send(message)
+
+    return sending
+
+
+def odd_header(scope: Scope) -> Response | None:
+    """The refusal of a Host or Origin that is none, which the SDK compares by its beginning alone.
+
+    Last-Event-ID is taken out: streams that were broken off are not kept, and the SDK answers 500.
+    """
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"last-event-id"]
+    for name, value in scope["headers"]:
+        text = value.decode("latin-1")
+        if name == b"host" and not HOST.fullmatch(text):
+            return PlainTextResponse("Invalid Host header", 421)
+        if name == b"origin" and not HOST.fullmatch(re.sub(r"^https?://", "", text, count=1)):
+            return PlainTextResponse("Invalid Origin header", 403)
+    return None
 
 
 def names(host: str, bound: str, allowed: Sequence[str]) -> list[str]:

@@ -25,13 +25,13 @@ from mcp_background_job.errors import InvalidInput
 from mcp_background_job.jobs.manager import JobManager
 
 from .access import PROGRAM, Guard, check_token, in_url, names, security
-from .app import keep_tidy, make_server
+from .app import keep_tidy, make_server, share_the_processor
 from .connection import Connection
+from .sessions import MAX_SESSIONS, Sessions
 
 MCP_PATH = "/mcp"
 MAX_BODY = 8 << 20  # bytes; a command of 1 MB takes up to six in JSON, where every character is escaped
 IDLE = 75  # seconds that a connection is kept for the client's next request
-MAX_SESSIONS = 1000  # clients of the older protocol; one that is silent for half an hour loses its session
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -84,12 +84,12 @@ async def serve(manager: JobManager, listener: socket.socket, token: str, hosts:
     app = make_server(manager).streamable_http_app(
         streamable_http_path=MCP_PATH,
         max_request_body_size=MAX_BODY,
-        max_sessions=MAX_SESSIONS,
+        max_sessions=2 * MAX_SESSIONS,
         transport_security=rules,
     )
     server = Server(
         uvicorn.Config(
-            Guard(app, token, rules),
+            Guard(Sessions(app), token, rules),
             http=Connection,
             ws="none",
             loop="asyncio",
@@ -113,6 +113,7 @@ def run_http(config: BackgroundJobConfig, host: str, port: int, token: str, allo
     Raises ConfigError for a bad token, InvalidInput for an address or a host that can't be used.
     """
     check_token(token)
+    share_the_processor()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     # Their warnings quote single requests, in words that the sender chooses.
     for name in ("uvicorn.error", "mcp.server.transport_security"):

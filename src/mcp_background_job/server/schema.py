@@ -20,6 +20,7 @@ from pydantic_core import to_json
 
 from mcp_background_job.errors import JobError
 from mcp_background_job.responses import Fields
+from mcp_background_job.text import escaped, shorten
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +36,14 @@ class JobTool(Tool):
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Validate, call, and turn the answer or the refusal into a result."""
+        known = self.parameters.get("properties", {})
+        if unknown := next((name for name in arguments if name not in known), None):
+            return failure(f"Unknown parameter {shorten(escaped(unknown), 60)!r}. Use only: {', '.join(known)}.")
         given = {name: value for name, value in arguments.items() if value is not None}
         try:
             validated = self.fn_metadata.validate_arguments(given)
         except ValidationError as error:
-            return failure(explain(error, list(self.parameters.get("properties", {}))))
+            return failure(explain(error))
         passed = {self.context_kwarg: context} if self.context_kwarg else {}
         try:
             return success(await self.fn(**validated, **passed))
@@ -65,12 +69,10 @@ def failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def explain(error: ValidationError, known: list[str]) -> str:
+def explain(error: ValidationError) -> str:
     """The first bad argument as a sentence of what is wrong and one of what to do."""
     first = error.errors(include_url=False, include_context=False)[0]
     name = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"Unknown parameter {name!r}. Use only: {', '.join(known)}."
     if first["type"] == "missing":
         return f"Parameter {name!r} is missing. Give it a value."
     shown = repr(first["input"])
