@@ -140,8 +140,9 @@ PROMISES: dict[str, str] = {
     "snapshots": "What an agent is told of tools, resources and instructions changes only on purpose.",
     "troubleshooting": "Each fault of the troubleshooting section has been caused, reads so, and is cured so.",
     "since-seconds": "What a job printed in the last seconds is found whole, and nothing older with it.",
-    "replay": "A replay shows the bytes of the log at the pace at which they came, and leaves the terminal as it was.",
-    "cast": "The texts of an exported recording are the log, byte for byte, and asciinema plays it.",
+    "replay": "A replay shows what a job drew at the pace at which it came, and leaves the terminal as it was.",
+    "replay-allowlist": "Of what a job printed, replays and exports let through only what changes the picture.",
+    "cast": "The texts of an exported recording are what the log draws, and asciinema plays it.",
 }
 
 # Faults: what is killed, stopped, damaged, full, set wrong or moved about.

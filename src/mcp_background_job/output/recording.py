@@ -1,7 +1,7 @@
-"""A job's output as it came: its bytes in pieces, each with the second at which it was printed.
+"""A job's output as it came: what it drew in pieces, each with the second at which it was printed.
 
-Promises: together the pieces are the log, byte for byte, without our marks; none ends inside a character or an escape
-sequence, except the last.
+Promises: together the pieces are the log without our marks, as `picture` lets it through; none ends inside an escape
+sequence.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_background_job.output.emulator.picture import picture
 from mcp_background_job.output.emulator.render import split_point
 from mcp_background_job.store.log import Log, SegmentGone
 from mcp_background_job.store.models import Spec
@@ -18,18 +19,19 @@ from mcp_background_job.store.timing import Timing
 from mcp_background_job.supervisor.markers import end_mark, stderr_mark, stdout_mark, sync_mark
 
 BLOCK = 1 << 20  # bytes read at a time
+LONGEST_STRING = 1 << 20  # bytes of an OSC or DCS, such as an image; what is still open then is shown as text
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What was printed at `time`, in seconds of the recording."""
+    """What was drawn at `time`, in seconds of the recording."""
 
     time: float
-    data: bytes
+    text: str
 
 
 class Cleaner:
-    """Takes our marks out of bytes that come piece by piece; keeps back what is not whole yet."""
+    """Makes bytes that come piece by piece into what they draw, without our marks; keeps back what is not whole."""
 
     def __init__(self, nonce: str) -> None:
         own = [re.escape(mark(nonce)) for mark in (stderr_mark, stdout_mark, end_mark)]
@@ -37,17 +39,19 @@ class Cleaner:
         self.marks = re.compile(b"|".join([*own, re.escape(sync_mark("N")).replace(b"N", rb"\d+")]))
         self.rest = b""
 
-    def feed(self, data: bytes) -> bytes:
-        """All that is whole now."""
+    def feed(self, data: bytes) -> str:
+        """What is drawn by all that is whole now."""
         data = self.rest + data
-        length = split_point(data)
-        self.rest = data[length:]
-        return self.marks.sub(b"", data[:length])
+        length = split_point(data, LONGEST_STRING)
+        clean = self.marks.sub(b"", data[:length])
+        whole = split_point(clean, LONGEST_STRING)  # a mark can stand between the halves of a character
+        self.rest = clean[whole:] + data[length:]
+        return picture(clean[:whole])
 
-    def finish(self) -> bytes:
+    def finish(self) -> str:
         """What stayed a part."""
         rest, self.rest = self.rest, b""
-        return self.marks.sub(b"", rest)
+        return picture(self.marks.sub(b"", rest))
 
 
 class Recording:

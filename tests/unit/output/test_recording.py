@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_background_job.cli.recordings.export import cast_lines
+from mcp_background_job.output.emulator.picture import picture
 from mcp_background_job.output.recording import Recording
 from mcp_background_job.store.jobstore import JobStore
 from mcp_background_job.store.models import JobId, Spec, StartingJob
@@ -93,7 +94,7 @@ def test_the_events_are_the_log_and_nothing_is_split_or_lost(printed: list[tuple
         header, found = events(recording)
         log, _ = recording.files()
         whole = log.read(0, log.end)
-        assert "".join(text for _, text in found) == without_marks(whole).decode(errors="replace")
+        assert "".join(text for _, text in found) == picture(without_marks(whole))
         assert all(a[0] <= b[0] for a, b in itertools.pairwise(found))
         assert (header["version"], header["width"], header["height"], header["title"]) == (2, 200, 50, "ünï")
         assert recording.lost == 0
@@ -125,7 +126,7 @@ def test_a_log_without_timing_comes_whole_and_at_once(printed: list[tuple[int, b
         recording = Recording(folder, before.spec)
         _, found = events(recording)
         log, _ = recording.files()
-        assert "".join(text for _, text in found) == without_marks(log.read(0, log.end)).decode(errors="replace")
+        assert "".join(text for _, text in found) == picture(without_marks(log.read(0, log.end)))
         assert {at for at, _ in found} <= {0.0} and not recording.timed
 
 
@@ -148,8 +149,8 @@ def test_what_is_dropped_while_it_is_read_is_counted() -> None:
     with job([(0, b"x" * 2000), (100, b"y" * 2000)], [], limit=1 << 20) as (recording, folder):
         frames = recording.more()
         first = next(frames)
-        assert first.data == b"x" * 2000
+        assert first.text == "x" * 2000
         for path in (folder / "log").iterdir():
             path.unlink()
-        assert [frame.data for frame in frames] == [b""]
+        assert [frame.text for frame in frames] == [""]
         assert recording.lost == 2000

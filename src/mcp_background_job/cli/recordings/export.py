@@ -1,7 +1,7 @@
 """export --cast: a job's output as an asciicast v2 file (docs.asciinema.org/manual/asciicast/v2), for asciinema.
 
-Promises: the texts of all events together are the log, decoded as UTF-8, without our marks; no character is split
-between two events; times never go back; the file is this user's alone.
+Promises: the texts of all events together are what the log draws, as a replay shows it: a player is a terminal, too;
+times never go back; the file is this user's alone.
 
 There are no resize events: a job's window keeps its size. And no input events: those would hold what agents typed and
 not what people did, and what a program echoes is in its output anyway.
@@ -10,7 +10,6 @@ not what people did, and what a program echoes is in its output anyway.
 from __future__ import annotations
 
 import argparse
-import codecs
 import json
 import os
 import sys
@@ -75,12 +74,11 @@ def note_what_was_lost(recording: Recording) -> None:
 def cast_lines(job: Job, recording: Recording, max_idle: float | None = None) -> Iterator[bytes]:
     """The file: a header, and a line an event."""
     yield line(header(job, recording, max_idle))
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     last = 0.0
     for frame in recording.more():
         last = max(last, frame.time)
-        yield from event(last, decoder.decode(frame.data))
-    yield from event(last, decoder.decode(recording.cleaner.finish(), final=True))
+        yield from event(last, frame.text)
+    yield from event(last, recording.cleaner.finish())
 
 
 def line(value: object) -> bytes:

@@ -1,7 +1,7 @@
 """replay: a job's output on the person's terminal, at the pace at which it came.
 
-Promises: the bytes are the job's own, without our marks and, on a terminal, without what the terminal would answer;
-however it ends, Ctrl-C and TERM included, the terminal is as before; a job that still runs is followed to its end.
+Promises: it shows what the job drew and nothing else that a terminal obeys; however it ends, in the middle of an image,
+by Ctrl-C and by TERM too, the terminal is as before; a job that still runs is followed to its end.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from mcp_background_job.cli.lookup import find_job
 from mcp_background_job.cli.settings import settings
 from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.output.emulator.render import split_point
 from mcp_background_job.output.recording import Frame, Recording
 from mcp_background_job.store.models import EndedJob, Job
 from mcp_background_job.ui.console import note
 from mcp_background_job.ui.wording import ending_line
 
 from .export import launched_with, note_what_is_missing, note_what_was_lost
-from .terminal_modes import Modes, without_queries
+from .terminal_modes import Modes
 
 OUT = 1  # the descriptor: a terminal is given bytes, not text
 PIECE = 4096  # bytes written at a time, so that a key is heard in the middle of a flood
@@ -62,11 +63,10 @@ class Keys:
 class Player:
     """Shows frames when their time has come."""
 
-    def __init__(self, speed: float, max_idle: float | None, keys: Keys, terminal: bool) -> None:
+    def __init__(self, speed: float, max_idle: float | None, keys: Keys) -> None:
         self.speed = speed
         self.max_idle = float("inf") if max_idle is None else max_idle
         self.keys = keys
-        self.terminal = terminal
         self.modes = Modes()
         self.at = 0.0  # seconds of the recording
         self.due = time.monotonic()  # when the present frame is to be shown
@@ -77,7 +77,7 @@ class Player:
             gap = min(max(0.0, frame.time - self.at), self.max_idle)
             self.at = max(self.at, frame.time)
             self.pass_time(gap)
-            self.draw(frame.data)
+            self.draw(frame.text)
 
     def pass_time(self, gap: float) -> None:
         """Let `gap` seconds of the recording pass.
@@ -124,14 +124,16 @@ class Player:
             self.obey(key)
         self.due = time.monotonic()
 
-    def draw(self, data: bytes) -> None:
-        if self.terminal:
-            data = without_queries(data)
-            self.modes.feed(data)
-        if data:
-            self.line_ended = data.endswith(b"\n")
-        for start in range(0, len(data), PIECE):
-            write_out(data[start : start + PIECE])
+    def draw(self, text: str) -> None:
+        data = text.encode()
+        position = 0
+        while piece := data[position : position + PIECE]:
+            # Whole sequences, so that what is shown when a key ends it is what `modes` has seen.
+            piece = piece[: split_point(piece)]
+            position += len(piece)
+            self.modes.feed(piece.decode())
+            self.line_ended = piece.endswith(b"\n")
+            write_out(piece)
             if self.keys.listens and (key := self.keys.next_key(0)):
                 self.due += self.obey(key)
 
@@ -166,7 +168,7 @@ def undone(player: Player) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            write_out(player.modes.undo() + (b"" if player.line_ended else b"\r\n"))
+            write_out(player.modes.undo(shutil.get_terminal_size().columns) + (b"" if player.line_ended else b"\r\n"))
 
 
 def end_by_signal(number: int, _frame: object) -> None:
@@ -182,7 +184,7 @@ def replay(options: argparse.Namespace) -> int:
     note_what_is_missing(recording)
     if terminal:
         note_how_it_plays(recording, job, keys)
-    player = Player(options.speed, options.max_idle, keys, terminal)
+    player = Player(options.speed, options.max_idle, keys)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end_by_signal)
     with ExitStack() as stack:

@@ -14,7 +14,7 @@ from .screen import BUDGET, FRESH
 
 ALTERNATE_NOTE = "[full-screen program: call screen to see it]"
 
-_CSI = re.compile("\x1b\\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])")
+CSI = re.compile("\x1b\\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])")
 _IGNORED_IN_CSI = re.compile("[\0-\x1f\x7f-\U0010ffff]")
 _CONTROLS = re.compile("[\b-\x0f]")
 _ALTERNATE = re.compile(r"\x1b\[\?(?:\d*;)*(?:1049|1047|47)[;hl]")
@@ -27,14 +27,14 @@ _CONTROL = (
     "[\b\v-\x1b](?:(?<=\x1b)(?:"
     "\\[[0-?]*+[ -/]*+[@-~]"
     "|\\[[^\x18\x1a\x1b@-~]*+(?:[@-~\x18\x1a]|(?=\x1b)|\\Z)"
-    "|[ -/]*+(?:[0-~]|\\Z)))?"
+    "|[ -/]*+[0-~\x18\x1a]?+))?"
 )
-_SINGLE = re.compile(_CONTROL)
+SINGLE = re.compile(_CONTROL)
 # Few in a cluster, and few clusters at a time, between two looks at the budget.
 _AT_A_TIME = 256  # pieces, texts and clusters in turn
 _CLUSTER = re.compile(f"({_CONTROL}(?:{_CONTROL}){{0,63}}+)")
-_ALTERNATE_MODES = {47, 1047, 1049}
-_MAX_PARAMETER = 2**31 - 1
+ALTERNATE_MODES = {47, 1047, 1049}
+MAX_PARAMETER = 2**31 - 1
 _MAX_ACTIONS = 4096  # distinct sequences kept parsed: more than a screen program's positions need
 
 Action = Callable[[], None]
@@ -42,6 +42,13 @@ Action = Callable[[], None]
 
 def _nothing() -> None:
     pass
+
+
+def taken_apart(control: str) -> list[str]:
+    """The control characters inside a CSI sequence, and the sequence without them; none where there are none."""
+    # They act at once, as in every terminal since the VT100.
+    inner = _CONTROLS.findall(control) if control.startswith("\x1b[") else []
+    return [*inner, "\x1b" + _IGNORED_IN_CSI.sub("", control[1:])] if inner else []
 
 
 class Terminal(EditableScreen):
@@ -121,7 +128,7 @@ class Terminal(EditableScreen):
     def _parse_cluster(self, cluster: str) -> tuple[Action, ...]:
         if _ALTERNATE.search(cluster):
             return (partial(self._one_by_one, cluster),)
-        controls = _SINGLE.findall(cluster)
+        controls = SINGLE.findall(cluster)
         actions = [self._action(control) for control in controls]
         self._fuse(actions)
         if controls and (repeat := _REPEAT.fullmatch(controls[0])):
@@ -140,9 +147,10 @@ class Terminal(EditableScreen):
                 actions[i : i + 2] = [_nothing, self.restart_line]
 
     def _one_by_one(self, cluster: str) -> None:
-        for control in _SINGLE.findall(cluster):
-            if not self.alternate or control.startswith("\x1b[?"):
-                self._action(control)()
+        for whole in SINGLE.findall(cluster):
+            for control in taken_apart(whole) or [whole]:
+                if not self.alternate or control.startswith("\x1b[?"):
+                    self._action(control)()
 
     def _action(self, control: str) -> Action:
         action = self._actions.get(control)
@@ -162,12 +170,9 @@ class Terminal(EditableScreen):
         return max(int(parameter), 1) if parameter else 1
 
     def _parse(self, control: str) -> Action:
-        match = _CSI.fullmatch(control)
+        match = CSI.fullmatch(control)
         if match is None:
-            if control.startswith("\x1b[") and (inner := _CONTROLS.findall(control)):
-                # Control characters inside a sequence act at once, as in every terminal since the VT100.
-                return partial(self._each, [*inner, _IGNORED_IN_CSI.sub("", control[1:])])
-            return _nothing
+            return partial(self._each, inner) if (inner := taken_apart(control)) else _nothing
         private, parameters, intermediate, final = match.groups()
         if intermediate or len(parameters) > 63:
             return _nothing
@@ -176,7 +181,7 @@ class Terminal(EditableScreen):
             if private == "?" and final in "hl":
                 return partial(self._private_modes, values, final == "h")
             return _nothing
-        if ":" in parameters or any(v and int(v) > _MAX_PARAMETER for v in values) or len(values) > 23:
+        if ":" in parameters or any(v and int(v) > MAX_PARAMETER for v in values) or len(values) > 23:
             return _nothing
         counted = {
             "@": self.insert_characters,
@@ -226,7 +231,7 @@ class Terminal(EditableScreen):
 
     def _each(self, controls: list[str]) -> None:
         for control in controls:
-            self._action("\x1b" + control if control[0] == "[" else control)()
+            self._action(control)()
 
     # -- modes -------------------------------------------------------------------------------------------
 
@@ -246,7 +251,7 @@ class Terminal(EditableScreen):
     def _private_modes(self, values: list[str], on: bool) -> None:
         for value in values:
             mode = int(value) if value.isdigit() else -1
-            if mode in _ALTERNATE_MODES:
+            if mode in ALTERNATE_MODES:
                 if on:
                     self.enter_alternate()
                 else:

@@ -20,7 +20,7 @@ from functools import cache
 
 from .parser import ALTERNATE_NOTE, Terminal
 
-__all__ = ["ALTERNATE_NOTE", "STRING_LIMIT", "ends_alternate", "render", "split_point", "was_cut"]
+__all__ = ["ALTERNATE_NOTE", "STRING_LIMIT", "ends_alternate", "render", "split_point", "strip_strings", "was_cut"]
 
 CUT_END = "characters not drawn: their control sequences cost too much …]\n"
 STRING_LIMIT = 64 * 1024  # bytes; an OSC, DCS, APC, PM or SOS still open after so many is shown as text
@@ -41,8 +41,8 @@ _BROKEN_OFF = re.compile(rb"\x1b(?:\[[0-;]*+)?+(?=\x1b)")
 # Modes that concern the keyboard, the mouse or the cursor's look.
 _SILENT_MODES = re.compile(rb"\x1b\[\?(?:1|12|25|100[0-6]|1015|2004|2026)[hl]")
 _CHARSETS = re.compile(rb"\x1b[()]B")
-_C1 = re.compile("[\x80-\x9f]")
-_DROPPED = bytes([*range(8), *range(0x10, 0x18), 0x19, *range(0x1C, 0x20), 0x7F])
+C1 = re.compile("[\x80-\x9f]")
+DROPPED = bytes([*range(8), *range(0x10, 0x18), 0x19, *range(0x1C, 0x20), 0x7F])
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t"
 _ALTERNATE = re.compile(rb"\x1b\[\?(?:\d+;)*(?:1049|1047|47)(?:;\d+)*([hl])")
 _ABSOLUTE = re.compile(rb"\x1b\[\d*(?:;\d*)?[Hf]")
@@ -95,14 +95,14 @@ def _plain_lines(data: bytes) -> str | None:
     return b"\n".join(lines).decode("ascii") if rest == b"\r\n" * (len(lines) - 1) else None
 
 
-def split_point(data: bytes) -> int:
+def split_point(data: bytes, string_limit: int = STRING_LIMIT) -> int:
     """Length of the longest prefix of data that ends neither inside a UTF-8 sequence nor inside an escape
     sequence: where a page of a log can end and the next one start.
 
-    It can be 0: then read on. An OSC, DCS, APC, PM or SOS longer than STRING_LIMIT counts as text.
+    It can be 0: then read on. An OSC, DCS, APC, PM or SOS longer than string_limit counts as text.
     """
     end = len(data)
-    start = max(0, end - STRING_LIMIT)
+    start = max(0, end - string_limit)
     dcs = data.rfind(b"\x1bP", start)
     if dcs >= 0 and _DCS_START.match(data, dcs) and data.find(b"\x1b\\", dcs) < 0:
         end = dcs
@@ -157,11 +157,11 @@ def _end_of_string(data: bytes, start: int, end: int) -> int:
     return end
 
 
-def _strip_strings(chunk: bytes) -> bytes:
+def strip_strings(chunk: bytes, instead: bytes = b"") -> bytes:
     """Without OSC, DCS, APC, PM and SOS; one that is still open at the end goes too, up to STRING_LIMIT."""
     if b"\x1bP" in chunk:
-        chunk = b"".join(_outside_dcs(chunk))
-    chunk = _STRING.sub(b"", chunk)
+        chunk = instead.join(_outside_dcs(chunk))
+    chunk = _STRING.sub(instead, chunk)
     if (end := split_point(chunk)) < len(chunk) and _STRING_START.match(chunk, end):
         return chunk[:end]
     return chunk
@@ -183,7 +183,7 @@ def _strip_colours(chunk: bytes) -> bytes:
     stripped = _COLOURS.sub(b"", chunk)
     if b"\x1b" not in stripped:
         return stripped
-    clean = _strip_strings(chunk) if _STRING_START.search(stripped) else chunk
+    clean = strip_strings(chunk) if _STRING_START.search(stripped) else chunk
     if _BROKEN_OFF.search(clean):
         # A sequence that a colour broke off must not be left to join what follows the colour.
         clean = _BROKEN_OFF.sub(b"", clean)
@@ -202,11 +202,11 @@ def _feed(terminal: Terminal, chunk: bytes) -> None:
     newlines = chunk.count(b"\n")
     if newlines == chunk.count(b"\r\n"):
         if newlines == chunk.count(b"\r"):
-            chunk = chunk.translate(None, _DROPPED + b"\r")
+            chunk = chunk.translate(None, DROPPED + b"\r")
         else:
-            chunk = chunk.translate(None, _DROPPED).replace(b"\r\n", b"\n")
+            chunk = chunk.translate(None, DROPPED).replace(b"\r\n", b"\n")
     else:
-        chunk = chunk.translate(None, _DROPPED).replace(b"\r\n", b"\0").replace(b"\n", b"\v")
+        chunk = chunk.translate(None, DROPPED).replace(b"\r\n", b"\0").replace(b"\n", b"\v")
         chunk = chunk.replace(b"\0", b"\n")
     if b"\r\x1b[K" in chunk or b"\r\x1b[2K" in chunk:
         for pattern, replacement in _erased(terminal.columns):
@@ -214,7 +214,7 @@ def _feed(terminal: Terminal, chunk: bytes) -> None:
     text = chunk.decode(errors="replace")
     if b"\xc2" in chunk:
         # After the decoding: a dropped control can have stood between the two bytes of one.
-        text = _C1.sub("", text)
+        text = C1.sub("", text)
     terminal.feed(text)
 
 
