@@ -6,10 +6,16 @@ emulator counts them too; the width tables are loaded with the first character b
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import accumulate
 
+# Embeddings, overrides, isolates and marks: of any use only to a renderer that reorders, and a way to make it lie.
+_DIRECTIONS = {
+    code: f"<U+{code:04X}>" for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+_PADDING = re.compile(r"(?<=\S)\s{8,}(?=\S)")  # not at a line's beginning, where it is indentation
 ZERO_WIDTH_JOINER = "\u200d"
 
 
@@ -41,6 +47,16 @@ def one_line(text: str) -> str:
 def escaped(text: str) -> str:
     r"""`text` with its line breaks, and each other control character as an escape such as \x1b."""
     return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
+def padding_shown(text: str) -> str:
+    """`text` with the number of blanks in place of a long run, behind which the end of a line would be out of sight."""
+    return _PADDING.sub(lambda run: f" <{len(run[0])} blanks> ", text)
+
+
+def direction_shown(text: str) -> str:
+    """`text` with a sign for each character that would reorder what a person reads on a terminal (Unicode's bidi)."""
+    return text if text.isascii() else text.translate(_DIRECTIONS)
 
 
 def width(text: str) -> int:

@@ -49,6 +49,7 @@ def attach(options: argparse.Namespace) -> int:
         return switch(manager, target, setup, options.read_only)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InvalidInput("attach needs a terminal", "Run it in one, or read the job with tail or output")
+    require_known_terminal()
     # tmux refuses to nest one server in another, which is what a person who asks for it wants.
     environment = {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")}
     flags = ["-f", "read-only,ignore-size"] if options.read_only else []
@@ -60,6 +61,21 @@ def attach(options: argparse.Namespace) -> int:
     binary = tmux_binary()
     sys.stdout.flush()
     os.execve(binary, [binary, "-S", target.socket, *join_commands(commands)], environment)
+
+
+def require_known_terminal() -> None:
+    """Raises InvalidInput for a TERM that this machine has no entry for, which tmux would only call unsuitable."""
+    import curses
+
+    term = os.environ.get("TERM", "")
+    try:
+        curses.setupterm(term or "unknown")
+    except curses.error:
+        raise InvalidInput(
+            f"This machine doesn't know the terminal TERM={term!r}",
+            "Put TERM=xterm-256color before the command, or copy the entry from where you sit: "
+            "infocmp -x | ssh HOST -- tic -x -",
+        ) from None
 
 
 def find_target(manager: JobManager, job: Job | None) -> Target:

@@ -18,7 +18,7 @@ from mcp_background_job.output.emulator.render import split_point
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.log import Log, looking_again
 from mcp_background_job.store.models import EndedJob, Job
-from mcp_background_job.text import clip
+from mcp_background_job.text import clip, direction_shown
 from mcp_background_job.ui.console import note, print_page
 from mcp_background_job.ui.units import size
 
@@ -75,7 +75,7 @@ class Follower:
 
     def draw(self, text: str) -> None:
         """The unfinished line, over what stood there; cut to one row, or it could not be drawn over."""
-        row = text.rpartition("\n")[2]
+        row = direction_shown(text.rpartition("\n")[2])
         sys.stdout.write("\r\x1b[K" + clip(row.expandtabs(), shutil.get_terminal_size().columns - 1).rstrip())
         sys.stdout.flush()
         self.drawn = True

@@ -95,12 +95,17 @@ def setup(options: argparse.Namespace) -> int:
     # An editor's configuration is often a link into a folder of dotfiles: the link stays.
     real = file.resolve()
     try:
-        before = real.read_text(encoding="utf-8") if real.exists() else ""
+        before = real.read_bytes().decode() if real.exists() else ""
     except UnicodeDecodeError:
         raise InvalidInput(
             f"{file} is not UTF-8", "Add the entry by hand: run this without --write to see it"
         ) from None
-    after = with_toml(file, before, server) if file.suffix == ".toml" else with_json(client, file, before, server)
+    # Lines that all end as on Windows go on doing so; where they are mixed, none is touched.
+    windows = 0 < before.count("\n") == before.count("\r\n")
+    given = before.replace("\r\n", "\n") if windows else before
+    after = with_toml(file, given, server) if file.suffix == ".toml" else with_json(client, file, given, server)
+    if windows:
+        after = after.replace("\n", "\r\n")
     if after == before:
         print(f"{client.title} already has it: {file}")
         return 0
@@ -226,7 +231,7 @@ def replace_file(file: Path, text: str) -> Path | None:
     file.parent.mkdir(parents=True, exist_ok=True)
     backup: Path | None = None
     if file.exists():
-        backup = file.with_name(f"{file.name}.{time.strftime('%Y%m%d-%H%M%S')}.bak")
+        backup = unused(file.with_name(f"{file.name}.{time.strftime('%Y%m%d-%H%M%S')}.bak"))
         shutil.copy2(file, backup)
     descriptor, made = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     try:
@@ -234,8 +239,25 @@ def replace_file(file: Path, text: str) -> Path | None:
             stream.write(text)
         if backup is not None:
             shutil.copymode(backup, made)
+            keep_owner(file, made, backup)
         Path(made).replace(file)
     except BaseException:
         Path(made).unlink(missing_ok=True)
         raise
     return backup
+
+
+def unused(path: Path) -> Path:
+    """`path`, or one like it that is not there: an earlier copy is never written over."""
+    number = 1
+    while (found := path if number == 1 else path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    return found
+
+
+def keep_owner(file: Path, *copies: str | Path) -> None:
+    """Give copies the owner of `file`, which under sudo is not the one who makes them."""
+    facts = file.stat()
+    for copy in copies:
+        if (Path(copy).stat().st_uid, Path(copy).stat().st_gid) != (facts.st_uid, facts.st_gid):
+            os.chown(copy, facts.st_uid, facts.st_gid)

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from mcp_background_job.errors import HumanHolds, InvalidInput
-from mcp_background_job.store.holds import set_hold
+from mcp_background_job.store.holds import release, set_hold
 from mcp_background_job.store.models import Hold, Job, LiveJob, RunningJob, run_of
 from mcp_background_job.text import one_line
 from mcp_background_job.tmux.panes import mark
@@ -28,6 +28,7 @@ from .waiting import write_mark
 MAX_MESSAGE = 500  # characters that a person is shown of what an agent asks
 NOBODY_ATTACHED = 1.0  # seconds for which the answer that nobody is attached holds
 HOLD_WRITTEN = 2.0  # seconds from the key that takes a job over until the hold is on disk; 0.1 is usual
+RING_PAUSE = 3.0  # seconds between two bells and messages: a hundred hand-offs at once are told by the status line
 TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may type
 
 
@@ -48,6 +49,7 @@ class Control:
         self.view = view
         self.tmux = tmux
         self._nobody_at = -math.inf  # when last nobody was attached
+        self._rang = -math.inf  # when a hand-off last rang
 
     # -- holds ----------------------------------------------------------------------------------------------
 
@@ -62,14 +64,23 @@ class Control:
         self._show_holder(job, "human", message)
         return hold
 
-    def give(self, job_id: str, declined: bool = False) -> None:
-        """Hand the keys back to the agents; `declined` where the person doesn't do what they were asked for.
+    def give(self, job_id: str) -> None:
+        """Hand the keys back to the agents.
 
         Raises JobNotFound.
         """
         job = self.view.job(job_id)
-        set_hold(self.view.folder(job_id), None, declined)
+        set_hold(self.view.folder(job_id), None)
         self._show_holder(job, "", "")
+
+    def release(self, job_id: str, hold: Hold, declined: bool) -> None:
+        """Hand back this very hold, and no other that a person has taken meanwhile.
+
+        `declined` where they don't do what they were asked for. Raises JobNotFound.
+        """
+        job = self.view.job(job_id)
+        if release(self.view.folder(job_id), hold, declined):
+            self._show_holder(job, "", "")
 
     def _show_holder(self, job: Job, holder: str, message: str) -> None:
         run = run_of(job)
@@ -88,8 +99,10 @@ class Control:
         job = self.view.running(job_id)
         watching = 0
         if isinstance(job, RunningJob):
-            write_mark(job.run.tty, b"\a")
-            tell(self.tmux.server_at(job.run.socket), self.tmux.name, f"{job.spec.name}: {text}")
+            if time.monotonic() - self._rang > RING_PAUSE:
+                self._rang = time.monotonic()
+                write_mark(job.run.tty, b"\a")
+                tell(self.tmux.server_at(job.run.socket), self.tmux.name, f"an agent asks in {job.spec.name}: {text}")
             watching = self.watching(job)
         return Handoff(job, hold, attach(job), watching)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_background_job.config import BackgroundJobConfig
-from mcp_background_job.errors import InvalidInput, JobNotRunning
+from mcp_background_job.errors import InvalidInput, JobNotRunning, StoreError
 from mcp_background_job.output.pages import DEFAULT_CHARS, Page, Reader
 from mcp_background_job.process.orphans import end_orphans
 from mcp_background_job.store.clock import boot_id
@@ -104,7 +104,7 @@ class JobView:
 
         Raises InvalidInput for a bad pattern, a cursor beyond the end, or a log without timing.
         """
-        reader = self.reader(job)
+        reader = self.kept_output(job)
         if since_seconds is not None:
             if since is not None:
                 raise InvalidInput("since and since_seconds are both given", "Leave one of them out")
@@ -120,8 +120,23 @@ class JobView:
 
     @looking_again
     def tail(self, job: Job, lines: int) -> Page:
-        """The last `lines` lines."""
-        return self.reader(job).tail(lines)
+        """The last `lines` lines.
+
+        Raises StoreError where the log has been removed.
+        """
+        return self.kept_output(job).tail(lines)
+
+    def kept_output(self, job: Job) -> Reader:
+        """The reader of a job's log.
+
+        Raises StoreError where something else has removed it.
+        """
+        reader = self.reader(job)
+        if not reader.log.folder.is_dir():
+            raise StoreError(
+                f"The log of job {job.spec.job_id!r} has been removed from the disk; what it prints from now on is kept"
+            )
+        return reader
 
     def printed_from(self, job: Job, offset: int, size: int) -> str:
         """What the job printed from an offset on, in the next `size` bytes; empty where that is gone already."""

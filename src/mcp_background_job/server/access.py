@@ -110,7 +110,7 @@ class Guard:
                 scope[AUTHORIZED] = True
                 return odd_header(scope)
             if any(name == b"authorization" for name, _ in scope["headers"]):
-                await anyio.sleep(self.guesses.delay(scope["client"][0] if scope["client"] else ""))
+                await anyio.sleep(self.guesses.delay((scope.get("client") or ("",))[0]))
             return refused
         if odd := odd_header(scope):
             return odd

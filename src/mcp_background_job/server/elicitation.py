@@ -75,12 +75,12 @@ class Forms:
         except Exception:
             # The client refused, answered with something else or has gone; tmux shows the request all the same.
             logger.info("the client's form for job %s failed", job_id, exc_info=True)
-        if found is None or self.hold(job_id) != hold:
+        if found is None:
             return
         declined = found.action == "decline"
         if declined or (found.action == "accept" and (found.content or {}).get("done") is True):
             try:
-                await anyio.to_thread.run_sync(self.manager.control.give, job_id, declined)
+                await anyio.to_thread.run_sync(self.manager.control.release, job_id, hold, declined)
             except (JobError, OSError):
                 logger.warning("job %s could not be handed back", job_id, exc_info=True)
 

@@ -49,6 +49,7 @@ class SessionFolder:
 
         Raises StoreError where it can't be made, or as `check`.
         """
+        self.check()
         try:
             make_private(self.folder)
             self.check()

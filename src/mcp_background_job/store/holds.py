@@ -5,6 +5,8 @@ Promise: a hold appears whole; it is a fact on disk, which any server and any pe
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from .files import write_whole
@@ -27,6 +29,26 @@ def set_hold(folder: Path, hold: Hold | None, declined: bool = False) -> None:
         (folder / "holder").unlink(missing_ok=True)
         return
     write_whole(folder / "holder", to_record(HOLD, hold))
+
+
+def release(folder: Path, hold: Hold, declined: bool = False) -> bool:
+    """Hand back this very hold; False where it is another's by now, which stays."""
+    holder = folder / "holder"
+    released = holder.with_name(f"holder.{os.urandom(4).hex()}")
+    try:
+        holder.rename(released)
+    except FileNotFoundError:
+        return False
+    try:
+        if find_record(str(released), HOLD) == hold:
+            if declined:
+                write_whole(folder / "declined", b"")
+            return True
+        with suppress(FileExistsError):  # one that was taken meanwhile is newer
+            os.link(released, holder)
+        return False
+    finally:
+        released.unlink()
 
 
 def was_declined(folder: Path) -> bool:

@@ -138,6 +138,8 @@ class SegmentLog:
             self.end += len(view) - self.limit
             view = view[-self.limit :]
             self.close()
+        if self.fd >= 0 and not os.fstat(self.fd).st_nlink:
+            self.begin_anew()
         while view:
             if self.fd < 0 or self.kept[-1][1] >= self.segment_size:
                 try:
@@ -164,6 +166,15 @@ class SegmentLog:
         self.fd = os.open(self.path(self.end), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         if not self.kept or self.kept[-1][0] != self.end:
             self.kept.append((self.end, 0))
+
+    def begin_anew(self) -> None:
+        """The segment has been removed by something else, perhaps with its folder: what comes now is kept again."""
+        self.close()
+        self.kept = []
+        try:
+            os.mkdir(self.folder, 0o700)
+        except OSError:
+            pass
 
     def leave_segment(self) -> None:
         """Close a segment that the disk refuses; an empty one goes, or a full disk would collect one for each piece."""

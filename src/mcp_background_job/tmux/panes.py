@@ -29,6 +29,7 @@ WINDOW_OPTIONS = {
     "pane-border-format": "#{?@mcp_border,#{T:@mcp_border}, #{@mcp_job_id} }",
 }
 BATCH_BYTES = 12_000  # of one invocation; tmux refuses more than 16 KB
+OPENED = "#{pane_id} #{pane_pid} #{@mcp_jobs}"  # what a new window prints of itself
 # What a guarded invocation prints: that it was done, or the facts that kept it from being done.
 DONE = "mcp-done"
 FACTS = "mcp-not-done #{pane_dead} #{pane_input_off} #{@mcp_job_id} #{@mcp_holder}"
@@ -40,6 +41,7 @@ class OpenedPane:
 
     pane: str
     pid: int  # of the process that it was opened with
+    marker: str  # that the session carries since it was made ours; empty for one that was not
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Capture:
 def new_window(session: str, state: Path, job_id: str, name: str, argv: Sequence[str], pipe: str) -> list[str]:
     """One invocation that runs `argv` in a new window of `session`, and its output through `pipe`.
 
-    All of it is one, so that no first byte is lost; it prints the pane's id and the pid of its process.
+    All of it is one, so that no first byte is lost; it prints the pane's id, the pid of its process, and the marker of
+    a session that is ours.
     """
     # Named by the job's id for as long as it takes to address it; the session finds a free index itself.
     new = f"={session}:={job_id}"
@@ -87,7 +90,19 @@ def new_window(session: str, state: Path, job_id: str, name: str, argv: Sequence
         # A person who lets it through for their own programs does not mean an agent's.
         pane_options["allow-passthrough"] = "off"
     commands = [
-        ["new-window", "-d", "-P", "-F", "#{pane_id} #{pane_pid}", "-t", f"={session}:", "-n", job_id, "--", *argv],
+        [
+            "new-window",
+            "-d",
+            "-P",
+            "-F",
+            "#{pane_id} #{pane_pid} #{@mcp_jobs}",
+            "-t",
+            f"={session}:",
+            "-n",
+            job_id,
+            "--",
+            *argv,
+        ],
         # Right behind it: a person's hook on one of the others (run-shell) would have tmux read the pane before.
         ["pipe-pane", "-t", new, pipe],
         *(["set-option", "-p", "-t", new, name, value] for name, value in pane_options.items()),
@@ -293,7 +308,7 @@ def capture(pane: JobPane) -> Capture:
 
 
 def opened(server: TmuxServer, stdout: Sequence[str], stderr: Sequence[str], failed: bool) -> OpenedPane:
-    """The pane that `new_window` has opened.
+    """The pane that `new_window` has opened, and the marker of its session.
 
     Raises TmuxError where it has not done all; then there is no window.
     """
@@ -301,5 +316,5 @@ def opened(server: TmuxServer, stdout: Sequence[str], stderr: Sequence[str], fai
         if stdout:  # a moment ago, and on this server: nobody else has this id yet
             server.run("kill-pane", "-t", stdout[0].split(" ")[0])
         raise refusal(stderr)
-    pane, pid = stdout[0].split(" ")
-    return OpenedPane(pane, int(pid))
+    pane, pid, marker = stdout[0].split(" ")
+    return OpenedPane(pane, int(pid), marker)

@@ -13,10 +13,12 @@ import shlex
 import sys
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from mcp_background_job.config import BackgroundJobConfig
+from mcp_background_job.errors import TmuxError
 
 from .client import TmuxServer, refusal
 from .panes import BORDER, COLUMNS, ROWS, JobPane, OpenedPane, new_window, opened, run_in_batches
@@ -108,7 +110,12 @@ class JobsSession:
             time.sleep(pause)
             self.ensure()
             answer = self.server.run(*command)
-        return opened(self.server, answer.stdout, answer.stderr, answer.returncode != 0)
+        window = opened(self.server, answer.stdout, answer.stderr, answer.returncode != 0)
+        if not window.marker:
+            # A session of our name that another made: a person, or what restores sessions.
+            with suppress(TmuxError):
+                self.ensure()
+        return window
 
     # -- the session ----------------------------------------------------------------------------------------
 
@@ -123,9 +130,10 @@ class JobsSession:
         marker = self.server.run("show-options", "-qv", "-t", self.target, "@mcp_jobs")
         if marker.returncode != 0 or marker.stdout != [made]:
             setup = self._setup(made)
+            board = new_board_name()
             new = ["new-session", "-d", "-s", self.name, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)]
-            new += ["-n", BOARD, "--", *self._board_argv()]
-            answer = self.server.start(*join_commands([new, *self._board_setup(), *setup]))
+            new += ["-n", board, "--", *self._board_argv()]
+            answer = self.server.start(*join_commands([new, *self._board_setup(board), *setup]))
             if "duplicate session" in " ".join(answer.stderr):
                 answer = self.server.run(*join_commands(setup))
                 self._ensure_board()
@@ -137,8 +145,9 @@ class JobsSession:
     def _ensure_board(self) -> None:
         """Open the board in a session that has none: a person has made the session, or closed the board."""
         if "1" not in self.server.run("list-panes", "-s", "-t", self.target, "-F", "#{@mcp_board}").stdout:
-            new = ["new-window", "-d", "-t", self.target, "-n", BOARD, "--", *self._board_argv()]
-            self.server.run(*join_commands([new, *self._board_setup()]))
+            board = new_board_name()
+            new = ["new-window", "-d", "-t", self.target, "-n", board, "--", *self._board_argv()]
+            self.server.run(*join_commands([new, *self._board_setup(board)]))
 
     def _setup(self, made: str) -> list[list[str]]:
         options = {
@@ -156,14 +165,18 @@ class JobsSession:
             *(["set-hook", "-t", self.target, hook, ""] for hook in ("after-new-window", "window-linked")),
         ]
 
-    def _board_setup(self) -> list[list[str]]:
-        """What makes the first window of a new session the board, at index 0 whatever the person's base-index."""
-        board = f"={self.name}:={BOARD}"
+    def _board_setup(self, name: str) -> list[list[str]]:
+        """What makes a new window the board, at index 0 if that is free, whatever the person's base-index.
+
+        It has a name of its own for as long as that is done: a person's window may be called as the board is.
+        """
+        board = f"={self.name}:={name}"
         options = {"automatic-rename": "off", "window-size": "latest", "remain-on-exit": "off"}
         return [
             *(["set-option", "-w", "-t", board, key, value] for key, value in options.items()),
             ["set-option", "-p", "-t", board, "@mcp_board", "1"],
             ["if-shell", "-F", "-t", board, "#{window_index}", f"move-window -d -s '{board}' -t '={self.name}:0'"],
+            ["rename-window", "-t", board, "--", BOARD],
         ]
 
     def _program(self, module: str) -> str:
@@ -223,6 +236,10 @@ class JobsSession:
         file.write_text(text, encoding="utf-8")
         file.chmod(0o600)
         return self.server.run("source-file", str(file)).stderr
+
+
+def new_board_name() -> str:
+    return f"{BOARD}-{os.urandom(4).hex()}"
 
 
 def own_python() -> list[str]:

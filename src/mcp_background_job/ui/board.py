@@ -21,7 +21,7 @@ from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.process.usage import Meter, Usage
 from mcp_background_job.store.models import RunningJob
-from mcp_background_job.text import escaped, one_line
+from mcp_background_job.text import escaped, one_line, padding_shown
 
 from . import board_view
 from .actions import Actions, split_keys
@@ -157,7 +157,8 @@ class Board:
         rows = [board_view.row_of(seen, self.last_line(seen), self.usage.get(seen.job_id)) for seen in shown]
         self.last_lines = {job_id: line for job_id, line in self.last_lines.items() if job_id in self.observer.seen}
         self.actions.shown(rows)
-        panel = self.panel_lines(columns, max(2, lines // 2))
+        # Whoever is asked whether to kill a job sees all of its command that there is room for.
+        panel = self.panel_lines(columns, max(2, lines - 6 if self.actions.to_kill else lines // 2))
         session = self.manager.config.session_name
         drawn = board_view.frame(rows, self.actions.current(), panel, self.note(), session, columns, lines)
         self.screen.draw(drawn, columns)
@@ -187,7 +188,7 @@ class Board:
         if self.actions.panel == "help":
             return board_view.boxed("keys", board_view.HELP, columns, most)
         seen = self.observer.seen.get(self.actions.current())
-        if self.actions.panel != "command" or seen is None or seen.job is None:
+        if not (self.actions.panel == "command" or self.actions.to_kill) or seen is None or seen.job is None:
             return []
         spec = seen.job.spec
         facts = f"in {spec.cwd}" + (f", for {spec.client}" if spec.client else "")
@@ -195,7 +196,7 @@ class Board:
             command = self.manager.view.command(seen.job_id)
         except (JobError, OSError):
             command = spec.summary
-        body = [escaped(line.expandtabs()) for line in command.rstrip("\n").split("\n")]
+        body = [escaped(padding_shown(line.expandtabs())) for line in command.rstrip("\n").split("\n")]
         return board_view.boxed(f"{one_line(spec.name)} {seen.job_id}", [*body, one_line(facts)], columns, most)
 
 

@@ -16,7 +16,7 @@ from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.view import JobView
 from mcp_background_job.responses import Fields, full_status
 from mcp_background_job.store.models import EndedJob, Job
-from mcp_background_job.text import escaped, fit, one_line, shorten, width
+from mcp_background_job.text import direction_shown, escaped, fit, one_line, shorten, width
 
 from .states import STATES, State
 from .units import duration, local_time, size
@@ -140,11 +140,10 @@ def print_table(table: Table) -> None:
 
 
 def print_page(fields: Fields) -> None:
-    """Output as the job printed it: stdout to stdout, stderr to stderr."""
-    sys.stdout.write(str(fields["stdout"]))
-    sys.stdout.flush()
-    sys.stderr.write(str(fields["stderr"]))
-    sys.stderr.flush()
+    """Output as the job printed it: stdout to stdout, stderr to stderr; on a terminal nothing reorders it."""
+    for stream, text in ((sys.stdout, str(fields["stdout"])), (sys.stderr, str(fields["stderr"]))):
+        stream.write(direction_shown(text) if stream.isatty() else text)
+        stream.flush()
 
 
 def end_last_line(text: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mcp_background_job.store.files import write_whole
 from mcp_background_job.store.requests import request_kill
-from mcp_background_job.text import escaped, one_line, wrap
+from mcp_background_job.text import escaped, one_line, padding_shown, wrap
 from mcp_background_job.tmux.quoting import carries, command_line, set_pane_options
 
 from .states import STATES
@@ -71,6 +71,19 @@ def kill(options: Namespace) -> None:
         say(options, "This job has ended.")
         return
     request_kill(folder, signal.SIGTERM)
+
+
+def ask_kill(options: Namespace) -> None:
+    """Ask whether to kill it, in a popup that shows the whole command."""
+    job_folder(options)
+    popup(options, "show-kill")
+
+
+def show_kill(options: Namespace) -> None:
+    folder = job_folder(options)
+    command = (folder / "command").read_bytes().decode(errors="replace")
+    if page(command, question=f"Kill job {options.job} and everything it started? y or n") in (b"y", b"Y"):
+        kill(options)
 
 
 def sent(options: Namespace) -> None:
@@ -194,15 +207,15 @@ def popup(options: Namespace, verb: str) -> None:
     tmux("display-popup", *client, "-E", "-w", "90%", "-h", "80%", "--", *argv)
 
 
-def page(text: str, at_end: bool = True) -> None:
-    """Show text in the terminal until a key is pressed; the arrows scroll."""
+def page(text: str, at_end: bool = True, question: str = "any other key closes") -> bytes:
+    """Show text in the terminal until a key is pressed, which is returned; the arrows scroll."""
     import termios
     import tty
 
     columns, height = shutil.get_terminal_size()
     lines: list[str] = []
     for line in text.split("\n"):
-        clean = escaped(line.expandtabs())
+        clean = escaped(padding_shown(line.expandtabs()))
         indent = " " * (len(clean) - len(clean.lstrip()))
         lines += [indent + part for part in wrap(clean.lstrip(), columns - 1 - len(indent))]
     room = height - 1
@@ -214,13 +227,13 @@ def page(text: str, at_end: bool = True) -> None:
             shown = lines[top : top + room]
             more = "↑ ↓ scroll, " if len(lines) > room else ""
             body = "".join(f"{line}\x1b[K\r\n" for line in shown)
-            sys.stdout.write(f"\x1b[H{body}\x1b[J\x1b[{height};1H\x1b[7m {more}any other key closes \x1b[0m")
+            sys.stdout.write(f"\x1b[H{body}\x1b[J\x1b[{height};1H\x1b[7m {more}{question} \x1b[0m")
             sys.stdout.flush()
             key = os.read(0, 64)
             step = {b"\x1b[A": -1, b"\x1bOA": -1, b"k": -1, b"\x1b[B": 1, b"\x1bOB": 1, b"j": 1}.get(key, 0)
             step = step or {b"\x1b[5~": -room, b"\x1b[6~": room}.get(key, 0)
             if not step:
-                return
+                return key
             top = max(0, min(len(lines) - room, top + step))
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
@@ -253,7 +266,8 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 VERBS = {
-    "take": take, "give": give, "kill": kill, "sent": sent, "show-sent": show_sent, "again": again, "help": help_,
+    "take": take, "give": give, "kill": kill, "ask-kill": ask_kill, "show-kill": show_kill, "sent": sent,
+    "show-sent": show_sent, "again": again, "help": help_,
     "show-help": show_help,
 }  # fmt: skip
 
