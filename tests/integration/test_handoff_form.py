@@ -17,6 +17,7 @@ from mcp_types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult
 from support.person import Person
 from support.rpc import HANDSHAKE_ERA, MODERN_ERA, Answer, Server
 from support.sandbox import Sandbox, ended, shows
+from support.terminal import cli, start
 from support.waiting import stays_true, wait_until
 
 ASKS = "please type the deploy password"
@@ -262,3 +263,28 @@ def test_a_real_client_whose_person_never_answers_can_go_on_and_leave(
 
     assert with_client(shared, act, seen, None, "legacy")["stdout"] == "up\n"
     assert holder(server, talk) == "human"
+
+
+@pytest.mark.promise("human-holds")
+def test_a_form_that_answers_itself_leaves_a_person_who_has_taken_the_job_their_keys(
+    asking: Server, server: Server, shared: Sandbox, talk: str
+) -> None:
+    for _ in range(10):
+        asking.call("handoff", job_id=talk, message=ASKS)
+        form = form_of(asking, talk)
+        taking = start(shared, "take", talk)
+        reply(asking, form, action="accept", content={"done": True})
+        assert taking.wait(20) == 0
+        taking.communicate()
+        stays_true(lambda: server.call("status", job_id=talk).get("holder") == "human", 0.2)
+        cli(shared, "give", talk)
+
+
+@pytest.mark.promise("pair-handoff")
+def test_a_hundred_hand_offs_ring_a_few_times(server: Server, shared: Sandbox, talk: str) -> None:
+    log = shared.state / "mcp-jobs" / talk / "log"
+    for _ in range(30):
+        server.call("handoff", job_id=talk, message=ASKS)
+    rung = b"".join(path.read_bytes() for path in log.glob("*.log")).count(b"\a")
+    assert 1 <= rung <= 4
+    cli(shared, "give", talk)

@@ -165,6 +165,7 @@ def test_the_menu_acts_on_the_job_and_on_no_other(world: World, person: Person) 
     person.sees("Take over")
     person.type("t")
     person.sees("you hold the keys")
+    wait_until(lambda: world.server.call("status", job_id=job_id).get("holder") == "human", 2.0)
     with pytest.raises(ToolError, match="person"):
         world.server.call("kill", job_id=job_id)
     person.press("F12")

@@ -168,6 +168,10 @@ def test_the_bundle_holds_what_its_command_needs(tmp_path: Path) -> None:
         [sys.executable, str(TOP / ".mcpb/bundle"), str(tmp_path)], capture_output=True, text=True, timeout=40
     )
     bundle = Path(done.stdout.strip())
+    again = subprocess.run(
+        [sys.executable, str(TOP / ".mcpb/bundle"), str(tmp_path / "again")], capture_output=True, text=True, timeout=40
+    )
+    assert Path(again.stdout.strip()).read_bytes() == bundle.read_bytes(), "the same bytes from the same sources"
     assert bundle.name == f"mcp-background-job-{__version__}.mcpb", done.stderr
     with zipfile.ZipFile(bundle) as archive:
         names = set(archive.namelist())

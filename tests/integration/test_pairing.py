@@ -156,6 +156,7 @@ def test_names_and_messages_are_shown_as_they_stand_and_obeyed_by_nothing(sandbo
         _menu(person, key)
     person.sees(f"Kill job {job_id}")
     person.press("n")
+    wait_until(lambda: f"Kill job {job_id}" not in person.screen())
     person.press("F12")
     person.sees("Help")
     assert not trap.exists()
@@ -178,7 +179,8 @@ def test_f12_t_takes_the_keys_and_hands_them_back(person: Person, sandbox: Sandb
     _menu(person, "t")
     first, last = _edges(person.sees(KEYS))
     assert KEYS in first and "held by a person" in last
-    assert server.call("status", job_id=job_id)["holder"] == "human"
+    # tmux marks the pane with the key itself; the program that writes it down starts then.
+    wait_until(lambda: server.call("status", job_id=job_id)["holder"] == "human", 2.0)
     with pytest.raises(ToolError, match="person"):
         server.call("interact", job_id=job_id, input="mine")
     with pytest.raises(ToolError, match="person"):
@@ -402,6 +404,7 @@ def test_the_menu_kills_after_asking_though_a_person_holds_the_job(
     _menu(person, "k")
     person.sees(f"Kill job {job_id} and everything it started? y or n")
     person.press("n")
+    wait_until(lambda: f"Kill job {job_id}" not in person.screen())
     stays_true(lambda: alive(child), 0.5)
     _menu(person, "k")
     person.sees(f"Kill job {job_id} and everything it started? y or n")

@@ -28,7 +28,7 @@ from .waiting import write_mark
 MAX_MESSAGE = 500  # characters that a person is shown of what an agent asks
 NOBODY_ATTACHED = 1.0  # seconds for which the answer that nobody is attached holds
 HOLD_WRITTEN = 2.0  # seconds from the key that takes a job over until the hold is on disk; 0.1 is usual
-RING_PAUSE = 3.0  # seconds between two bells and messages: a hundred hand-offs at once are told by the status line
+RING_PAUSE = 3.0  # seconds between two bells: of a hundred hand-offs at once the status line tells
 TYPING_PAUSE = 3.0  # seconds without a key of a person after which an agent may type
 
 
@@ -102,7 +102,7 @@ class Control:
             if time.monotonic() - self._rang > RING_PAUSE:
                 self._rang = time.monotonic()
                 write_mark(job.run.tty, b"\a")
-                tell(self.tmux.server_at(job.run.socket), self.tmux.name, f"an agent asks in {job.spec.name}: {text}")
+            tell(self.tmux.server_at(job.run.socket), self.tmux.name, f"an agent asks in {job.spec.name}: {text}")
             watching = self.watching(job)
         return Handoff(job, hold, attach(job), watching)
 

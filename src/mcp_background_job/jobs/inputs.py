@@ -6,6 +6,7 @@ however it was typed, and whichever program sat between.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from mcp_background_job.store.transcript import SHOWN, Sent, note_sent, note_shown, shown_since
 from mcp_background_job.tmux.quoting import is_character
 
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")  # which a terminal shows as ^X (termios: ECHOCTL)
 SHORT = 4  # characters; fewer begin or end many a line by chance
 REMEMBERED = 20  # inputs of one job
 JOBS = 100  # whose inputs are remembered
@@ -77,6 +79,7 @@ def shown_lines(text: str, output: str) -> list[str]:
 
 def holds(shown: str, typed: str) -> bool:
     """Whether a line of output is a typed line, behind a prompt or before what came after it."""
+    typed = CONTROL.sub(lambda found: f"^{chr(ord(found[0]) ^ 64)}", typed)
     if len(typed) < SHORT:
         return shown.rstrip() == typed or shown.rstrip().endswith(f" {typed}")
     return shown.startswith(typed) or shown.rstrip().endswith(typed)

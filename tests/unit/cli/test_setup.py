@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -242,3 +243,29 @@ def test_any_object_keeps_all_else_when_an_entry_is_put_into_it(
 
 def test_every_client_says_what_to_do_next() -> None:
     assert all(client.then for client in CLIENTS.values())
+
+
+def test_lines_that_end_as_on_windows_go_on_doing_so(home: Path) -> None:
+    file = home / FILES["vscode"]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(COMMENTED.replace("\n", "\r\n").encode())
+    run("vscode", "--write")
+    after = file.read_bytes()
+    assert after.count(b"\n") == after.count(b"\r\n") > COMMENTED.count("\n")
+
+
+def test_no_copy_is_written_over_and_each_has_the_owner_of_the_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.strftime", lambda form: "20260101-000000")
+    file = home / FILES["cursor"]
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    owner = (1234, 5678) if os.getuid() == 0 else (os.getuid(), os.getgid())
+    os.chown(file, *owner)
+    for text in ("{}", '{"a": 1}', '{"b": 2}'):
+        file.write_text(text)
+        run("cursor", "--write")
+    copies = sorted(file.parent.glob("*.bak*"))
+    assert [copy.read_text() for copy in copies] == ["{}", '{"a": 1}', '{"b": 2}']
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in (file, *copies)} == {owner}

@@ -22,6 +22,7 @@ from mcp_background_job.store.transcript import TRANSCRIPT, Sent
         ("root\n", "\nLogin of root\n", []),
         ("a\nb\n", "a\n1\n>>> b\n2\n", ["a", "b"]),
         ("su\nhunter2\n", "su\nPassword: \n# ", ["su"]),
+        ("hello \x1b[31m there\n", "hello ^[[31m there\n", ["hello \x1b[31m there"]),
         ("y\n", "Go on? y\n", ["y"]),
         ("a\n", "all done\n", []),
         ("", "", []),
