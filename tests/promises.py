@@ -121,6 +121,10 @@ PROMISES: dict[str, str] = {
     "runaway-pattern": "A pattern that runs away is refused within seconds and holds up no other call.",
     "hostile-pattern": "No pattern, however it is made, ends the server or costs more than its second of a processor.",
     "hostile-output": "No output makes a call take seconds for what it shows, or holds up another call.",
+    "relay": "What is behind ssh or the like is waited for: it rests only after an answer and stillness.",
+    "busy-raw": "A program that draws or works in raw mode doesn't count as waiting between two of its frames.",
+    "screen-pattern": "While a full-screen program has the screen, a pattern is looked for in what it shows.",
+    "keys-reach": "A key that is accepted reaches the program with its own sequence, and every other is refused.",
     "one-regex": "A regex means the same wherever it is given: Python's, in one line at a time.",
     # A person and agents at one job
     "human-holds": "While a person holds a job, agents read it and can neither type into it nor kill it.",

@@ -250,7 +250,9 @@ def outcome(found: Outcome) -> OutcomeAnswer:
 def add_outcome(fields: OutcomeAnswer, found: Outcome) -> None:
     """What a wait ended with, behind what is in `fields` already."""
     add_page(fields, found.page, found.job)
-    fields["reason"] = found.reason
+    # The job's own limit is its reason; where the wait's time was over, the job is running.
+    own_limit = isinstance(found.job, EndedJob) and found.job.end.cause == "timeout"
+    fields["reason"] = "timeout" if found.reason == "exit" and own_limit else found.reason
     if found.match not in found.page.stdout + found.page.stderr:
         fields["match"] = found.match
     if found.awaiting:

@@ -107,6 +107,7 @@ def checked_command(command: str, env: Mapping[str, str] | None, config: Backgro
 
     Raises InvalidInput or NotAllowed.
     """
+    command = unix_lines(command)
     try:
         data = command.encode()
     except UnicodeEncodeError:
@@ -131,6 +132,11 @@ def checked_command(command: str, env: Mapping[str, str] | None, config: Backgro
         if not key or "=" in key or "\0" in key + value:
             raise InvalidInput(f"env has the name {key[:40]!r}", "Use names without = and text without NUL")
     return data
+
+
+def unix_lines(command: str) -> str:
+    """A command whose lines all end as on Windows, as a shell reads it."""
+    return command.replace("\r\n", "\n") if command.count("\r\n") == command.count("\n") else command
 
 
 def working_folder(cwd: str, base: Path | None) -> str:

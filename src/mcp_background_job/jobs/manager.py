@@ -137,7 +137,7 @@ class JobManager:
         """
         self.view.running(job_id)
         await check_pattern(pattern)
-        watch = Watch(self.view, [job_id], pattern=pattern, person=person)
+        watch = Watch(self.view, [job_id], pattern=pattern, person=person, screen=self._shown)
         await watch.until_started(min(timeout, 5.0))
         job = self.view.running(job_id)
         if not person:
@@ -145,7 +145,7 @@ class JobManager:
         started = time.monotonic()
         if (text or keys) and not person and not await self.control.until_pause(job_id, timeout):
             return await watch.outcome(watch.jobs[0], "human")
-        watch.before_typing(text)
+        await watch.before_typing(text)
         if not isinstance(job, RunningJob):
             raise InvalidInput(f"Job {job_id!r} is still starting", "Try again in a second")
         pane, folder = self.tmux.pane(job_id, job.run), self.view.folder(job_id)
@@ -187,7 +187,7 @@ class JobManager:
         Raises JobNotFound or InvalidInput.
         """
         await check_pattern(pattern)
-        watch = Watch(self.view, job_ids, pattern, since, WAIT_CHARS, WAIT_ENDS)
+        watch = Watch(self.view, job_ids, pattern, since, WAIT_CHARS, WAIT_ENDS, screen=self._shown)
         return await wait_for(watch, until, min(timeout, MAX_WAIT), progress)
 
     # -- the window -----------------------------------------------------------------------------------------
@@ -209,6 +209,9 @@ class JobManager:
         if run is None or (isinstance(job, EndedJob) and not self.pane_is_open(job)):
             raise InvalidInput(f"Job {job_id!r} has no window", "Call output to read what it printed")
         return capture(self.tmux.pane(job_id, run))
+
+    def _shown(self, job: RunningJob) -> str:
+        return capture(self.tmux.pane(job.spec.job_id, job.run)).text
 
     def pane_is_open(self, job: Job) -> bool:
         """Whether the job's window is there, with the process that it was opened with."""

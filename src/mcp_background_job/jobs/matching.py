@@ -14,9 +14,11 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from mcp_background_job.errors import JobError
 from mcp_background_job.output.pages import Reader
 from mcp_background_job.regexes.search import check_patterns, first_line
 from mcp_background_job.store.log import looking_again
+from mcp_background_job.store.models import RunningJob
 
 from .view import JobView
 
@@ -85,6 +87,34 @@ class OutputSearch:
             position = max(cut, following)
         out.append("".join(reader.text(position, reader.log.read(position, stop))))
         return "".join(out)
+
+
+class ScreenSearch:
+    """Patterns, looked for in what full-screen programs show; `screen` gives what a person sees of a job."""
+
+    def __init__(self, view: JobView, screen: Callable[[RunningJob], str] | None) -> None:
+        self.view = view
+        self.screen = screen
+
+    async def lines(self, job: RunningJob) -> list[str]:
+        """The lines of a full-screen program; none where the job's output has the screen."""
+        if self.screen is None or not self.view.is_full_screen(job):
+            return []
+        try:
+            return (await anyio.to_thread.run_sync(self.screen, job)).split("\n")
+        except JobError:
+            return []
+
+    async def find(self, pattern: str, job: RunningJob, start: int, before: frozenset[str]) -> str | None:
+        """The first line that matches, was not there before, and does not echo what was typed since offset `start`."""
+        lines = [line for line in await self.lines(job) if line not in before]
+        if not lines:
+            return None
+        job_id = job.spec.job_id
+        typed = self.view.inputs.since(job_id, self.view.folder(job_id), start)
+        echoes = {part for sent in typed for part in sent.text.split("\n") if part}
+        text = "\n".join(line for line in lines if not any(echo in line for echo in echoes))
+        return await in_search_thread(partial(first_line, pattern, text))
 
 
 async def check_pattern(pattern: str) -> None:

@@ -29,8 +29,8 @@ def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
     for key in keys:
         if not is_key(key):
             raise InvalidInput(
-                f"{key[:40]!r} is not a key name",
-                "Use tmux names such as C-c, Up, Escape, Enter, Tab, F1, M-x; text goes into input",
+                f"{key[:40]!r} is not a key name that terminals have a sequence for",
+                "Use tmux names such as C-c, Up, Escape, Enter, S-Tab, F1, M-x; text goes into input",
             )
     try:
         data = text.encode()

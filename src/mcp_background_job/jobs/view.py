@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, JobNotRunning, StoreError
@@ -21,6 +22,9 @@ from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, Runnin
 from mcp_background_job.store.timing import Timing
 
 from .inputs import Inputs
+
+if TYPE_CHECKING:
+    from mcp_background_job.process.input_state import Resting
 
 LONGEST = 1e9  # seconds, which no job lasts; more would be no number of milliseconds
 
@@ -72,13 +76,18 @@ class JobView:
         """The hold of a person on a running job."""
         return None if isinstance(job, EndedJob) else read_hold(self.folder(job.spec.job_id))
 
-    def awaiting(self, job: Job) -> str | None:
-        """What kind of input the job waits for right now."""
+    def resting(self, job: Job) -> Resting | None:
+        """What a running job waits for now, and how it rests."""
         if not isinstance(job, RunningJob):
             return None
-        from mcp_background_job.process.input_state import awaiting_input
+        from mcp_background_job.process.input_state import resting
 
-        return awaiting_input(job.run.tty, job.run.pid)
+        return resting(job.run.tty, job.run.pid)
+
+    def awaiting(self, job: Job) -> str | None:
+        """What kind of input the job waits for right now."""
+        found = self.resting(job)
+        return found.awaiting if found else None
 
     # -- output ---------------------------------------------------------------------------------------------
 
@@ -137,6 +146,14 @@ class JobView:
                 f"The log of job {job.spec.job_id!r} has been removed from the disk; what it prints from now on is kept"
             )
         return reader
+
+    def is_full_screen(self, job: Job) -> bool:
+        """Whether a full-screen program has the job's screen."""
+        reader = self.reader(job)
+        try:
+            return reader.begins_alternate(reader.log.end)
+        except SegmentGone:
+            return False
 
     def printed_from(self, job: Job, offset: int, size: int) -> str:
         """What the job printed from an offset on, in the next `size` bytes; empty where that is gone already."""

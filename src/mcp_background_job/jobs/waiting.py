@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 import anyio.to_thread
@@ -23,18 +23,23 @@ from mcp_background_job.store.log import looking_again
 from mcp_background_job.store.models import EndedJob, Job, LiveJob, RunningJob, StartingJob, new_nonce
 from mcp_background_job.supervisor.markers import sync_mark
 
-from .matching import OutputSearch
+from .matching import OutputSearch, ScreenSearch
 from .view import JobView
 
 Progress = Callable[[float], Awaitable[None]]
 Until = Literal["exit", "input", "quiet", "handback", "answer"]  # answer: input, after typing
 WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "timeout"]
 
+if TYPE_CHECKING:
+    from mcp_background_job.process.input_state import Rest, Resting
+
 QUIET = 2.0  # seconds without output that count as quiet
 LOOK_AGAIN = 1.0  # seconds between looks that no event asks for: a killed runner changes no file
 REPORT_EVERY = 5.0  # seconds between reports of progress
 FIRST_LOOK, LAST_LOOK = 0.004, 2.0  # seconds between looks at the terminal, from the last output on
-SETTLE = 0.005  # seconds that a full-screen program or REPL must stay at rest
+STILL = 0.4  # seconds without output: longer than a spinner's pause, and than a round trip of 80 ms takes
+# Seconds that a job must stay at rest, by how it rests (process/input_state.py).
+SETTLES: dict[Rest, float] = {"line": 0.0, "read": 0.005, "poll": STILL, "relay": STILL}
 UNCERTAIN_SETTLE = 0.4  # the same where the platform can't tell who reads the terminal
 ONE_WRITE = 2048  # characters that reach the job at once; a longer paste comes in pieces
 PASTE_SETTLE = 0.05  # seconds that a job must rest after a long paste, and as much for each PASTE_PIECE of it
@@ -69,7 +74,8 @@ class Watched:
     search: OutputSearch | None = None  # for the pattern
     job: Job | None = None  # as last read from its files
     changed: float = field(default_factory=time.monotonic)  # when output last came
-    resting: tuple[str, float] | None = None  # what it waits for, and since when
+    resting: tuple[Resting, float] | None = None  # what it waits for, and since when
+    shown: frozenset[str] = frozenset()  # lines that a full-screen program showed before the input
 
 
 class Watch:
@@ -84,8 +90,10 @@ class Watch:
         max_chars: int = DEFAULT_CHARS,
         ends: tuple[int, int] | None = None,
         person: bool = False,
+        screen: Callable[[RunningJob], str] | None = None,
     ) -> None:
         self.view = view
+        self.screen = ScreenSearch(view, screen)
         self.pattern = pattern
         self.max_chars, self.ends = max_chars, ends
         self.person = person  # waits on their own job: their hold is no news to them
@@ -133,9 +141,12 @@ class Watch:
         self.looks -= 1
         return 0.0
 
-    def before_typing(self, text: str) -> None:
-        """Remember where the output ends and how often the job's processes have slept."""
+    async def before_typing(self, text: str) -> None:
+        """Remember where the output ends, what is shown, and how often the job's processes have slept."""
         for watched in self.jobs:
+            job = self.view.job(watched.job_id)
+            if watched.search is not None and isinstance(job, RunningJob):
+                watched.shown = frozenset(await self.screen.lines(job))
             watched.start = watched.end = self.view.log(watched.job_id).end
             if watched.search is not None:
                 watched.search.restart(watched.start)
@@ -162,7 +173,9 @@ class Watch:
             if news or not isinstance(job, LiveJob) or not self.view.store.is_supervised(watched.job_id):
                 job = watched.job = self.view.job(watched.job_id)
                 self.notice_output(watched)
-                if watched.search is not None and await watched.search.matches(watched.end):
+                if watched.search is not None and (
+                    await watched.search.matches(watched.end) or await self.matches_screen(watched, job)
+                ):
                     return watched, "match"
                 if isinstance(job, EndedJob):
                     return watched, "exit"
@@ -177,6 +190,15 @@ class Watch:
                 return watched, "quiet"
         return None
 
+    async def matches_screen(self, watched: Watched, job: Job) -> bool:
+        """Whether the pattern is in what a full-screen program shows, other than it did before the input."""
+        if watched.search is None or not isinstance(job, RunningJob):
+            return False
+        found = await self.screen.find(watched.search.pattern, job, watched.start, watched.shown)
+        if found is not None:
+            watched.search.match = found
+        return found is not None
+
     def notice_output(self, watched: Watched) -> None:
         end = self.view.log(watched.job_id).end
         if end != watched.end:
@@ -186,17 +208,26 @@ class Watch:
         """Whether the job waits for input, has taken what was sent, and has stayed so for long enough."""
         from mcp_background_job.process.input_state import certain
 
-        awaiting = self.view.awaiting(job)
+        found = self.view.resting(job)
         now = time.monotonic()
-        if awaiting is None or not self.input_taken(watched, job, now):
+        if found is None or not self.input_taken(watched, job, now) or not self.may_rest(watched, found.rest):
             watched.resting = None
             return False
-        if watched.resting is None or watched.resting[0] != awaiting:
-            watched.resting = (awaiting, now)
-        settle = max(self.settle, SETTLE if awaiting == "screen" else 0.0)
+        if watched.resting is None or watched.resting[0] != found:
+            watched.resting = (found, now)
+        settle = max(self.settle, SETTLES[found.rest])
         if not certain():
             settle = UNCERTAIN_SETTLE
         return now - max(watched.resting[1], watched.changed if settle else 0.0) >= settle
+
+    def may_rest(self, watched: Watched, rest: Rest) -> bool:
+        """Whether such a rest can end the wait: where it is a guess, a pattern is better than it.
+
+        What is behind a relay is known only by what has come back.
+        """
+        if rest == "relay" and (self.sent_at is None or watched.end == watched.start):
+            return False
+        return watched.search is None or rest in ("line", "read")
 
     def input_taken(self, watched: Watched, job: RunningJob, now: float) -> bool:
         """Whether what was sent has reached the job: it printed, or one of its processes woke and slept again."""

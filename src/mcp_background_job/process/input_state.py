@@ -17,14 +17,24 @@ from typing import Literal, NamedTuple
 from . import procfs
 
 Awaiting = Literal["prompt", "password", "screen"]
+# How a reader rests, by what the kernel tells; the traps are in `_rest`.
+Rest = Literal["line", "read", "poll", "relay"]
 
 # N_TTY_BUF_SIZE less the newline. The 1024 of BSD and macOS (MAX_CANON) is from their headers, not tried.
 _LINE = 4095 if sys.platform == "linux" else 1023
 
 _DEV_TTY = os.makedev(5, 0)  # stands for the controlling terminal of the process that has it open
+_SERIAL = {4, 166, 188, 204}  # ttyS, ttyACM, ttyUSB, ttyAMA
 _PTS = 136  # the major number of every Unix 98 pseudo terminal
 # Beside a terminal, the things whose readers sleep in `wait_woken` as a terminal's do.
 _LIKE_TERMINALS = ("/dev/ptmx", "/dev/pts/ptmx", "anon_inode:inotify", "/dev/net/tun")
+
+
+class Resting(NamedTuple):
+    """What a job waits for, and how sure it is that nothing more comes unasked."""
+
+    awaiting: Awaiting
+    rest: Rest
 
 
 class _Modes(NamedTuple):
@@ -33,6 +43,12 @@ class _Modes(NamedTuple):
 
 
 def awaiting_input(tty: str, pid: int) -> Awaiting | None:
+    """What the job waits for, as `resting` tells it."""
+    found = resting(tty, pid)
+    return found.awaiting if found else None
+
+
+def resting(tty: str, pid: int) -> Resting | None:
     """Whether the job on terminal `tty` (such as /dev/pts/5) waits for input right now.
 
     `pid` is the job's main process, its shell. None: it works, or it can't be told. One look: a program that
@@ -46,7 +62,7 @@ def awaiting_input(tty: str, pid: int) -> Awaiting | None:
         if modes is None:
             return None
         if not _has_process_table():
-            return _kind(modes) if not _pending(fd) and modes != (True, True) else None
+            return Resting(_kind(modes), "poll") if not _pending(fd) and modes != (True, True) else None
         terminal = os.fstat(fd).st_rdev
         main = procfs.process(pid)
         if main is None or main.terminal != terminal or main.foreground <= 0:
@@ -54,11 +70,11 @@ def awaiting_input(tty: str, pid: int) -> Awaiting | None:
         if main.state == "R" and main.group == main.foreground:
             return None
         for member in procfs.foreground(main):
-            if member.state == "S" and _reads(member, terminal, modes):
+            if member.state == "S" and (wait := _reading(member, terminal, modes)):
                 # Input on its way to the reader, or a mode changed since: it is about to wake, or just has.
                 if _pending(fd) or _modes(fd) != modes:
                     return None
-                return _kind(modes) if modes.canonical else _behind(member, terminal)
+                return Resting(_kind(modes), "line") if modes.canonical else _behind(member, terminal, wait)
     return None
 
 
@@ -88,8 +104,38 @@ def _kind(modes: _Modes) -> Awaiting:
     return "prompt" if modes.echo else "password"
 
 
-def _reads(member: procfs.Process, terminal: int, modes: _Modes) -> bool:
-    return any(_reads_in(wait, member, tid, terminal, modes) for tid, wait in _waits(member))
+def _reading(member: procfs.Process, terminal: int, modes: _Modes) -> procfs.Wait | None:
+    """The wait in which a process reads the terminal."""
+    return next((wait for tid, wait in _waits(member) if _reads_in(wait, member, tid, terminal, modes)), None)
+
+
+def _rest(wait: procfs.Wait, member: procfs.Process, terminal: int) -> Rest:
+    """How a reader of a raw terminal rests.
+
+    read: a call that only input ends, as readline's. Traps: Go reads the terminal in one thread and the network in
+    another; psql's readline has a connection open, too, but does not listen to it meanwhile.
+    poll: a call with a time limit. Between two frames of a spinner or a test runner it looks the same as at its end.
+    relay: it waits for the other side as well (ssh, kubectl exec, a serial console): what the other side does now
+    is not known here. Traps: a dev server listens for connections, and has none; a pipe to itself is a wake-up.
+    """
+    if _relays(wait, member, terminal):
+        return "relay"
+    return "read" if wait.call == "read" or wait.endless else "poll"
+
+
+def _relays(wait: procfs.Wait, member: procfs.Process, terminal: int) -> bool:
+    beside = [fd for fd in wait.fds or () if not _is_terminal(member.pid, fd, terminal)]
+    if wait.call == "read" and member.threads > 1:
+        beside += [fd for _, other in _waits(member) if other.call != "read" for fd in other.fds or ()]
+    if any(procfs.is_connected(member.pid, fd) for fd in beside):
+        return True
+    if wait.call not in ("poll", "select"):
+        return False
+    if any(os.major(procfs.device(member.pid, fd) or 0) in _SERIAL for fd in beside):
+        return True
+    names = list(procfs.open_files(member.pid).values()) if beside else []
+    files = procfs.open_files(member.pid) if beside else {}
+    return any(files.get(fd, "").startswith("pipe:") and names.count(files[fd]) == 1 for fd in beside)
 
 
 def _waits(member: procfs.Process) -> Iterator[tuple[int, procfs.Wait]]:
@@ -148,16 +194,16 @@ def _is_terminal(pid: int, fd: int, terminal: int) -> bool:
     return procfs.device(pid, fd) in (terminal, _DEV_TTY)
 
 
-def _behind(member: procfs.Process, terminal: int) -> Awaiting | None:
+def _behind(member: procfs.Process, terminal: int, wait: procfs.Wait) -> Resting | None:
     """A raw terminal is as ready as what is behind: sudo, script and apt hand keys on to a pty of theirs."""
     children = list(procfs.children(member))
     inner = [c for c in children if c.terminal not in (0, terminal) and os.major(c.terminal) == _PTS]
     if inner:
-        answers = (awaiting_input(f"/dev/pts/{os.minor(c.terminal)}", c.pid) for c in inner)
+        answers = (resting(f"/dev/pts/{os.minor(c.terminal)}", c.pid) for c in inner)
         return next(filter(None, answers), None)
     # Between fork and exec the child isn't on its terminal yet.
     relays = children and any(name.endswith("ptmx") for name in procfs.open_files(member.pid).values())
-    return None if relays else "screen"
+    return None if relays else Resting("screen", _rest(wait, member, terminal))
 
 
 @cache

@@ -88,7 +88,7 @@ class Wait(NamedTuple):
 
     call: Call
     fds: frozenset[int] | None = None
-    endless: bool = False
+    endless: bool = False  # it has no time limit
 
 
 def process(pid: int) -> Process | None:
@@ -145,8 +145,10 @@ def waiting_call(pid: int, tid: int) -> Wait | None:
         if call is None:
             return None
         if call != "unseen":
-            first, second, _, fourth = (int(word, 16) for word in words[1:5])
-            endless = call == "epoll" and fourth in (0, 0xFFFFFFFF)  # epoll_pwait2 takes a pointer
+            first, second, third, fourth, fifth = (int(word, 16) for word in words[1:6])
+            # Minus one, or no pointer where the call takes one. A poll that doesn't wait is never seen waiting.
+            limit = {"poll": third, "select": fifth, "epoll": fourth}.get(call, 0)
+            endless = limit in (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
             return Wait(call, _descriptors(pid, call, first, second), endless)
     wchan = _read(f"/proc/{pid}/task/{tid}/wchan").partition(b".")[0]  # do_poll.constprop.0
     call = _WCHANS.get(wchan)
@@ -184,6 +186,22 @@ def is_network_socket(pid: int, fd: int) -> bool:
         return not os.getxattr(path, "system.sockprotoname").startswith((b"UNIX", b"NETLINK"))
     except OSError:
         return True
+
+
+def is_connected(pid: int, fd: int) -> bool:
+    """Whether a descriptor is a network socket with another end, and not one that listens."""
+    if not is_network_socket(pid, fd):
+        return False
+    try:
+        inode = str(Path(f"/proc/{pid}/fd/{fd}").readlink())[len("socket:[") : -1].encode()
+    except OSError:
+        return False
+    for name in ("tcp", "tcp6"):
+        for line in _read(f"/proc/{pid}/net/{name}", whole=True).splitlines()[1:]:
+            words = line.split()
+            if len(words) > 9 and words[9] == inode:
+                return words[3] == b"01"  # established
+    return False
 
 
 def epoll_fds(pid: int, fd: int) -> frozenset[int]:

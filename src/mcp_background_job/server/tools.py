@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
@@ -50,6 +51,14 @@ def as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def as_text(value: object) -> object:
+    """A number or boolean where text is meant, as its JSON text: PORT=3000."""
+    return json.dumps(value) if isinstance(value, (bool, int, float)) else value
+
+
+Text = Annotated[str, BeforeValidator(as_text)]
+
+
 class Tools:
     """The tools of one server; their docstrings are what an agent reads."""
 
@@ -61,10 +70,10 @@ class Tools:
     async def execute(
         self,
         ctx: Context[Any, Any],
-        command: Annotated[str, Field(description="for bash -c, on a terminal")],
-        name: Annotated[str, Field(description="short window name")] = "",
-        cwd: Annotated[str, Field(description="default: the server's folder")] = "",
-        env: Annotated[dict[str, str], Field(description="added to the server's own")] = {},  # noqa: B006
+        command: Annotated[Text, Field(description="for bash -c, on a terminal")],
+        name: Annotated[Text, Field(description="short window name")] = "",
+        cwd: Annotated[Text, Field(description="default: the server's folder")] = "",
+        env: Annotated[dict[str, Text], Field(description="added to the server's own")] = {},  # noqa: B006
         timeout: Annotated[float | None, Field(ge=1, description="seconds after which it is killed")] = None,
         separate_stderr: bool = False,
         wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
@@ -131,7 +140,7 @@ class Tools:
         self,
         ctx: Context[Any, Any],
         job_id: str,
-        input: Annotated[str, Field(description="text to type")] = "",
+        input: Annotated[Text, Field(description="text to type")] = "",
         keys: Annotated[
             Strings, BeforeValidator(as_list), Field(description="tmux key names sent after input: C-c, Up, Escape")
         ] = [],  # noqa: B006

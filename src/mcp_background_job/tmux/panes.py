@@ -14,7 +14,7 @@ from pathlib import Path
 from mcp_background_job.errors import HumanHolds, InputOff, JobError, PaneLost
 
 from .client import TmuxServer, is_unreachable, refusal, tmux_binary, version_of
-from .quoting import carries, command_line, join_commands, set_pane_options, window_name
+from .quoting import carries, command_line, join_commands, key_name, set_pane_options, window_name
 
 ROWS, COLUMNS = 50, 200
 BORDER = 1  # line above a job, which says how it is; the job has ROWS of its own
@@ -283,7 +283,7 @@ def press(pane: JobPane, keys: Sequence[str]) -> list[list[str]]:
     facts = "#{pane_mode} #{scroll_position}"
     shown = pane.server.run("display-message", "-p", "-t", pane.pane, facts).stdout
     mode, _, scrolled = shown[0].partition(" ") if shown else ("", "", "")
-    commands = [["copy-mode", "-q", "-t", pane.pane], ["send-keys", "-t", pane.pane, "--", *keys]]
+    commands = [["copy-mode", "-q", "-t", pane.pane], ["send-keys", "-t", pane.pane, "--", *map(key_name, keys)]]
     if mode == "copy-mode":
         commands.append(["copy-mode", "-t", pane.pane])
         if scrolled.isdigit() and int(scrolled):

@@ -13,11 +13,14 @@ from collections.abc import Mapping, Sequence
 from mcp_background_job.supervisor.pane import quoted
 from mcp_background_job.text import one_line
 
-NAMED_KEY = re.compile(
-    r"up|down|left|right|home|end|page(up|down)|pg(up|dn)|[pn]page|ic|insert|dc|delete|bspace|btab|enter|escape"
-    r"|space|tab|f([1-9]|1[0-2])|kp([0-9/*+.-]|enter)",
-    re.IGNORECASE,
+# Which keys have a sequence of their own in each tmux from 3.2 on (tried on 3.3a, key by key): of the others tmux types
+# the name's letters, or nothing, or the key without its modifier.
+EDITING_KEY = re.compile(
+    r"up|down|left|right|home|end|page(up|down)|pg(up|dn)|[pn]page|ic|insert|dc|delete|f([1-9]|1[0-2])", re.IGNORECASE
 )
+OTHER_KEY = re.compile(r"bspace|btab|enter|escape|space|tab|kp([0-9/*+.-]|enter)", re.IGNORECASE)
+WITH_CONTROL = re.compile(r"[A-Za-z@\[\\\]^_?/]|space", re.IGNORECASE)
+WITH_CONTROL_AND_META = re.compile(r"[A-Za-z@\[?]|space", re.IGNORECASE)
 MODIFIED = re.compile(r"((?:[CMS]-)*)(.+)", re.IGNORECASE | re.DOTALL)
 
 
@@ -70,15 +73,32 @@ def pipe_command(argv: Sequence[str]) -> str:
     return literal("exec " + shlex.join(argv))
 
 
-def is_key(name: str) -> bool:
-    """Whether tmux knows `name` as a key: one character or a name, with C-, M- or S- before it, or ^X."""
+def key_name(name: str) -> str:
+    """tmux's name of a key that reaches the program: one character or a name, with C-, M- or S- before it, or ^X.
+
+    Empty for what has no sequence, or no such name.
+    """
     if len(name) == 2 and name[0] == "^":
-        return name[1].isprintable()
+        name = f"C-{name[1]}"
     match = MODIFIED.fullmatch(name)
     if match is None:
-        return False
-    key = match[2]
-    return (len(key) == 1 and key.isprintable()) or NAMED_KEY.fullmatch(key) is not None
+        return ""
+    modifiers, key = {part.upper() for part in match[1].split("-") if part}, match[2]
+    if EDITING_KEY.fullmatch(key):
+        return name
+    if "S" in modifiers:
+        # Shift has made another key of it already.
+        key = "BTab" if key.lower() == "tab" else key.upper() if re.fullmatch("[A-Za-z]", key) else ""
+        modifiers.discard("S")
+    known = OTHER_KEY.fullmatch(key) or (len(key) == 1 and key.isprintable())
+    if "C" in modifiers:
+        known = (WITH_CONTROL_AND_META if "M" in modifiers else WITH_CONTROL).fullmatch(key)
+    return "".join(f"{modifier}-" for modifier in sorted(modifiers)) + key if known else ""
+
+
+def is_key(name: str) -> bool:
+    """Whether a key reaches the program."""
+    return key_name(name) != ""
 
 
 def is_character(key: str) -> bool:

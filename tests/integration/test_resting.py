@@ -1,0 +1,134 @@
+"""How a job rests, by what the kernel tells: relays, spinners and test runners in raw mode, full-screen programs."""
+
+from __future__ import annotations
+
+import shlex
+import time
+
+import pytest
+
+from support.rpc import Server
+from support.sandbox import PYTHON, Sandbox, shows
+from support.sshd import MISSING, another_machine
+
+# In raw mode, polls the terminal with a time limit, as prompts and test runners of Node do; says what argv tells, when.
+POLLS = """
+import os, select, sys, time, tty
+tty.setraw(0)
+begun = time.monotonic()
+says = [(float(at), text) for at, _, text in (word.partition("=") for word in sys.argv[1:])]
+while says:
+    select.select([0], [], [], 0.05)
+    while says and time.monotonic() - begun >= says[0][0]:
+        os.write(1, says.pop(0)[1].encode().decode("unicode_escape").encode())
+select.select([0], [], [], 60)
+"""
+# As ssh: waits for the terminal and the network at once; the other side answers a line after 0.1 s, in two parts.
+RELAY = """
+import os, select, socket, threading, time, tty
+listener = socket.create_server(("127.0.0.1", 0))
+def other_side():
+    there, _ = listener.accept()
+    while data := there.recv(4096):
+        time.sleep(0.1)
+        there.sendall(data.replace(b"\\r", b"\\r\\n"))
+        if b"slowly" in data:
+            time.sleep(1.0)
+        there.sendall(b"ANSWER of the other side\\r\\n$ ")
+if os.fork() == 0:
+    os.setsid()
+    other_side()
+    os._exit(0)
+near = socket.create_connection(listener.getsockname())
+listener.close()
+tty.setraw(0)
+os.write(1, b"connected\\r\\n$ ")
+while True:
+    ready, _, _ = select.select([0, near], [], [])
+    if near in ready:
+        os.write(1, near.recv(4096))
+    if 0 in ready:
+        near.sendall(os.read(0, 4096))
+"""
+
+
+def program(code: str, *arguments: str) -> str:
+    return shlex.join([str(PYTHON), "-c", code, *arguments])
+
+
+@pytest.mark.promise("relay")
+def test_a_relay_rests_only_after_an_answer_has_come(server: Server) -> None:
+    job_id = server.call("execute", command=program(RELAY))["job_id"]
+    shows(server, job_id, "$ ")
+    assert server.call("wait", job_ids=[job_id], until="input", timeout=1)["reason"] == "timeout"
+    answer = server.call("interact", job_id=job_id, input="hello", timeout=10)
+    assert answer["reason"] == "input"
+    assert answer["stdout"].startswith("hello\n") and "ANSWER of the other side\n$ " in answer["stdout"]
+    answer = server.call("interact", job_id=job_id, input="slowly", pattern="^ANSWER", timeout=10)
+    assert answer["reason"] == "match", "a pattern is better than a guess"
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@pytest.mark.promise("relay")
+def test_ssh_is_waited_for_to_its_end(sandbox: Sandbox) -> None:
+    with another_machine(sandbox) as machine:
+        server = sandbox.server()
+        command = shlex.join(machine.ssh("-tt", "box", "for i in 1 2 3; do echo compile $i; sleep 0.7; done; exit 3"))
+        answer = server.call("execute", command=command, wait=20)
+        assert (answer["reason"], answer["exit_code"]) == ("exit", 3)
+        assert "compile 3" in answer["stdout"]
+        job_id = server.call("execute", command=shlex.join(machine.ssh("-tt", "box", "bash --norc -i")))["job_id"]
+        shows(server, job_id, "bash-", 20)
+        for _ in range(5):
+            answer = server.call("interact", job_id=job_id, input="echo hel''lo", timeout=10)
+            assert answer["reason"] == "input" and "\nhello\n" in answer["stdout"]
+        answer = server.call("interact", job_id=job_id, input="sleep 1; echo FI''N", pattern="^FIN", timeout=10)
+        assert answer["reason"] == "match"
+        server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.promise("busy-raw")
+def test_a_spinner_is_no_rest(server: Server) -> None:
+    frames = [f"{number / 4}=\\r{'|/-'[number % 3]} working" for number in range(10)]
+    command = program(POLLS, *frames, "2.6=\\r\\nName? ")
+    begun = time.monotonic()
+    answer = server.call("execute", command=command, wait=20)
+    assert answer["reason"] == "input" and answer["stdout"].endswith("Name? ")
+    assert time.monotonic() - begun < 6, "time is the promise: it is still 0.4 s after the last frame"
+    server.call("kill", job_id=answer["job_id"], signal="KILL")
+
+
+@pytest.mark.promise("busy-raw")
+def test_with_a_pattern_a_poll_in_raw_mode_does_not_end_the_wait(server: Server) -> None:
+    command = program(POLLS, "0=\\r\\nRUN  v3\\r\\n", "1.5=\\r\\nTests  3 passed\\r\\n")
+    answer = server.call("execute", command=command, wait=20, pattern="^Tests ")
+    assert (answer["reason"], "3 passed" in answer["stdout"]) == ("match", True)
+    server.call("kill", job_id=answer["job_id"], signal="KILL")
+
+
+@pytest.mark.promise("screen-pattern")
+def test_a_pattern_sees_the_screen_of_a_full_screen_program(server: Server) -> None:
+    command = program(
+        POLLS, "0=\\x1b[?1049h\\x1b[H\\x1b[2Jloading", "1=\\x1b[5;10HREADY - press q", "3=\\x1b[6;10HLATER"
+    )
+    job_id = server.call("execute", command=command)["job_id"]
+    answer = server.call("wait", job_ids=[job_id], pattern="READY", since=0, timeout=15)
+    assert (answer["reason"], answer["match"].strip()) == ("match", "READY - press q")
+    answer = server.call("interact", job_id=job_id, keys=["x"], pattern="READY|LATER", timeout=15)
+    assert answer["match"].strip() == "LATER", "what was there before the input is no answer to it"
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.promise("interact-whole")
+def test_readline_answers_as_fast_as_ever(server: Server) -> None:
+    job_id = server.call("execute", command="bash --norc -i")["job_id"]
+    server.call("wait", job_ids=[job_id], until="input", timeout=10)
+    took = []
+    for number in range(20):
+        begun = time.monotonic()
+        answer = server.call("interact", job_id=job_id, input=f"echo $(({number} + 1000))", timeout=10)
+        took.append(time.monotonic() - begun)
+        assert f"\n{number + 1000}\n" in answer["stdout"]
+    assert sorted(took)[10] < 0.2, "time is the promise: 16 ms on a quiet machine; a poll would take 400"
+    server.call("kill", job_id=job_id, signal="KILL")
