@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
@@ -71,13 +72,18 @@ async def keep_tidy(manager: JobManager) -> None:
     # The first job would wait for these imports; after the client's first calls nobody does.
     await anyio.sleep(1.0)
     await anyio.to_thread.run_sync(preload)
-    await anyio.to_thread.run_sync(manager.view.store.remove_typed)
+    await tidy(manager.view.store.remove_typed)
     while True:
-        try:
-            await anyio.to_thread.run_sync(manager.sweep)
-        except (JobError, OSError):
-            logger.warning("tidying up failed", exc_info=True)
+        await tidy(manager.sweep)
         await anyio.sleep(min(60.0, manager.config.cleanup_interval_seconds / 4))
+
+
+async def tidy(work: Callable[[], None]) -> None:
+    """Do a part of it; what fails is said on stderr, and ends nothing."""
+    try:
+        await anyio.to_thread.run_sync(work)
+    except (JobError, OSError):
+        logger.warning("tidying up failed", exc_info=True)
 
 
 def preload() -> None:

@@ -147,8 +147,10 @@ class SessionFolder:
 
     def remove_typed(self) -> None:
         """Remove what servers of 0.2 left that were killed while they typed: the input, in a file."""
-        for path in self.folder.glob("*/typed-*"):
-            path.unlink(missing_ok=True)
+        for job_id in self.ids():
+            with suppress(OSError):  # a job's folder may go meanwhile
+                for path in (self.folder / job_id).glob("typed-*"):
+                    path.unlink(missing_ok=True)
 
     def remove_half_made(self) -> None:
         """Remove folders whose maker died while making or removing them; they may hold an environment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -115,3 +116,18 @@ def test_a_hold_is_there_until_it_is_handed_back(store: JobStore) -> None:
     assert (read_hold(folder), was_declined(folder)) == (None, True)
     set_hold(folder, Hold(since=2.0))
     assert not was_declined(folder)
+
+
+def test_what_is_swept_may_go_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = JobStore(tmp_path, "mcp-jobs")
+    store.open()
+    for job_id in ("aaaaaa", "bbbbbb"):
+        (store.folder / job_id).mkdir()
+        (store.folder / job_id / "typed-0a1b").write_text("secret")
+    (store.folder / ".new-cccccc").mkdir()
+    gone = store.folder / "aaaaaa"
+    ids = store.ids()
+    monkeypatch.setattr(store, "ids", lambda: [*ids, JobId("dddddd")])
+    shutil.rmtree(gone)
+    store.remove_typed()
+    assert not list(store.folder.glob("*/typed-*"))
