@@ -36,6 +36,7 @@ _CLUSTER = re.compile(f"({_CONTROL}(?:{_CONTROL}){{0,63}}+)")
 ALTERNATE_MODES = {47, 1047, 1049}
 MAX_PARAMETER = 2**31 - 1
 _MAX_ACTIONS = 4096  # distinct sequences kept parsed: more than a screen program's positions need
+_LONGEST_KEPT = 512  # characters of one: what is longer is a job's way to fill the memory
 
 Action = Callable[[], None]
 
@@ -135,7 +136,9 @@ class Terminal(EditableScreen):
             actions[0] = partial(self._repeat, int(repeat[1] or 1))
         if len(self._clusters) >= _MAX_ACTIONS:
             self._clusters.clear()
-        self._clusters[cluster] = parsed = tuple(action for action in actions if action is not _nothing)
+        parsed = tuple(action for action in actions if action is not _nothing)
+        if len(cluster) <= _LONGEST_KEPT:
+            self._clusters[cluster] = parsed
         return parsed
 
     def _fuse(self, actions: list[Action]) -> None:
@@ -157,7 +160,9 @@ class Terminal(EditableScreen):
         if action is None:
             if len(self._actions) >= _MAX_ACTIONS:
                 self._actions = self._fixed_actions()
-            action = self._actions[control] = self._parse(control)
+            action = self._parse(control)
+            if len(control) <= _LONGEST_KEPT:
+                self._actions[control] = action
         return action
 
     def _repeat(self, count: int) -> None:

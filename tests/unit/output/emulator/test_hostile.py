@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from mcp_background_job.output.emulator.parser import Terminal
 from mcp_background_job.output.emulator.render import render, split_point, was_cut
 from mcp_background_job.output.emulator.row import MOST_IN_CELL
 from mcp_background_job.output.pages import Reader
@@ -98,6 +100,21 @@ def test_hostile_outputs_by_the_thousand() -> None:
         data = "".join(chosen.choice(some) for _ in range(chosen.randint(1, 3_000))).encode()[: SIZE // 4]
         taken = seconds(data, continued=chosen.random() < 0.5, alternate=chosen.random() < 0.1)
         assert taken < LIMIT, f"{taken:.1f} s for {len(data)} bytes of {some!r}"
+
+
+def test_long_sequences_are_not_remembered() -> None:
+    """4,096 sequences of 100 KB each, all different, would be 400 MB; these 200 of 20 KB would be 4."""
+    lengths = [(b"%d;" % number * 4_000, b"%d" % number * 6_000) for number in range(200)]
+    data = b"".join(b"x\x1b[%bm\x1b[%bq" % pair for pair in lengths)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        terminal = Terminal(200, 50)
+        for start in range(0, len(data), 1 << 18):
+            terminal.feed(data[start : start + (1 << 18)].decode())
+        assert tracemalloc.get_traced_memory()[0] - before < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_drawing_that_is_given_up_says_so_and_shows_what_came_before() -> None:
