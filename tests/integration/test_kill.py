@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import psutil
 import pytest
@@ -229,3 +230,13 @@ def test_the_windows_of_other_jobs_survive_a_kill(server: Server, shared: Sandbo
     server.call("kill", job_id=victim)
     assert server.call("status", job_id=bystander)["status"] == "running"
     assert bystander in shared.windows()
+
+
+@pytest.mark.parametrize("shell", ["bash --norc -i", "sh -i"])
+@pytest.mark.promise("kill-tree")
+def test_an_interactive_shell_that_ignores_term_ends_at_once(server: Server, shell: str) -> None:
+    job_id = server.call("execute", command=f"exec {shell}")["job_id"]
+    server.call("wait", job_ids=[job_id], until="input", timeout=10)
+    begun = time.monotonic()
+    assert server.call("kill", job_id=job_id) == {"status": "killed"}
+    assert time.monotonic() - begun < 2.5, "time is the promise: the grace before KILL is 5 s"

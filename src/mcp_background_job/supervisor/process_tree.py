@@ -84,6 +84,16 @@ def descendants() -> list[Process]:
     return found
 
 
+def ignores(pid: int, signum: int) -> bool:
+    """Whether a process ignores a signal, as far as /proc tells."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            mask = file.read().split(b"\nSigIgn:", 1)[1].split(None, 1)[0]
+    except (OSError, IndexError):
+        return False
+    return bool(int(mask, 16) >> (signum - 1) & 1)
+
+
 def send(process: Process, signum: int) -> bool:
     """Signal exactly this process; False where it may not be signalled, or isn't surely the one that was listed."""
     try:

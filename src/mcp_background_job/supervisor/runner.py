@@ -21,7 +21,7 @@ from .launch import LaunchFile
 from .locks import hold_new, try_lock
 from .log_guard import LogGuard
 from .pane import Pane, shown_end
-from .process_tree import become_subreaper, descendants, send
+from .process_tree import become_subreaper, descendants, ignores, send
 
 # The name alone: typing would cost each job memory, and stderr_pty is for those that keep stderr apart.
 TYPE_CHECKING = False
@@ -224,6 +224,9 @@ class Runner:
                     send(process, signal.SIGKILL)
                 elif (process.pid, process.started) in first and send(process, signum):
                     first.discard((process.pid, process.started))
+                    # An interactive shell ignores TERM; a terminal that closes would send HUP.
+                    if signum == signal.SIGTERM and ignores(process.pid, signal.SIGTERM):
+                        send(process, signal.SIGHUP)
                     send(process, signal.SIGCONT)
             if late > KILL_PATIENCE:
                 self.survivors = [process.pid for process in left]
