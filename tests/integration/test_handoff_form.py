@@ -269,7 +269,7 @@ def test_a_real_client_whose_person_never_answers_can_go_on_and_leave(
 def test_a_form_that_answers_itself_leaves_a_person_who_has_taken_the_job_their_keys(
     asking: Server, server: Server, shared: Sandbox, talk: str
 ) -> None:
-    for _ in range(10):
+    for _ in range(4):
         asking.call("handoff", job_id=talk, message=ASKS)
         form = form_of(asking, talk)
         taking = start(shared, "take", talk)

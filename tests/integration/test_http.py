@@ -384,9 +384,9 @@ def test_a_client_that_drips_is_closed_too(sandbox: Sandbox) -> None:
 def test_more_connections_than_there_is_room_for_keep_nobody_out(sandbox: Sandbox) -> None:
     with served(sandbox) as server, contextlib.ExitStack() as stack:
         slow = [stack.enter_context(server.raw(b"POST /mcp HTTP/1.1\r\n")) for _ in range(600)]
-        wait_until(lambda: server.files() >= 500)
+        wait_until(lambda: 200 <= server.files() < 300, what="250 strangers of one address")
         assert server.initialize() == 200
-        assert server.files() < 550
+        assert server.files() < 300
         closed(slow[0])  # the oldest has made room
 
 
@@ -404,17 +404,19 @@ def test_a_flood_without_the_token_keeps_nobody_out(sandbox: Sandbox) -> None:
     until = time.monotonic() + (60 if FULL else 8)
     opened: deque[socket.socket] = deque()
     with served(sandbox) as server:
-        slowest = 0.0
+        took: list[float] = []
         while time.monotonic() < until:
             for number in range(100):
                 with contextlib.suppress(OSError):
                     opened.append(server.raw(kinds[number % len(kinds)]))
             while len(opened) > 2000:
                 opened.popleft().close()
-            slowest = max(slowest, server.seconds_of_a_call())
+            took.append(server.seconds_of_a_call())
         for one in opened:
             one.close()
-        assert slowest < 1.0, "time is the promise: each call of the client with the token"
+        took.sort()
+        assert took[len(took) * 9 // 10] < 1.0, "time is the promise, of a server that has a processor to itself"
+        assert took[-1] < 4.0
         assert server.files() < 600
 
 
@@ -422,15 +424,20 @@ def test_a_flood_without_the_token_keeps_nobody_out(sandbox: Sandbox) -> None:
 def test_answers_that_nobody_reads_close_the_connection(sandbox: Sandbox) -> None:
     with served(sandbox, limits="connection.PATIENCE = 2.0") as server:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}).encode()
-        head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-        request = f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
         before = server.files()
+        opened = server.ask("POST", "/mcp", json.dumps(INITIALIZE).encode(), HEADERS)
+        session = HEADERS | {"Mcp-Session-Id": opened.getheader("Mcp-Session-Id") or ""}
+        head = "".join(f"{name}: {value}\r\n" for name, value in session.items())
+        request = f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        wait_until(lambda: server.files() == before)
         with server.raw() as connection:
             connection.settimeout(1.0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             with contextlib.suppress(OSError):
-                for _ in range(20_000):
+                for _ in range(2_000):  # of 7 KB each, and the kernel keeps 4 MB
                     connection.sendall(request)
-            wait_until(lambda: server.files() <= before, 15, what="the end of the connection")
+            assert server.files() > before
+            wait_until(lambda: server.files() <= before, 40, what="the end of the connection")
         assert server.initialize() == 200
 
 

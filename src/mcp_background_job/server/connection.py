@@ -37,6 +37,8 @@ class Connection(H11Protocol):
 
         Of strangers' the oldest of the address that has most; of others the one without a request for longest.
         """
+        if len(self.connections) <= MAX_STRANGERS:
+            return
         others = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
         strangers = [one for one in others if not one.is_known()]
         addresses = Counter(one.address for one in strangers)

@@ -70,7 +70,7 @@ class Tools:
     async def execute(
         self,
         ctx: Context[Any, Any],
-        command: Annotated[Text, Field(description="for bash -c, on a terminal")],
+        command: Annotated[str, Field(description="for bash -c, on a terminal")],
         name: Annotated[Text, Field(description="short window name")] = "",
         cwd: Annotated[Text, Field(description="default: the server's folder")] = "",
         env: Annotated[dict[str, Text], Field(description="added to the server's own")] = {},  # noqa: B006
