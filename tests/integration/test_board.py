@@ -261,7 +261,7 @@ def test_a_killed_board_is_started_again_and_takes_nothing_along(sandbox: Sandbo
 def test_keys_of_the_terminal_do_not_end_window_0(sandbox: Sandbox, server: Server) -> None:
     job_id = server.call("execute", command="cat", name="talk")["job_id"]
     person = Person(sandbox, columns=80, rows=24)
-    # The board's own line: the window list names the job before the board has the terminal, and C-c would be the shell's.
+    # The board's own line: before the board has the terminal, C-c would be its shell's.
     _shows_line(person, job_id, "talk")
     board = _board(sandbox)
     for key in ("C-c", "C-\\", "C-z", "C-d", "Escape"):
