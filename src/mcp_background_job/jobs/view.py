@@ -135,6 +135,11 @@ class JobView:
         """
         return self.kept_output(job).tail(lines)
 
+    @looking_again
+    def tail_is_quick(self, job: Job, lines: int) -> bool:
+        """Whether `tail` takes less time than a thread takes to begin."""
+        return self.reader(job).tail_is_quick(lines)
+
     def kept_output(self, job: Job) -> Reader:
         """The reader of a job's log.
 

@@ -210,9 +210,15 @@ class Reader:
         out, err = self.text(start, data[:length])
         return Page(out, err, self.log.end - (len(data) - length))
 
+    def tail_is_quick(self, lines: int) -> bool:
+        """Whether the last lines are plain text, which is drawn in less time than a thread takes to begin."""
+        start = max(self.log.start, self.log.end - tail_size(lines))
+        data = self.log.read(start, self.log.end)
+        return b"\x1b" not in data and (start == self.log.start or data.count(b"\n") > lines + SCREEN_LINES)
+
     def tail(self, lines: int) -> Page:
         """The last `lines` lines of each stream."""
-        size = max(8 << 10, lines * 256)
+        size = tail_size(lines)
         given_up = False
         while True:
             start = max(self.log.start, self.log.end - size)
@@ -271,6 +277,11 @@ class Reader:
                 matches.add_block(text, lines)
         out, err = found
         return Page(out.text(), err.text(), self.log.end, out.left_out + err.left_out > 0, self.log.start)
+
+
+def tail_size(lines: int) -> int:
+    """Bytes in which a log's last lines are looked for first."""
+    return max(8 << 10, lines * 256)
 
 
 def bounded(page: Page) -> Page:

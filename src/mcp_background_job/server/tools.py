@@ -134,7 +134,10 @@ class Tools:
     async def tail(self, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
         """The last lines that the job printed."""
         job = self.manager.view.job(job_id)
-        return responses.page(await anyio.to_thread.run_sync(self.manager.view.tail, job, lines), job)
+        view = self.manager.view
+        if view.tail_is_quick(job, lines):
+            return responses.page(view.tail(job, lines), job)
+        return responses.page(await anyio.to_thread.run_sync(view.tail, job, lines), job)
 
     async def interact(
         self,
