@@ -13,6 +13,7 @@ from mcp_background_job.store.log import Log, SegmentGone
 from mcp_background_job.supervisor.markers import stderr_mark, stdout_mark
 
 from .grep import Matches
+from .sharing import giving_way
 
 DEFAULT_CHARS = 40_000
 # What a wait answers unasked: all of it, or where it is more the ends: after a build of 50,000 lines an agent needs to
@@ -20,6 +21,7 @@ DEFAULT_CHARS = 40_000
 WAIT_CHARS = 10_000
 WAIT_ENDS = (300, 1_500)
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
+LONG = 16 << 10  # bytes whose drawing may take longer than a call
 LEAST_BLOCK = 32 << 10  # the same of what costs too much to be drawn at once
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
@@ -69,6 +71,12 @@ class Reader:
 
     def text(self, start: int, data: bytes) -> tuple[str, str]:
         """`data`, which begins at offset `start`, as stdout and stderr."""
+        if len(data) <= LONG:
+            return self._drawn(start, data)
+        with giving_way():
+            return self._drawn(start, data)
+
+    def _drawn(self, start: int, data: bytes) -> tuple[str, str]:
         from mcp_background_job.output.emulator.render import render
 
         inside = start > self.log.start  # a page's redraw may go above its first line

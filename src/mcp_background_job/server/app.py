@@ -27,7 +27,6 @@ from .tools import Tools, all_tools
 
 logger = logging.getLogger(__name__)
 
-SWITCH = 0.0005  # seconds; with Python's 5 ms each look at a file waits that long for each thread that draws a page
 PIPE_BYTES = 1 << 20  # the most that Linux gives an ordinary user
 M_ARENA_MAX = -8  # glibc's malloc.h
 INSTRUCTIONS = """\
@@ -93,11 +92,6 @@ def preload() -> None:
     preload_tmux()
 
 
-def share_the_processor() -> None:
-    """Let a short call in between threads that draw long pages."""
-    sys.setswitchinterval(SWITCH)
-
-
 def keep_memory_flat() -> None:
     """Let glibc's threads share two heaps: with one each, ten jobs of 10 MB read whole left 11 MB behind, so 5 MB."""
     if sys.platform == "linux":
@@ -122,7 +116,6 @@ def run_stdio(config: BackgroundJobConfig) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)
     keep_memory_flat()
-    share_the_processor()
     widen_stdout()
     anyio.run(serve, JobManager(config))
     # Threads that wait for tmux must not hold up the end; there is nothing to save.

@@ -25,7 +25,7 @@ from mcp_background_job.errors import InvalidInput
 from mcp_background_job.jobs.manager import JobManager
 
 from .access import PROGRAM, Guard, check_token, in_url, names, security
-from .app import keep_tidy, make_server, share_the_processor
+from .app import keep_tidy, make_server
 from .connection import Connection
 from .sessions import MAX_SESSIONS, Sessions
 
@@ -113,7 +113,6 @@ def run_http(config: BackgroundJobConfig, host: str, port: int, token: str, allo
     Raises ConfigError for a bad token, InvalidInput for an address or a host that can't be used.
     """
     check_token(token)
-    share_the_processor()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     # Their warnings quote single requests, in words that the sender chooses.
     for name in ("uvicorn.error", "mcp.server.transport_security"):
