@@ -52,6 +52,9 @@ PROMISES: dict[str, str] = {
     "interact-verbatim": "Input arrives byte for byte, whatever characters it has and however long it is.",
     "interact-copy-mode": "A person in copy mode neither stops an input nor is thrown out by it.",
     "interact-one-at-a-time": "Inputs of two agents never interleave.",
+    "enter-alone": "Enter comes by itself where text and Enter at once would be a paste; nothing comes between them.",
+    "typed-tab": "A TAB inside a line arrives as text, in line editors too.",
+    "lines-as-keys": "Several lines into vi are keys, as if typed.",
     "interact-refused-whole": "What can't be typed is refused before anything is sent.",
     # Killing
     "kill-tree": "A kill ends the whole tree, whatever its processes ignore or however they left, before it answers.",

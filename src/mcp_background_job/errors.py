@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+NOTHING_SENT = "nothing was sent"
+
 
 class JobError(Exception):
     """Base of every refusal; its text is what the agent or the person reads."""
@@ -75,10 +77,10 @@ class TooManyJobs(JobError):
 class HumanHolds(JobError):
     """A person holds the keys of the job."""
 
-    def __init__(self, job_id: str, absence: str = "") -> None:
+    def __init__(self, job_id: str, absence: str = "", sent: str = NOTHING_SENT) -> None:
         where = f" ({absence})" if absence else ""
         super().__init__(
-            f"A person holds job {job_id!r}{where}, nothing was sent. "
+            f"A person holds job {job_id!r}{where}, {sent}. "
             "Call wait with until=handback to go on when they hand it back."
         )
 
@@ -100,10 +102,10 @@ class TmuxError(JobError):
 class PaneLost(TmuxError):
     """The job's pane is not on the tmux server at its socket, so that nothing may be sent there."""
 
-    def __init__(self, job_id: str, socket: str, server_pid: int = 0) -> None:
+    def __init__(self, job_id: str, socket: str, server_pid: int = 0, sent: str = NOTHING_SENT) -> None:
         remedy = f"`kill -USR1 {server_pid}` makes the socket of its tmux server anew" if server_pid else "Call status"
         super().__init__(
-            f"The window of job {job_id!r} can't be reached at {socket}, nothing was sent",
+            f"The window of job {job_id!r} can't be reached at {socket}, {sent}",
             f"{remedy}; if its window was closed, status says how it ended",
         )
 
@@ -111,9 +113,9 @@ class PaneLost(TmuxError):
 class InputOff(TmuxError):
     """A person has switched the pane's input off."""
 
-    def __init__(self, job_id: str, pane: str) -> None:
+    def __init__(self, job_id: str, pane: str, sent: str = NOTHING_SENT) -> None:
         super().__init__(
-            f"The window of job {job_id!r} takes no input (select-pane -d), nothing was sent",
+            f"The window of job {job_id!r} takes no input (select-pane -d), {sent}",
             f"A person can open it again: `tmux select-pane -e -t {pane}`",
         )
 

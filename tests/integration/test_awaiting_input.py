@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from mcp_background_job.process import procfs
-from mcp_background_job.process.input_state import Awaiting, awaiting_input, certain, echo_on, line_limit
+from mcp_background_job.process.input_state import LINE_LIMIT, Awaiting, awaiting_input, certain, terminal_of
 from support.waiting import stays_true, wait_until
 
 pytestmark = [
@@ -418,16 +418,21 @@ def test_a_shell_waits_again_when_its_command_has_ended(tmux: Tmux) -> None:
     wait_until(lambda: job.look() == "screen", PATIENCE)
 
 
-def test_line_limit_and_echo_follow_the_program(tmux: Tmux) -> None:
+def settings(job: Job) -> tuple[bool, bool] | None:
+    terminal = terminal_of(job.tty)
+    return terminal and (terminal.canonical, terminal.echo)
+
+
+def test_line_mode_and_echo_follow_the_program(tmux: Tmux) -> None:
     job = tmux.start("read x; read -s y; exec vi text")
     wait_until(lambda: job.look() == "prompt", PATIENCE)
-    assert (line_limit(job.tty), echo_on(job.tty)) == (4095, True)
+    assert settings(job) == (True, True)
     tmux.type(job, "a")
     wait_until(lambda: job.look() == "password", PATIENCE)
-    assert (line_limit(job.tty), echo_on(job.tty)) == (4095, False)
+    assert settings(job) == (True, False)
     tmux.type(job, "b")
     wait_until(lambda: job.look() == "screen", PATIENCE)
-    assert (line_limit(job.tty), echo_on(job.tty)) == (None, False)
+    assert settings(job) == (False, False)
 
 
 def test_a_line_of_the_limit_goes_through_and_one_byte_more_does_not(tmux: Tmux) -> None:
@@ -435,8 +440,7 @@ def test_a_line_of_the_limit_goes_through_and_one_byte_more_does_not(tmux: Tmux)
     lengths = job.folder / "lengths"
     lengths.touch()
     wait_until(lambda: job.look() == "prompt", PATIENCE)
-    limit = line_limit(job.tty)
-    assert limit is not None
+    limit = LINE_LIMIT
     tmux.type(job, "x" * limit)
     wait_until(lambda: lengths.read_text().split() == [str(limit)], PATIENCE)
     tmux.type(job, "x" * (limit + 1))
@@ -450,5 +454,4 @@ def test_an_ended_job_waits_for_nothing(tmux: Tmux) -> None:
     wait_until(lambda: job.look() == "prompt", PATIENCE)
     os.kill(job.pid, signal.SIGKILL)
     wait_until(lambda: job.look() is None, PATIENCE)
-    wait_until(lambda: echo_on(job.tty) is None, PATIENCE, what="the window is gone")
-    assert line_limit(job.tty) is None
+    wait_until(lambda: terminal_of(job.tty) is None, PATIENCE, what="the window is gone")

@@ -34,7 +34,8 @@ def other_side():
         there.sendall(data.replace(b"\\r", b"\\r\\n"))
         if b"slowly" in data:
             time.sleep(1.0)
-        there.sendall(b"ANSWER of the other side\\r\\n$ ")
+        if b"\\r" in data:
+            there.sendall(b"ANSWER of the other side\\r\\n$ ")
 if os.fork() == 0:
     os.setsid()
     other_side()

@@ -79,7 +79,23 @@ def shown_lines(text: str, output: str) -> list[str]:
 
 def holds(shown: str, typed: str) -> bool:
     """Whether a line of output is a typed line, behind a prompt or before what came after it."""
-    typed = CONTROL.sub(lambda found: f"^{chr(ord(found[0]) ^ 64)}", typed)
+    echo = echo_of(typed).pattern
     if len(typed) < SHORT:
-        return shown.rstrip() == typed or shown.rstrip().endswith(f" {typed}")
-    return shown.startswith(typed) or shown.rstrip().endswith(typed)
+        return re.search(f"(?:^|[ ]){echo}$", shown.rstrip()) is not None
+    return re.search(f"^{echo}|{echo}$", shown.rstrip() if not typed.endswith(" ") else shown) is not None
+
+
+def echo_of(typed: str) -> re.Pattern[str]:
+    """What shows a typed line: the line, but for a TAB, which is drawn as blanks, and for what is not drawn: as ^X.
+
+    A line editor obeys that, and draws nothing of it.
+    """
+    return re.compile("".join(map(echo_of_character, typed)))
+
+
+def echo_of_character(character: str) -> str:
+    if character == "\t":
+        return "[ \t]{1,8}"
+    if CONTROL.match(character):
+        return f"(?:{re.escape(character)}|\\^{re.escape(chr(ord(character) ^ 64))})?"
+    return re.escape(character)

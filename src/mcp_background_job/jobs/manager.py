@@ -30,7 +30,7 @@ from .inputs import LOOKED_AT, note_if_shown
 from .launch import GRACE, Request, Started, prepare
 from .matching import check_pattern
 from .sweep import sweep
-from .typing import type_into
+from .typing import Input
 from .view import JobView
 from .waiting import AT_ONCE, Outcome, Progress, Until, Watch, wait_for
 
@@ -148,16 +148,16 @@ class JobManager:
         await watch.before_typing(text)
         if not isinstance(job, RunningJob):
             raise InvalidInput(f"Job {job_id!r} is still starting", "Try again in a second")
-        pane, folder = self.tmux.pane(job_id, job.run), self.view.folder(job_id)
-        note = partial(self.view.inputs.note, job_id, folder, text, keys, who)
-        typing = partial(type_into, pane, job, text, list(keys), enter, not person, note)
+        typed = Input(self.view, self.tmux.pane(job_id, job.run), job, text, keys, enter, who, by_agent=not person)
         try:
-            sent = await anyio.to_thread.run_sync(typing)
+            sent = await anyio.to_thread.run_sync(typed.send)
         except HumanHolds:
+            if typed.text_sent:
+                raise
             if await self.control.is_held(job_id):
                 await self.control.require_agent_control(self.view.running(job_id))  # which says more
                 raise
-            sent = await anyio.to_thread.run_sync(typing)
+            sent = await anyio.to_thread.run_sync(typed.send)
         watch.after_typing()
         left = max(0.0, min(timeout, MAX_WAIT) - (time.monotonic() - started))
         try:

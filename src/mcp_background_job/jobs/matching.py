@@ -20,6 +20,7 @@ from mcp_background_job.regexes.search import check_patterns, first_line
 from mcp_background_job.store.log import looking_again
 from mcp_background_job.store.models import RunningJob
 
+from .inputs import echo_of
 from .view import JobView
 
 Result = TypeVar("Result")
@@ -82,7 +83,7 @@ class OutputSearch:
             following = sent[index + 1].offset if index + 1 < len(sent) else stop
             text = "".join(reader.text(cut, reader.log.read(cut, max(cut, following))))
             for line in filter(None, item.text.split("\n")):
-                text = text.replace(line, "", 1)
+                text = echo_of(line).sub("", text, count=1)
             out.append(text)
             position = max(cut, following)
         out.append("".join(reader.text(position, reader.log.read(position, stop))))
@@ -98,7 +99,7 @@ class ScreenSearch:
 
     async def lines(self, job: RunningJob) -> list[str]:
         """The lines of a full-screen program; none where the job's output has the screen."""
-        if self.screen is None or not self.view.is_full_screen(job):
+        if self.screen is None or not self.view.modes(job).full_screen:
             return []
         try:
             return (await anyio.to_thread.run_sync(self.screen, job)).split("\n")
@@ -112,8 +113,8 @@ class ScreenSearch:
             return None
         job_id = job.spec.job_id
         typed = self.view.inputs.since(job_id, self.view.folder(job_id), start)
-        echoes = {part for sent in typed for part in sent.text.split("\n") if part}
-        text = "\n".join(line for line in lines if not any(echo in line for echo in echoes))
+        echoes = [echo_of(part) for sent in typed for part in sent.text.split("\n") if part]
+        text = "\n".join(line for line in lines if not any(echo.search(line) for echo in echoes))
         return await in_search_thread(partial(first_line, pattern, text))
 
 

@@ -1,28 +1,46 @@
-"""What agents type into jobs, byte for byte.
+"""What is typed into jobs, byte for byte, and as a person's fingers would bring it.
 
-Promise: input that can't arrive whole is refused before anything is sent.
+Promise: input that can't arrive whole is refused before anything is sent; nobody else's comes between its parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from mcp_background_job.errors import InvalidInput
+from mcp_background_job.output.modes import Modes
 from mcp_background_job.store.models import RunningJob
+from mcp_background_job.store.transcript import Sent
+from mcp_background_job.supervisor.locks import try_lock
 from mcp_background_job.tmux.panes import JobPane, type_text
 from mcp_background_job.tmux.quoting import is_key
 
-Note = TypeVar("Note")
+from .view import JobView
+
+if TYPE_CHECKING:
+    from mcp_background_job.process.input_state import Terminal
+
 MAX_KEYS = 500  # in one call; tmux's parser takes a few thousand words
+TEXT_SENT = "the text was typed, Enter was not"
+QUOTE = "\x16"  # before a TAB that is to be text: readline's and zsh's quoted-insert
+OTHERS_PATIENCE = 30.0  # seconds for which another input may be under way
+# Seconds from a text to its Enter. Who takes both at once for a paste adds a line instead of sending it: Codex for
+# 0.12 s after fast typing, Gemini for 0.2 s after a paste in brackets; of all others no case over 0.06 s is known.
+AFTER_TEXT, AFTER_PASTE, AFTER_KEYS = 0.15, 0.25, 0.07
+ECHO_PATIENCE = 0.1  # seconds in which a text is shown, where it is at all
+LOOK = 0.002  # seconds between looks for it
 
 
-def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
+def check_input(terminal: Terminal | None, text: str, keys: Sequence[str]) -> None:
     """Refuse what can't arrive.
 
     Raises InvalidInput for a key without a name, text that is no Unicode, or a line longer than the terminal takes.
     """
-    from mcp_background_job.process.input_state import line_limit
+    from mcp_background_job.process.input_state import LINE_LIMIT
 
     if len(keys) > MAX_KEYS:
         raise InvalidInput(f"{len(keys)} keys are more than {MAX_KEYS}", "Send fewer at a time; text goes into input")
@@ -36,48 +54,126 @@ def check_input(tty: str, text: str, keys: Sequence[str]) -> None:
         data = text.encode()
     except UnicodeEncodeError:
         raise InvalidInput("The input is not valid Unicode", "Send it as plain text") from None
-    limit = line_limit(tty)
     longest = max(map(len, data.split(b"\n")))
-    if limit is not None and longest > limit:
+    if terminal is not None and terminal.canonical and longest > LINE_LIMIT:
         raise InvalidInput(
-            f"A line of the input is {longest} bytes long, the limit of the job's terminal in line mode is {limit}",
+            f"A line of the input is {longest} bytes long, the limit of the job's terminal in line mode is "
+            f"{LINE_LIMIT}",
             "Send shorter lines, or write the data to a file",
         )
 
 
-def type_into(
-    pane: JobPane,
-    job: RunningJob,
-    text: str,
-    keys: Sequence[str],
-    enter: bool,
-    by_agent: bool,
-    note: Callable[[bool], Note],
-) -> Note | None:
-    """Type `text`, Enter if asked for, and named keys into the job, in one go.
+class Input:
+    """One input on its way into a job: a text, Enter if asked for, and named keys."""
 
-    Before, `note` is called with whether the terminal hides it as a password; what it gives is returned.
+    def __init__(
+        self,
+        view: JobView,
+        pane: JobPane,
+        job: RunningJob,
+        text: str,
+        keys: Sequence[str],
+        enter: bool,
+        who: str,
+        *,
+        by_agent: bool,  # who may not while a person has the keys
+    ) -> None:
+        self.view = view
+        self.pane = pane
+        self.job = job
+        self.text = text.replace("\r\n", "\n")
+        self.keys = keys
+        self.body = self.text.rstrip("\n")
+        # What is pressed behind the text: Enter, or the TABs of one who wants it completed.
+        self.ending = self.text[len(self.body) :] or ("\n" if enter and text else "")
+        if not self.ending and not keys:
+            self.body = self.text.rstrip("\t")
+            self.ending = self.text[len(self.body) :]
+        self.who = who
+        self.by_agent = by_agent
+        self.text_sent = False
 
-    Raises InvalidInput, HumanHolds where a person has the keys and `by_agent`, or TmuxError; then nothing was sent.
+    @property
+    def folder(self) -> str:
+        return str(self.view.folder(self.job.spec.job_id))
+
+    def send(self) -> Sent | None:
+        """Type it; what was noted of it before, or None where there is nothing to type.
+
+        Raises InvalidInput, HumanHolds where a person has the keys, or TmuxError; then nothing was sent, or the text
+        without its Enter, which the error says.
+        """
+        from mcp_background_job.process.input_state import terminal_of
+
+        terminal = terminal_of(self.job.run.tty)
+        check_input(terminal, self.text, self.keys)
+        if not self.text and not self.keys:
+            return None
+        with self.alone():
+            # A REPL's terminal doesn't echo either, but it is not in line mode, and shows what is typed by itself.
+            hidden = terminal is not None and terminal.canonical and not terminal.echo
+            job_id = self.job.spec.job_id
+            sent = self.view.inputs.note(
+                job_id, self.view.folder(job_id), self.text, self.keys, self.who, hidden=hidden
+            )
+            modes = self.view.modes(self.job) if terminal is not None and not terminal.canonical else Modes()
+            body, brackets = quoted_tabs(self.body, terminal, modes)
+            if not body or not self.parts(terminal, modes):
+                type_text(self.pane, body.encode(), brackets, self.ending, self.keys, self.by_agent)
+                return sent
+            end = self.view.log(job_id).end
+            type_text(self.pane, body.encode(), brackets, "", (), self.by_agent)
+            self.text_sent = True
+            self.pause(modes, end)
+            type_text(self.pane, b"", False, self.ending, self.keys, self.by_agent, TEXT_SENT)
+            return sent
+
+    def parts(self, terminal: Terminal | None, modes: Modes) -> bool:
+        """Whether Enter and keys come by themselves: into a program that takes every key itself, C-c included.
+
+        A line editor leaves C-c to the terminal or asks for brackets, and takes all at once for what it is.
+        """
+        if terminal is None or terminal.canonical or not (self.ending or self.keys):
+            return False
+        return modes.edits_prose or not (terminal.signals or modes.edits_line)
+
+    def pause(self, modes: Modes, end: int) -> None:
+        """Until the text has been shown, as far as output from offset `end` on tells, or it is late enough."""
+        if modes.edits_prose:
+            time.sleep(AFTER_PASTE if "\n" in self.body else AFTER_TEXT)
+            return
+        began = time.monotonic()
+        while (passed := time.monotonic() - began) < ECHO_PATIENCE:
+            if passed >= AFTER_KEYS and self.view.log(self.job.spec.job_id).end > end:
+                return
+            time.sleep(LOOK)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While no other server types into this job."""
+        try:
+            fd = os.open(f"{self.folder}/typing.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:  # a disk that takes nothing is no reason to type nothing
+            yield
+            return
+        try:
+            try_lock(fd, OTHERS_PATIENCE)
+            yield
+        finally:
+            os.close(fd)
+
+
+def quoted_tabs(text: str, terminal: Terminal | None, modes: Modes) -> tuple[str, bool]:
+    """`text` as it is to be pasted into such a terminal, and whether in brackets where the program asked for them.
+
+    A line editor completes at a TAB; as text it comes in brackets, or quoted where the editor has taken the
+    terminal's own character for that (termios: VLNEXT) for itself, as readline does.
     """
-    text = text.replace("\r\n", "\n")
-    check_input(job.run.tty, text, keys)
-    if not text and not keys:
-        return None
-    body = text.rstrip("\n")
-    enters = len(text) - len(body)
-    if enter and text and not enters:
-        enters = 1
-    noted = note(hides_input(job.run.tty))
-    type_text(pane, body.encode(), enters, keys, by_agent)
-    return noted
-
-
-def hides_input(tty: str) -> bool:
-    """Whether the terminal shows nothing of what is typed: for a password.
-
-    A REPL's terminal doesn't echo either, but it is not in line mode, and shows what is typed by itself.
-    """
-    from mcp_background_job.process.input_state import echo_on, line_limit
-
-    return echo_on(tty) is False and line_limit(tty) is not None
+    several = "\n" in text and not modes.takes_lines_as_keys
+    if "\t" not in text or terminal is None or terminal.canonical or modes.full_screen:
+        return text, several
+    if modes.is_on(b"2004"):
+        return text, True
+    if terminal.signals and terminal.quotes_itself:
+        return text.replace("\t", QUOTE + "\t"), several
+    return text, several

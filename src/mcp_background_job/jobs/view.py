@@ -6,12 +6,15 @@ Promise: files only. No read asks tmux or waits for anything, so that none is he
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, JobNotRunning, StoreError
+from mcp_background_job.output.modes import Modes
 from mcp_background_job.output.pages import DEFAULT_CHARS, Page, Reader
 from mcp_background_job.process.orphans import end_orphans
 from mcp_background_job.store.clock import boot_id
@@ -26,6 +29,7 @@ from .inputs import Inputs
 if TYPE_CHECKING:
     from mcp_background_job.process.input_state import Resting
 
+MODES_OF = 100  # jobs whose terminal's modes are remembered
 LONGEST = 1e9  # seconds, which no job lasts; more would be no number of milliseconds
 
 
@@ -44,6 +48,7 @@ class JobView:
         self.config = config
         self.store = JobStore(config.state_dir, config.session_name, end_orphans)
         self.inputs = Inputs()
+        self._modes: OrderedDict[str, Modes] = OrderedDict()
 
     def job(self, job_id: str) -> Job:
         """Raises JobNotFound or StoreError."""
@@ -82,7 +87,10 @@ class JobView:
             return None
         from mcp_background_job.process.input_state import resting
 
-        return resting(job.run.tty, job.run.pid)
+        found = resting(job.run.tty, job.run.pid)
+        if found is not None and found.rest == "poll" and self.modes(job).edits_line:
+            return found._replace(rest="read")
+        return found
 
     def awaiting(self, job: Job) -> str | None:
         """What kind of input the job waits for right now."""
@@ -152,13 +160,16 @@ class JobView:
             )
         return reader
 
-    def is_full_screen(self, job: Job) -> bool:
-        """Whether a full-screen program has the job's screen."""
-        reader = self.reader(job)
-        try:
-            return reader.begins_alternate(reader.log.end)
-        except SegmentGone:
-            return False
+    def modes(self, job: Job) -> Modes:
+        """Which modes of its terminal the job has switched on."""
+        job_id = job.spec.job_id
+        known = self._modes.setdefault(job_id, Modes())
+        self._modes.move_to_end(job_id)
+        if len(self._modes) > MODES_OF:
+            self._modes.popitem(last=False)
+        with suppress(SegmentGone):  # then it is known as far as it was looked at
+            known.follow(self.log(job_id))
+        return known
 
     def printed_from(self, job: Job, offset: int, size: int) -> str:
         """What the job printed from an offset on, in the next `size` bytes; empty where that is gone already."""

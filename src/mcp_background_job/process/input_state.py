@@ -20,9 +20,11 @@ Awaiting = Literal["prompt", "password", "screen"]
 # How a reader rests, by what the kernel tells; the traps are in `_rest`.
 Rest = Literal["line", "read", "poll", "relay"]
 
-# N_TTY_BUF_SIZE less the newline. The 1024 of BSD and macOS (MAX_CANON) is from their headers, not tried.
-_LINE = 4095 if sys.platform == "linux" else 1023
+# The most bytes a line may have in line mode, its newline not counted: N_TTY_BUF_SIZE less that. The 1024 of BSD and
+# macOS (MAX_CANON) is from their headers, not tried.
+LINE_LIMIT = 4095 if sys.platform == "linux" else 1023
 
+_DISABLED = b"\0" if sys.platform == "linux" else b"\xff"  # _POSIX_VDISABLE
 _DEV_TTY = os.makedev(5, 0)  # stands for the controlling terminal of the process that has it open
 _SERIAL = {4, 166, 188, 204}  # ttyS, ttyACM, ttyUSB, ttyAMA
 _PTS = 136  # the major number of every Unix 98 pseudo terminal
@@ -37,9 +39,13 @@ class Resting(NamedTuple):
     rest: Rest
 
 
-class _Modes(NamedTuple):
-    canonical: bool
+class Terminal(NamedTuple):
+    """How a terminal is set (termios)."""
+
+    canonical: bool  # line mode: ICANON
     echo: bool
+    signals: bool = True  # C-c is the terminal's, not the program's: ISIG
+    quotes_itself: bool = False  # the program has switched VLNEXT off, as line editors do, which have C-v themselves
 
 
 def awaiting_input(tty: str, pid: int) -> Awaiting | None:
@@ -62,7 +68,7 @@ def resting(tty: str, pid: int) -> Resting | None:
         if modes is None:
             return None
         if not _has_process_table():
-            return Resting(_kind(modes), "poll") if not _pending(fd) and modes != (True, True) else None
+            return Resting(_kind(modes), "poll") if not _pending(fd) and modes[:2] != (True, True) else None
         terminal = os.fstat(fd).st_rdev
         main = procfs.process(pid)
         if main is None or main.terminal != terminal or main.foreground <= 0:
@@ -84,27 +90,19 @@ def certain() -> bool:
     return _has_process_table() and (procfs.names_waits() or procfs.traces())
 
 
-def line_limit(tty: str) -> int | None:
-    """The most bytes a line of input may have, its newline not counted; None where the terminal takes any."""
+def terminal_of(tty: str) -> Terminal | None:
+    """How a terminal is set now; None once it has been closed."""
     with _opened(tty) as fd:
-        modes = None if fd is None else _modes(fd)
-    return _LINE if modes and modes.canonical else None
+        return None if fd is None else _modes(fd)
 
 
-def echo_on(tty: str) -> bool | None:
-    """Whether the terminal itself shows what is typed; None once it has been closed."""
-    with _opened(tty) as fd:
-        modes = None if fd is None else _modes(fd)
-    return modes.echo if modes else None
-
-
-def _kind(modes: _Modes) -> Awaiting:
+def _kind(modes: Terminal) -> Awaiting:
     if not modes.canonical:
         return "screen"
     return "prompt" if modes.echo else "password"
 
 
-def _reading(member: procfs.Process, terminal: int, modes: _Modes) -> procfs.Wait | None:
+def _reading(member: procfs.Process, terminal: int, modes: Terminal) -> procfs.Wait | None:
     """The wait in which a process reads the terminal."""
     return next((wait for tid, wait in _waits(member) if _reads_in(wait, member, tid, terminal, modes)), None)
 
@@ -144,8 +142,8 @@ def _waits(member: procfs.Process) -> Iterator[tuple[int, procfs.Wait]]:
             yield tid, found
 
 
-def _reads_in(wait: procfs.Wait, member: procfs.Process, tid: int, terminal: int, modes: _Modes) -> bool:
-    plain = modes == (True, True)
+def _reads_in(wait: procfs.Wait, member: procfs.Process, tid: int, terminal: int, modes: Terminal) -> bool:
+    plain = modes[:2] == (True, True)
     if wait.call == "unseen":
         return not plain and tid == member.pid and _rests_unseen(member, terminal)
     if wait.fds is None:
@@ -227,12 +225,13 @@ def _opened(tty: str) -> Iterator[int | None]:
         os.close(fd)
 
 
-def _modes(fd: int) -> _Modes | None:
+def _modes(fd: int) -> Terminal | None:
     try:
-        local = termios.tcgetattr(fd)[3]
+        *_, local, _, _, characters = termios.tcgetattr(fd)
     except (termios.error, OSError):
         return None
-    return _Modes(bool(local & termios.ICANON), bool(local & termios.ECHO))
+    canonical, echo, signals = (bool(local & flag) for flag in (termios.ICANON, termios.ECHO, termios.ISIG))
+    return Terminal(canonical, echo, signals, characters[termios.VLNEXT] == _DISABLED)
 
 
 def _pending(fd: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_background_job.errors import HumanHolds, InputOff, JobError, PaneLost
+from mcp_background_job.errors import NOTHING_SENT, HumanHolds, InputOff, JobError, PaneLost
 
 from .client import TmuxServer, is_unreachable, refusal, tmux_binary, version_of
 from .quoting import carries, command_line, join_commands, key_name, set_pane_options, window_name
@@ -177,9 +177,9 @@ class JobPane:
         """One command that runs `commands` if the pane is the job's and the format `only_if` is true."""
         return ["if-shell", "-F", "-t", self.pane, carries(self.job_id, only_if), command_line(commands)]
 
-    def lost(self) -> PaneLost:
-        """The error of a pane that is not where it should be."""
-        return PaneLost(self.job_id, self.server.socket, self.server_pid)
+    def lost(self, sent: str = NOTHING_SENT) -> PaneLost:
+        """The error of a pane that is not where it should be; `sent` is what had been sent before."""
+        return PaneLost(self.job_id, self.server.socket, self.server_pid, sent)
 
 
 def run_in_batches(server: TmuxServer, commands: Sequence[Sequence[str]]) -> None:
@@ -234,15 +234,23 @@ def mark_jobs(server: TmuxServer, state: Path, wanted: Mapping[str, Mapping[str,
     run_in_batches(server, commands)
 
 
-def type_text(pane: JobPane, text: bytes, enters: int, keys: Sequence[str], by_agent: bool) -> None:
-    """Type `text`, then Enter `enters` times, then named keys, in one go.
+def type_text(
+    pane: JobPane,
+    text: bytes,
+    brackets: bool,
+    ending: str,
+    keys: Sequence[str],
+    by_agent: bool,
+    sent: str = NOTHING_SENT,
+) -> None:
+    """Type `text`, then a few newlines or TABs, then named keys, in one go.
 
-    Pastes are byte-exact, have no limit and pass a person's mode (copy mode, a tree) by. Several lines go in brackets
-    to a program that asked for that; one line goes as if typed, or vim would insert a command as text. The text comes
-    last into tmux's buffers and leaves them in the same turn of its loop, whatever became of the paste.
+    Pastes are byte-exact, have no limit and pass a person's mode (copy mode, a tree) by. With `brackets` the text goes
+    in brackets to a program that asked for that; else as if typed, or vim would insert a command as text. The text
+    comes last into tmux's buffers and leaves them in the same turn of its loop, whatever became of the paste.
 
     Raises HumanHolds where a person has taken the keys meanwhile, PaneLost, InputOff or TmuxError; then nothing was
-    sent.
+    sent, but for what `sent` says that had been sent before.
     """
     name = f"mcp-{os.urandom(4).hex()}"
     before: list[list[str]] = []
@@ -250,10 +258,10 @@ def type_text(pane: JobPane, text: bytes, enters: int, keys: Sequence[str], by_a
     after: list[list[str]] = []
     if text:
         before.append(["load-buffer", "-b", f"{name}-text", "-"])
-        commands.append(["paste-buffer", *(["-p"] if b"\n" in text else []), "-b", f"{name}-text", "-t", pane.pane])
+        commands.append(["paste-buffer", *(["-p"] if brackets else []), "-b", f"{name}-text", "-t", pane.pane])
         after.append(["delete-buffer", "-b", f"{name}-text"])
-    if enters:
-        before.append(["set-buffer", "-b", f"{name}-enter", "\n" * enters])
+    if ending:
+        before.append(["set-buffer", "-b", f"{name}-enter", ending])
         commands.append(["paste-buffer", "-b", f"{name}-enter", "-t", pane.pane])
         after.append(["delete-buffer", "-b", f"{name}-enter"])
     if keys:
@@ -262,16 +270,16 @@ def type_text(pane: JobPane, text: bytes, enters: int, keys: Sequence[str], by_a
     only_if = f"#{{&&:{open_for_input},#{{==:#{{@mcp_holder}},}}}}" if by_agent else open_for_input
     facts = pane.perform(commands, only_if=only_if, before=before, after=after, data=text)
     if facts is not None:
-        raise refusal_of(pane, facts)
+        raise refusal_of(pane, facts, sent)
 
 
-def refusal_of(pane: JobPane, facts: PaneFacts) -> JobError:
-    """Why nothing was typed."""
+def refusal_of(pane: JobPane, facts: PaneFacts, sent: str) -> JobError:
+    """Why nothing was typed, or no more than `sent` says."""
     if facts.job_id != pane.job_id or facts.dead:
-        return pane.lost()
+        return pane.lost(sent)
     if facts.input_off:
-        return InputOff(pane.job_id, pane.pane)
-    return HumanHolds(pane.job_id)
+        return InputOff(pane.job_id, pane.pane, sent)
+    return HumanHolds(pane.job_id, sent=sent)
 
 
 def press(pane: JobPane, keys: Sequence[str]) -> list[list[str]]:

@@ -72,16 +72,17 @@ def termios_only() -> Iterator[None]:
     tty.certain.cache_clear()
 
 
-def test_line_limit_holds_in_canonical_mode_only(terminal: Terminal) -> None:
-    assert tty.line_limit(terminal.path) == (4095 if sys.platform == "linux" else 1023)
-    modes.setraw(terminal.slave)
-    assert tty.line_limit(terminal.path) is None
-
-
-def test_echo_is_told(terminal: Terminal) -> None:
-    assert tty.echo_on(terminal.path) is True
+def test_the_settings_of_a_terminal_are_told(terminal: Terminal) -> None:
+    assert (4095 if sys.platform == "linux" else 1023) == tty.LINE_LIMIT
+    assert tty.terminal_of(terminal.path) == (True, True, True, False)
     terminal.change(off=termios.ECHO)
-    assert tty.echo_on(terminal.path) is False
+    assert tty.terminal_of(terminal.path) == (True, False, True, False)
+    characters = termios.tcgetattr(terminal.slave)
+    characters[6][termios.VLNEXT] = b"\0"
+    termios.tcsetattr(terminal.slave, termios.TCSANOW, characters)
+    assert tty.terminal_of(terminal.path) == (True, False, True, True)
+    modes.setraw(terminal.slave)
+    assert tty.terminal_of(terminal.path) == (False, False, False, True)
 
 
 def test_what_is_no_terminal_any_more_tells_nothing(terminal: Terminal, tmp_path: Path) -> None:
@@ -89,8 +90,7 @@ def test_what_is_no_terminal_any_more_tells_nothing(terminal: Terminal, tmp_path
     os.close(terminal.master)
     (tmp_path / "file").touch()
     for path in (terminal.path, str(tmp_path / "file"), str(tmp_path / "none"), "/dev/null"):
-        assert tty.line_limit(path) is None
-        assert tty.echo_on(path) is None
+        assert tty.terminal_of(path) is None
         assert tty.awaiting_input(path, os.getpid()) is None
 
 
@@ -100,7 +100,7 @@ def test_asking_leaves_no_descriptor_open(terminal: Terminal) -> None:
         wait_until(lambda: tty.awaiting_input(terminal.path, pid) == "prompt")
         before = psutil.Process().num_fds()
         tty.awaiting_input(terminal.path, pid)
-        tty.line_limit(terminal.path)
+        tty.terminal_of(terminal.path)
         assert psutil.Process().num_fds() == before
 
 
@@ -108,7 +108,7 @@ def test_asking_leaves_no_descriptor_open(terminal: Terminal) -> None:
 def test_asking_never_makes_the_terminal_ones_own(terminal: Terminal) -> None:
     code = (
         "import os, sys; os.setsid(); from mcp_background_job.process import input_state as tty, procfs\n"
-        "tty.awaiting_input(sys.argv[1], os.getpid()); tty.echo_on(sys.argv[1])\n"
+        "tty.awaiting_input(sys.argv[1], os.getpid()); tty.terminal_of(sys.argv[1])\n"
         "print(procfs.process(os.getpid()).terminal)"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -1,0 +1,82 @@
+"""Which private modes of its terminal (xterm's DECSET) a job has switched on, as its output has said so far.
+
+Promise: each byte is looked at once, so that asking again costs what has come meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+from threading import Lock
+
+from mcp_background_job.store.log import Log
+
+SWITCH = re.compile(rb"\x1b\[\?([0-9;]{1,48})([hl])|\x1bc")
+LONGEST = 64  # bytes of a switch
+BLOCK = 1 << 20  # bytes looked at at a time
+# The most that is looked back at: 4 ms of plain text; a program that draws sets its modes again now and then.
+LOOKBACK = 8 << 20
+
+APPLICATION_KEYS, CURSOR, FOCUS, BRACKETS = b"1", b"25", b"1004", b"2004"
+ALTERNATE = (b"47", b"1047", b"1049")
+
+
+class Modes:
+    """The modes of one job's terminal, as of the last `follow`."""
+
+    def __init__(self) -> None:
+        self._switched: dict[bytes, bool] = {}
+        self._position = 0
+        self._lock = Lock()
+
+    def follow(self, log: Log) -> Modes:
+        """Look at what has come since; itself.
+
+        Raises SegmentGone.
+        """
+        with self._lock:
+            position = max(self._position, log.start, log.end - LOOKBACK)
+            while position < log.end:
+                stop = min(position + BLOCK, log.end)
+                # What was looked at before says the same again.
+                self._note(log.read(max(log.start, position - LONGEST), stop))
+                position = self._position = stop
+        return self
+
+    def _note(self, data: bytes) -> None:
+        for switch in SWITCH.finditer(data):
+            if switch[1] is None:
+                self._switched.clear()
+            else:
+                self._switched.update(dict.fromkeys(switch[1].split(b";"), switch[2] == b"h"))
+
+    def is_on(self, mode: bytes) -> bool:
+        """Whether a mode is on; a terminal begins with none but the cursor's."""
+        return self._switched.get(mode, mode == CURSOR)
+
+    @property
+    def full_screen(self) -> bool:
+        """Whether the alternate screen is shown."""
+        return any(map(self.is_on, ALTERNATE))
+
+    @property
+    def edits_line(self) -> bool:
+        """Whether a line editor is at its prompt: it asks for brackets there only, and leaves the cursor to be seen.
+
+        Traps: vim asks for brackets on the alternate screen; what draws a cursor of its own, or wants to know who has
+        the focus, draws all the time.
+        """
+        return self.is_on(BRACKETS) and self.is_on(CURSOR) and not self.is_on(FOCUS) and not self.full_screen
+
+    @property
+    def edits_prose(self) -> bool:
+        """Whether a program knows pastes from typing and draws its own input, as other agents do.
+
+        Traps: vim hides the cursor while it draws, neovim asks for the focus; both have the keypad's keys sent.
+        """
+        own = self.is_on(FOCUS) or not self.is_on(CURSOR)
+        return self.is_on(BRACKETS) and own and not self.is_on(APPLICATION_KEYS)
+
+    @property
+    def takes_lines_as_keys(self) -> bool:
+        """Whether several lines are keys to a full-screen program, and would be text in brackets: into vi."""
+        return self.full_screen and (self.is_on(APPLICATION_KEYS) or not self.is_on(BRACKETS))

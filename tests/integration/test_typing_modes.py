@@ -1,0 +1,210 @@
+"""Typing into programs in raw mode: Enter on its own, TABs, several lines; by what the terminal and its modes tell."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import threading
+import time
+
+import pytest
+
+from mcp_background_job.store.holds import set_hold
+from mcp_background_job.store.models import Hold
+from support.rpc import ToolError
+from support.sandbox import PYTHON, Sandbox, shows
+from support.waiting import wait_until
+
+# An input line as other agents have one: takes every key itself, tells typing from pasting by time. Writes down what it
+# got and when, and shows text as it comes. argv: the modes it sets.
+COMPOSER = """
+import json, os, select, sys, time, tty
+tty.setraw(0)
+os.write(1, sys.argv[1].encode().decode("unicode_escape").encode() + b"> ")
+last = 0.0
+while True:
+    select.select([0], [], [], 5)
+    data = os.read(0, 4096)
+    now = time.monotonic()
+    with open("got", "a") as file:
+        print(json.dumps([round(now - last, 3), data.decode()]), file=file)
+    last = now
+    os.write(1, data.replace(b"\\r", b"\\r\\n").replace(b"\\x1b", b"^["))
+"""
+
+
+def composer(modes: str = "") -> str:
+    return shlex.join([str(PYTHON), "-c", COMPOSER, modes])
+
+
+def got(sandbox: Sandbox) -> list[tuple[float, str]]:
+    return [tuple(json.loads(line)) for line in sandbox.path("got").read_text().splitlines()]
+
+
+def text_of(pieces: list[tuple[float, str]]) -> str:
+    return "".join(text for _, text in pieces)
+
+
+@pytest.fixture(params=["\\x1b[?2004h\\x1b[?1004h", "\\x1b[?2004h\\x1b[?25l", "\\x1b[?2004h\\x1b[?1049h\\x1b[?25l"])
+def modes(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.promise("enter-alone")
+def test_enter_comes_by_itself_after_a_pause(sandbox: Sandbox, modes: str) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command=composer(modes))["job_id"]
+    wait_until(lambda: ">" in server.call("screen", job_id=job_id)["screen"])
+    server.call("interact", job_id=job_id, input="write a poem", timeout=2)
+    wait_until(lambda: text_of(got(sandbox)).endswith("\r"))
+    *before, (pause, enter) = got(sandbox)
+    assert (text_of(before), enter) == ("write a poem", "\r")
+    assert pause > 0.12
+    sandbox.path("got").unlink()
+    server.call("interact", job_id=job_id, input="two\nlines", timeout=2)
+    wait_until(lambda: text_of(got(sandbox)).endswith("\r"))
+    *before, (pause, enter) = got(sandbox)
+    assert (text_of(before), enter) == ("\x1b[200~two\rlines\x1b[201~", "\r")
+    assert pause > 0.2
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.promise("enter-alone")
+def test_a_program_that_takes_every_key_gets_enter_once_it_has_shown_the_text(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command=composer())["job_id"]
+    shows(server, job_id, "> ")
+    for keys in ([], ["Enter"]):
+        server.call("interact", job_id=job_id, input="some text", keys=keys, enter=not keys, timeout=2)
+        wait_until(lambda: text_of(got(sandbox)).endswith("\r"))
+        pieces = [text for _, text in got(sandbox)]
+        assert pieces[-1] == "\r" and "".join(pieces[:-1]) == "some text"
+        sandbox.path("got").unlink()
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.promise("enter-alone")
+@pytest.mark.promise("interact-one-at-a-time")
+def test_nothing_of_another_agents_comes_between_text_and_enter(sandbox: Sandbox) -> None:
+    servers = [sandbox.server(), sandbox.server()]
+    job_id = servers[0].call("execute", command=composer("\\x1b[?2004h\\x1b[?1004h"))["job_id"]
+    shows(servers[0], job_id, "> ")
+    threads = [
+        threading.Thread(target=server.call, args=["interact"], kwargs={"job_id": job_id, "input": name * 5})
+        for server, name in zip(servers * 2, "abcd", strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(50)
+    wait_until(lambda: text_of(got(sandbox)).count("\r") == 4)
+    assert sorted(text_of(got(sandbox)).split("\r")) == ["", "aaaaa", "bbbbb", "ccccc", "ddddd"]
+    servers[0].call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.promise("enter-alone")
+def test_a_person_who_takes_the_keys_between_text_and_enter_keeps_them(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command=composer("\\x1b[?2004h\\x1b[?1004h"))["job_id"]
+    shows(server, job_id, "> ")
+    refusals: list[str] = []
+
+    def typing() -> None:
+        try:
+            server.call("interact", job_id=job_id, input="half of it")
+        except ToolError as error:
+            refusals.append(str(error))
+
+    thread = threading.Thread(target=typing)
+    thread.start()
+    wait_until(lambda: sandbox.path("got").exists() and "half of it" in text_of(got(sandbox)), every=0.005)
+    # As the key does: the pane first, then the file.
+    sandbox.tmux("set-option", "-p", "-t", sandbox.window(job_id), "@mcp_holder", "human")
+    set_hold(sandbox.state / "mcp-jobs" / job_id, Hold(since=time.time(), message=""))
+    thread.join(50)
+    assert "Enter" in refusals[0] and "nothing was sent" not in refusals[0]
+    assert text_of(got(sandbox)) == "half of it"
+
+
+SHELLS = {
+    "bash": ("PS1='$ ' bash --norc --noprofile -i", r"printf 'a{}b\n' | od -An -c"),
+    "bash without brackets": (
+        "INPUTRC=inputrc PS1='$ ' bash --norc --noprofile -i",
+        r"printf 'a{}b\n' | od -An -c",
+    ),
+    "zsh": ("PS1='$ ' zsh -f", r"printf 'a{}b\n' | od -An -c"),
+    "python": (f"{PYTHON} -q", "print(list(map(ord, 'a{}b')))"),
+    "sqlite3": ("sqlite3", "select hex('a{}b');"),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.promise("typed-tab")
+def test_a_tab_inside_a_line_arrives(sandbox: Sandbox, shell: str) -> None:
+    sandbox.path("inputrc").write_text("set enable-bracketed-paste off\n")
+    command, line = SHELLS[shell]
+    if shutil.which(shell.split()[0]) is None and shell != "python":
+        pytest.skip(f"{shell} is not here")
+    server = sandbox.server()
+    job_id = server.call("execute", command=command)["job_id"]
+    assert server.call("wait", job_ids=[job_id], until="input", timeout=20)["reason"] == "input"
+    expected = r"^\W*a\s+\\t\s+b|\[97, 9, 98\]|^610962"
+    answer = server.call("interact", job_id=job_id, input=line.format("\t"), pattern=expected, timeout=8)
+    assert answer["reason"] == "match", answer["stdout"]
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.promise("wait-pattern")
+@pytest.mark.parametrize("shell", ["bash", "bash without brackets", "cat"])
+def test_the_echo_of_a_tab_is_no_match(sandbox: Sandbox, shell: str) -> None:
+    sandbox.path("inputrc").write_text("set enable-bracketed-paste off\n")
+    server = sandbox.server()
+    job_id = server.call("execute", command={**SHELLS, "cat": ("cat > /dev/null",)}[shell][0])["job_id"]
+    assert server.call("wait", job_ids=[job_id], until="input", timeout=20)["reason"] == "input"
+    answer = server.call("interact", job_id=job_id, input=": 'one\ttwo' \x05", pattern="one|two", timeout=1.5)
+    assert answer["reason"] != "match", answer
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.skipif(shutil.which("vim") is None, reason="vim is not here")
+@pytest.mark.parametrize("vi", ["vim -u NONE", "vim -u NONE --cmd 'set t_BE='", "vim --clean"])
+@pytest.mark.promise("lines-as-keys")
+def test_several_lines_into_vi_are_keys(sandbox: Sandbox, vi: str) -> None:
+    server = sandbox.server()
+    job_id = server.call("execute", command=f"{vi} -n text")["job_id"]
+    wait_until(lambda: "~" in server.call("screen", job_id=job_id)["screen"])
+    server.call("interact", job_id=job_id, input="ifirst\nsecond", enter=False, timeout=3)
+    server.call("interact", job_id=job_id, keys=["Escape"], timeout=3)
+    server.call("interact", job_id=job_id, input=":wq", timeout=5)
+    wait_until(lambda: server.call("status", job_id=job_id)["status"] == "completed")
+    assert sandbox.path("text").read_text() == "first\nsecond\n"
+
+
+@pytest.mark.promise("interact-whole")
+def test_a_line_editor_at_its_prompt_answers_at_once(sandbox: Sandbox) -> None:
+    """It asks for brackets there, and for nothing that a full-screen program needs: Python's, where it polls."""
+    editor = (
+        "import os, select, tty\n"
+        "tty.setcbreak(0)\n"
+        "while True:\n"
+        "    os.write(1, b'\\x1b[?2004h$ ')\n"
+        "    line = b''\n"
+        "    while not line.endswith((b'\\r', b'\\n')):\n"
+        "        if select.select([0], [], [], 0.1)[0]:\n"
+        "            data = os.read(0, 100)\n"
+        "            os.write(1, data)\n"
+        "            line += data\n"
+        "    os.write(1, b'\\r\\n\\x1b[?2004l\\rdone\\r\\n')\n"
+    )
+    server = sandbox.server()
+    job_id = server.call("execute", command=shlex.join([str(PYTHON), "-c", editor]))["job_id"]
+    shows(server, job_id, "$ ")
+    took = []
+    for number in range(9):
+        begun = time.monotonic()
+        answer = server.call("interact", job_id=job_id, input=f"line {number}")
+        took.append(time.monotonic() - begun)
+        assert answer["reason"] == "input" and answer["stdout"].endswith("done\n$ ")
+    assert sorted(took)[4] < 0.3, "time is the promise: what polls otherwise takes 0.4 s"
+    server.call("kill", job_id=job_id, signal="KILL")
