@@ -105,6 +105,7 @@ class OutcomeAnswer(PageAnswer, Ending, Absence, total=False):
     attach: str
     reason: WaitReason
     match: str
+    screen: str
     awaiting_input: str
     declined: bool
     effective_timeout: float
@@ -253,10 +254,17 @@ def add_outcome(fields: OutcomeAnswer, found: Outcome) -> None:
     # The job's own limit is its reason; where the wait's time was over, the job is running.
     own_limit = isinstance(found.job, EndedJob) and found.job.end.cause == "timeout"
     fields["reason"] = "timeout" if found.reason == "exit" and own_limit else found.reason
-    if found.match not in found.page.stdout + found.page.stderr:
+    if found.screen:
+        from mcp_background_job.output.emulator.render import ALTERNATE_NOTE
+
+        fields["screen"] = found.screen
+        fields["stdout"] = found.page.stdout.replace(ALTERNATE_NOTE + "\n", "")
+    if found.match not in found.screen + found.page.stdout + found.page.stderr:
         fields["match"] = found.match
     if found.awaiting:
         fields["awaiting_input"] = found.awaiting
+    if found.command_exit_code is not None:
+        fields["exit_code"] = found.command_exit_code
     add_ending(fields, found.job)
 
 

@@ -236,7 +236,7 @@ def check_round_trip() -> Iterator[Finding]:
 async def round_trip(manager: JobManager) -> str:
     """Do all that a job must be able to do; what failed, or nothing."""
     asked = manager.start(Request(QUESTION, "doctor")).job_id
-    found = await manager.wait([asked], "input", PATIENCE, since=0)
+    found = await manager.wait([asked], "input", PATIENCE, since={asked: 0})
     if found.reason != "input":
         return f"a job that asks a question was not detected as waiting ({found.reason})"
     found = await manager.interact(asked, "well", timeout=PATIENCE)

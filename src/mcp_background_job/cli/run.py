@@ -85,7 +85,8 @@ def wait(options: argparse.Namespace) -> int:
     jobs = [find_job(manager, given) for given in options.jobs]
     if options.since is not None and len(jobs) > 1:
         raise WrongUsage("--since takes one job, and several are given", "Wait for one job, or leave --since out")
-    watched = Watch(manager.view, [job.spec.job_id for job in jobs], options.pattern, options.since, person=True)
+    since: dict[str, int] = {} if options.since is None else {str(job.spec.job_id): options.since for job in jobs}
+    watched = Watch(manager.view, [job.spec.job_id for job in jobs], options.pattern, since, person=True)
     seconds = options.timeout if options.timeout is not None else FOREVER
     names = ", ".join(job.spec.name for job in jobs[:3]) + (", …" if len(jobs) > 3 else "")
 

@@ -22,6 +22,8 @@ from mcp_background_job.tmux.client import tmux_binary
 from mcp_background_job.tmux.panes import COLUMNS, ROWS
 from mcp_background_job.tmux.quoting import pipe_command
 
+from .shells import integration
+
 # -I and -S: nothing of the person's Python set-up, and a start of 15 ms. Paths are bytes, whatever the locale.
 ENTRYPOINT = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))
 GRACE = 5.0  # seconds between the signal and KILL
@@ -98,7 +100,7 @@ def prepare(config: BackgroundJobConfig, request: Request, job_id: JobId, folder
         tmux=tmux_binary(),
         pipe=pipe_command([*ENTRYPOINT, "logwriter", str(folder)]),
     )
-    environment = job_environment(request.env or {}, job_id)
+    environment = job_environment(request.env or {}, job_id, request.command)
     return Prepared(spec, command, environment, launch, (*ENTRYPOINT, "runner", str(folder)))
 
 
@@ -163,10 +165,11 @@ def job_shell() -> str:
     return "/bin/bash" if Path("/bin/bash").exists() else shutil.which("bash") or "/bin/sh"
 
 
-def job_environment(env: Mapping[str, str], job_id: str) -> dict[str, str]:
-    """The server's own environment, what the terminal needs, and `env` over it."""
+def job_environment(env: Mapping[str, str], job_id: str, command: str) -> dict[str, str]:
+    """The server's own environment, what the terminal needs, `env` over it, and what a shell needs to tell more."""
     own = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
-    return {**own, **PLAIN, JOB_VARIABLE: job_id, **env}
+    given = {**own, **PLAIN, JOB_VARIABLE: job_id, **env}
+    return {**given, **integration(command, given)}
 
 
 def current_umask() -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -179,10 +179,12 @@ class JobManager:
         until: Until = "exit",
         timeout: float = 30.0,
         pattern: str = "",
-        since: int | None = None,
+        since: Mapping[str, int] = {},
         progress: Progress | None = None,
     ) -> Outcome:
         """Until one of the jobs has ended, or `until` or `pattern` holds for one of them.
+
+        `since`: the cursor behind which a job's output is new; by default its end now.
 
         Raises JobNotFound or InvalidInput.
         """

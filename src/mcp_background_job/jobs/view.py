@@ -25,6 +25,7 @@ from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, Runnin
 from mcp_background_job.store.timing import Timing
 
 from .inputs import Inputs
+from .shells import LOOKBACK, last_exit_code
 
 if TYPE_CHECKING:
     from mcp_background_job.process.input_state import Resting
@@ -170,6 +171,14 @@ class JobView:
         with suppress(SegmentGone):  # then it is known as far as it was looked at
             known.follow(self.log(job_id))
         return known
+
+    def told_exit_code(self, job: Job, start: int) -> int | None:
+        """The exit code of the last command that a shell has told since offset `start`."""
+        log = self.log(job.spec.job_id)
+        try:
+            return last_exit_code(log.read(max(start, log.end - LOOKBACK), log.end))
+        except SegmentGone:
+            return None
 
     def printed_from(self, job: Job, offset: int, size: int) -> str:
         """What the job printed from an offset on, in the next `size` bytes; empty where that is gone already."""

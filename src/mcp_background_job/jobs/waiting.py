@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -23,7 +23,7 @@ from mcp_background_job.store.log import looking_again
 from mcp_background_job.store.models import EndedJob, Job, LiveJob, RunningJob, StartingJob, new_nonce
 from mcp_background_job.supervisor.markers import sync_mark
 
-from .matching import OutputSearch, ScreenSearch
+from .matching import OutputSearch, ScreenSearch, trimmed
 from .view import JobView
 
 Progress = Callable[[float], Awaitable[None]]
@@ -62,6 +62,8 @@ class Outcome:
     awaiting: str | None
     page: Page
     match: str = ""  # the line that the pattern matched
+    screen: str = ""  # what a full-screen program shows now, trimmed
+    command_exit_code: int | None = None  # of the last command since the input, where a shell has told it
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Watch:
         view: JobView,
         job_ids: Sequence[str],
         pattern: str = "",
-        since: int | None = None,
+        since: Mapping[str, int] = {},
         max_chars: int = DEFAULT_CHARS,
         ends: tuple[int, int] | None = None,
         person: bool = False,
@@ -101,7 +103,7 @@ class Watch:
         for job_id in dict.fromkeys(job_ids):
             view.job(job_id)
             end = view.log(job_id).end
-            start = end if since is None else since
+            start = since.get(job_id, end)
             if start > end:
                 raise InvalidInput(
                     f"since={start} is beyond the output's end at {end}", "Use the cursor of an earlier answer"
@@ -247,17 +249,22 @@ class Watch:
     # -- the answer -----------------------------------------------------------------------------------------
 
     async def outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
-        """The answer, drawn in a thread where it is more than a few lines."""
+        """The answer, drawn in a thread where it is more than a few lines, with the screen of a full-screen program."""
         if self.view.log(watched.job_id).end - watched.start <= AT_ONCE:
-            return self._outcome(watched, reason)
-        return await anyio.to_thread.run_sync(self._outcome, watched, reason)
+            found = self._outcome(watched, reason)
+        else:
+            found = await anyio.to_thread.run_sync(self._outcome, watched, reason)
+        if isinstance(found.job, RunningJob):
+            return replace(found, screen=trimmed(await self.screen.lines(found.job)))
+        return found
 
     @looking_again
     def _outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
         job = self.view.job(watched.job_id)
         page = self.view.reader(job).between(watched.start, self.max_chars, self.ends)
         match = watched.search.match if watched.search is not None and reason == "match" else ""
-        return Outcome(job, reason, self.view.awaiting(job), page, match)
+        code = None if self.sent_at is None else self.view.told_exit_code(job, watched.start)
+        return Outcome(job, reason, self.view.awaiting(job), page, match, command_exit_code=code)
 
 
 async def started(view: JobView, job_id: str) -> Job:

@@ -37,7 +37,7 @@ into (the `attach` line of an answer tells them how). Jobs live on when this ser
 - Servers, watchers: execute with wait=20 and pattern="ready|listening".
 - REPLs, debuggers, questions: interact types and returns the answer when the job waits for input again. \
 awaiting_input says that it does: prompt, password (echo is off), screen (a REPL or full-screen program).
-- Full-screen programs (vi, top, less): interact with keys, then screen.
+- Full-screen programs (vi, top, less): interact with keys; the answer has the screen.
 - Long output: tail, output with grep, or output from a cursor (since); every answer gives the next cursor.
 - Don't poll status: wait returns at once when something happens. A person may hold a job; then wait until=handback.
 - Don't put & after a command: every command is in the background already."""

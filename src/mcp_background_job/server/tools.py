@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import anyio
 import anyio.to_thread
-from mcp.server.mcpserver import Context
 from mcp_types import ToolAnnotations
 from pydantic import BeforeValidator, Field
 
@@ -35,6 +34,7 @@ from mcp_background_job.text import one_line
 
 from .elicitation import Forms
 from .schema import JobTool, make_tool
+from .shown import AnyContext, Shown
 
 MAX_CHARS = 1_000_000
 
@@ -66,10 +66,11 @@ class Tools:
         self.manager = manager
         manager.tmux.prepare_calls()
         self.forms = Forms(manager)
+        self.shown = Shown()
 
     async def execute(
         self,
-        ctx: Context[Any, Any],
+        ctx: AnyContext,
         command: Annotated[str, Field(description="for bash -c, on a terminal")],
         name: Annotated[Text, Field(description="short window name")] = "",
         cwd: Annotated[Text, Field(description="default: the server's folder")] = "",
@@ -93,9 +94,10 @@ class Tools:
         if wait <= 0:
             return fields
         found = await self.manager.wait(
-            [new.job_id], "input", min(wait, MAX_WAIT), pattern, since=0, progress=reporter(ctx, wait)
+            [new.job_id], "input", min(wait, MAX_WAIT), pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
         )
         responses.add_outcome(fields, found)
+        self.shown.note(ctx, new.job_id, found.page.cursor)
         return with_clamp(fields, wait)
 
     async def list(
@@ -116,6 +118,7 @@ class Tools:
 
     async def output(
         self,
+        ctx: AnyContext,
         job_id: str,
         since: Annotated[int | None, Field(ge=0, description="cursor of an earlier answer")] = None,
         grep: Annotated[str, Field(description="Python regex: only matching lines, numbered")] = "",
@@ -129,19 +132,23 @@ class Tools:
         job = self.manager.view.job(job_id)
         read = functools.partial(self.manager.view.output, job, since, grep, context, max_chars, since_seconds)
         in_thread = in_search_thread if grep else anyio.to_thread.run_sync
-        return responses.page(await in_thread(read), job)
+        found = await in_thread(read)
+        if not grep:
+            self.shown.note(ctx, job_id, found.cursor)
+        return responses.page(found, job)
 
-    async def tail(self, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
+    async def tail(self, ctx: AnyContext, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
         """The last lines that the job printed."""
         job = self.manager.view.job(job_id)
         view = self.manager.view
-        if view.tail_is_quick(job, lines):
-            return responses.page(view.tail(job, lines), job)
-        return responses.page(await anyio.to_thread.run_sync(view.tail, job, lines), job)
+        quick = view.tail_is_quick(job, lines)
+        found = view.tail(job, lines) if quick else await anyio.to_thread.run_sync(view.tail, job, lines)
+        self.shown.note(ctx, job_id, found.cursor)
+        return responses.page(found, job)
 
     async def interact(
         self,
-        ctx: Context[Any, Any],
+        ctx: AnyContext,
         job_id: str,
         input: Annotated[Text, Field(description="text to type")] = "",
         keys: Annotated[
@@ -153,11 +160,12 @@ class Tools:
     ) -> OutcomeAnswer:
         """Type into a running job and get what it printed from then on, once it waits for input again, has ended or
         matches pattern, or after timeout. For REPLs, questions, passwords, full-screen programs; keys=["C-c"]
-        interrupts.
+        interrupts. In a shell, exit_code is that of the command.
         """
         found = await self.manager.interact(
             job_id, input, keys, enter, timeout, pattern, who=client_name(ctx), progress=reporter(ctx, timeout)
         )
+        self.shown.note(ctx, job_id, found.page.cursor)
         return with_clamp(responses.outcome(found), timeout)
 
     async def kill(
@@ -170,17 +178,17 @@ class Tools:
 
     async def wait(
         self,
-        ctx: Context[Any, Any],
+        ctx: AnyContext,
         job_ids: Annotated[Strings, BeforeValidator(as_list), Field(min_length=1, max_length=100)],
         until: Annotated[
             Literal["exit", "input", "quiet", "handback"], Field(description="its end always counts, too")
         ] = "exit",
-        pattern: Annotated[str, Field(description="regex on output after since (default: from now on)")] = "",
+        pattern: Annotated[str, Field(description="regex on output after since")] = "",
         timeout: Annotated[float, Field(ge=0, description="seconds, max 50")] = 30,
-        since: Annotated[int | None, Field(ge=0, description="cursor of an earlier answer; one job only")] = None,
+        since: Annotated[int | None, Field(ge=0, description="one job's cursor; default: last shown to you")] = None,
     ) -> OutcomeAnswer:
         """Wait until any of the jobs ends; or sooner, as you ask: until it prints what pattern matches, needs input,
-        is quiet for 2 s, or a person hands it back. Returns at once when it happens, with the job's new output. Use
+        is quiet for 2 s, or a person hands it back. Returns at once when it happens, with the output that you have not been shown yet. Use
         it instead of polling; call it again after reason=timeout.
         """
         if since is not None and len(job_ids) > 1:
@@ -189,8 +197,10 @@ class Tools:
         if until == "handback":
             progress = reporter(ctx, timeout, responses.asked(self.manager.view, job_ids, self.manager.attach_command))
             await progress(0.0)
-        found = await self.manager.wait(job_ids, until, min(timeout, MAX_WAIT), pattern, since, progress=progress)
+        starts = self.shown.since(ctx, job_ids) if since is None else {job_ids[0]: since}
+        found = await self.manager.wait(job_ids, until, min(timeout, MAX_WAIT), pattern, starts, progress=progress)
         fields: OutcomeAnswer = {"job_id": found.job.spec.job_id}
+        self.shown.note(ctx, found.job.spec.job_id, found.page.cursor)
         responses.add_outcome(fields, found)
         with_clamp(fields, timeout)
         if responses.declined(self.manager.view, found):
@@ -200,7 +210,7 @@ class Tools:
 
     async def handoff(
         self,
-        ctx: Context[Any, Any],
+        ctx: AnyContext,
         job_id: str,
         message: Annotated[str, Field(description="what the person should do")],
     ) -> HandoffAnswer:
@@ -234,13 +244,13 @@ def with_clamp(fields: OutcomeAnswer, seconds: float) -> OutcomeAnswer:
     return fields
 
 
-def client_name(ctx: Context[Any, Any]) -> str:
+def client_name(ctx: AnyContext) -> str:
     """What the client calls itself, for people to see who started what."""
     params = ctx.session.client_params
     return "" if params is None else one_line(params.client_info.name)[:40]
 
 
-def reporter(ctx: Context[Any, Any], total: float, what: str = "") -> Callable[[float], Awaitable[None]]:
+def reporter(ctx: AnyContext, total: float, what: str = "") -> Callable[[float], Awaitable[None]]:
     """Sends MCP progress, if the client asked for it; `what` stands in it."""
 
     async def report(seconds: float) -> None:

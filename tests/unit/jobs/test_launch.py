@@ -79,7 +79,7 @@ def test_a_job_has_the_servers_environment_without_the_token_and_the_terminals_o
     for name in ("MCP_BG_HTTP_TOKEN", "COLUMNS", "TERM"):
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("KEPT", "kept")
-    found = job_environment({"PAGER": "less", "NEW": "new"}, "abc123")
+    found = job_environment({"PAGER": "less", "NEW": "new"}, "abc123", "make")
     assert found["KEPT"] == "kept" and found["NEW"] == "new" and found["PAGER"] == "less"
     assert found["GIT_PAGER"] == "cat" and found[JOB_VARIABLE] == "abc123"
     assert "secret" not in found.values()
