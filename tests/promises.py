@@ -52,6 +52,7 @@ PROMISES: dict[str, str] = {
     "interact-verbatim": "Input arrives byte for byte, whatever characters it has and however long it is.",
     "interact-copy-mode": "A person in copy mode neither stops an input nor is thrown out by it.",
     "interact-one-at-a-time": "Inputs of two agents never interleave.",
+    "pair-take-back": "An agent takes its own hand-off back while nobody has come for it, and never from a person.",
     "wait-shows-all": "A wait tells what came before it, and nothing twice.",
     "screen-comes-with-it": "While a full-screen program has the screen, execute, wait and interact show it.",
     "shell-exit-code": "A shell tells each command's exit code; its files, prompt and history stay its own.",

@@ -77,11 +77,12 @@ class TooManyJobs(JobError):
 class HumanHolds(JobError):
     """A person holds the keys of the job."""
 
-    def __init__(self, job_id: str, absence: str = "", sent: str = NOTHING_SENT) -> None:
+    def __init__(self, job_id: str, absence: str = "", sent: str = NOTHING_SENT, can_take_back: bool = False) -> None:
         where = f" ({absence})" if absence else ""
+        back = ", or handoff with take_back=true, since nobody has come" if can_take_back else ""
         super().__init__(
             f"A person holds job {job_id!r}{where}, {sent}. "
-            "Call wait with until=handback to go on when they hand it back."
+            f"Call wait with until=handback to go on when they hand it back{back}."
         )
 
 

@@ -288,7 +288,7 @@ def form(found: Handoff, client: str) -> str:
     """What a person reads in their client's form."""
     return (
         f"{client or 'An agent'} asks you to go on with job {found.job.spec.name} ({found.job.spec.job_id}):\n\n"
-        f"{found.hold.message}\n\n"
+        f"{found.hold.message if found.hold else ''}\n\n"
         f"Do it in its window, and type nothing secret here: {found.attach}\n"
         "Decline to hand the keys back undone."
     )

@@ -28,10 +28,10 @@ TOOLS = {
     "kill": {"job_id", "signal"},
     "wait": {"job_ids", "until", "pattern", "timeout", "since"},
     "screen": {"job_id"},
-    "handoff": {"job_id", "message"},
+    "handoff": {"job_id", "message", "take_back"},
 }
 READ_ONLY = {"list", "status", "output", "tail", "wait", "screen"}
-REQUIRED = {"execute": {"command"}, "list": set(), "wait": {"job_ids"}, "handoff": {"job_id", "message"}}
+REQUIRED = {"execute": {"command"}, "list": set(), "wait": {"job_ids"}, "handoff": {"job_id"}}
 DEFAULTS = {
     ("execute", "separate_stderr"): False,
     ("execute", "wait"): 0,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from support.person import Person
-from support.rpc import Server
-from support.sandbox import Sandbox, shows
+from support.rpc import Server, ToolError
+from support.sandbox import SESSION, Sandbox, shows
+from support.terminal import cli
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -70,3 +75,72 @@ def test_a_transcript_says_what_an_agent_typed_and_not_its_passwords(server: Ser
     folder = shared.path(server.call("status", job_id=job_id)["log"]).parent
     text = (folder / "input.jsonl").read_text()
     assert "plainly" in text and "hunter2" not in text and '"characters": 7' in text
+
+
+@pytest.mark.promise("typing-counts")
+def test_somebody_in_control_mode_is_a_person(server: Server, shared: Sandbox, talk: str) -> None:
+    """As iTerm2 has it (tmux -CC): it shows the windows itself, and types by send-keys."""
+    client = subprocess.Popen(
+        ["tmux", "-C", "attach", "-t", SESSION],
+        env={**shared.environment, "TERM": "xterm-256color"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    assert client.stdin is not None
+    try:
+        wait_until(lambda: "control-mode" in shared.tmux("list-clients", "-F", "#{client_flags}"))
+        pane = shared.window(talk)
+        client.stdin.write(f"send-keys -lt {pane} 'half '\n".encode())
+        client.stdin.flush()
+        shows(server, talk, "half ")
+        begun = time.monotonic()
+        wait_until(lambda: time.monotonic() - begun > 1.0, what="what was known of nobody being there is too old")
+        assert server.call("interact", job_id=talk, input="agent", timeout=1)["reason"] == "human"
+        client.stdin.write(f"send-keys -t {pane} Enter\n".encode())
+        client.stdin.flush()
+        answer = server.call("interact", job_id=talk, input="in the pause", timeout=10)
+        assert "in the pause\nin the pause\n" in answer["stdout"]
+        handed = server.call("handoff", job_id=talk, message="please")
+        assert handed["watching"] == 1
+        assert "watching" not in server.call("status", job_id=talk)
+        client.stdin.write(b"refresh-client -f no-output\n")  # a program that only listens
+        client.stdin.flush()
+        wait_until(lambda: "no-output" in shared.tmux("list-clients", "-F", "#{client_flags}"))
+        assert server.call("handoff", job_id=talk, message="please")["watching"] == 0
+    finally:
+        client.stdin.close()
+        client.wait(10)
+        cli(shared, "give", talk)
+
+
+@pytest.mark.promise("pair-take-back")
+def test_an_agent_takes_its_own_handoff_back_while_nobody_has_come(server: Server, shared: Sandbox, talk: str) -> None:
+    with pytest.raises(ToolError, match="message is empty"):
+        server.call("handoff", job_id=talk)
+    assert server.call("handoff", job_id=talk, take_back=True)["holder"] == "agent", "there is nothing to take back"
+    server.call("handoff", job_id=talk, message="please")
+    with pytest.raises(ToolError, match=r"until=handback.*or handoff with take_back=true"):
+        server.call("interact", job_id=talk, input="x")
+    waiting = server.start("wait", job_ids=[talk], until="handback", timeout=20)
+    assert server.call("handoff", job_id=talk, take_back=True)["holder"] == "agent"
+    assert waiting.answer()["reason"] == "handback"
+    assert "mine again" in server.call("interact", job_id=talk, input="mine again")["stdout"]
+
+
+@pytest.mark.promise("pair-take-back")
+def test_nothing_is_taken_back_from_a_person_who_has_come(server: Server, shared: Sandbox, talk: str) -> None:
+    server.call("handoff", job_id=talk, message="please")
+    held = json.loads((shared.state / SESSION / talk / "holder").read_text())["since"]
+    wait_until(lambda: time.time() > int(held) + 1)  # tmux tells seconds
+    someone = Person(shared, server.call("status", job_id=talk)["attach"])
+    someone.sees("up")
+    someone.type("me")
+    shows(server, talk, "me")
+    for _ in ("attached", "gone again"):
+        with pytest.raises(ToolError, match="A person holds"):
+            server.call("handoff", job_id=talk, take_back=True)
+        someone.close()
+    cli(shared, "take", talk)
+    with pytest.raises(ToolError, match=r"A person holds.*hand it back\.$"):
+        server.call("handoff", job_id=talk, take_back=True)
+    cli(shared, "give", talk)

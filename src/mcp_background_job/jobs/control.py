@@ -18,7 +18,7 @@ from mcp_background_job.store.holds import release, set_hold
 from mcp_background_job.store.models import Hold, Job, LiveJob, RunningJob, run_of
 from mcp_background_job.text import one_line
 from mcp_background_job.tmux.panes import mark
-from mcp_background_job.tmux.people import attached_to, people, tell
+from mcp_background_job.tmux.people import attached_to, last_key, people, tell, typed_in_control_mode
 from mcp_background_job.tmux.session import JobsSession
 
 from .presence import Presence, absent_holder
@@ -37,7 +37,7 @@ class Handoff:
     """A person who was asked: their hold, how they get to the job, and how many are attached."""
 
     job: LiveJob
-    hold: Hold
+    hold: Hold | None  # None once it was taken back
     attach: str
     watching: int
 
@@ -106,6 +106,30 @@ class Control:
             watching = self.watching(job)
         return Handoff(job, hold, attach(job), watching)
 
+    def take_back(self, job_id: str) -> LiveJob:
+        """End an agent's hand-off that no person has come for; the job.
+
+        Raises JobNotFound, JobNotRunning, or HumanHolds where a person has taken the keys, or has come since.
+        """
+        job = self.view.running(job_id)
+        hold = self.view.hold(job)
+        if hold is not None:
+            if not self.can_take_back(job, hold):
+                raise HumanHolds(job_id)
+            self.release(job_id, hold, declined=False)
+        return job
+
+    def can_take_back(self, job: Job, hold: Hold) -> bool:
+        """Whether a hold is an agent's hand-off, and nobody has attached or typed since; one second is not told apart.
+
+        Raises TmuxError.
+        """
+        if not hold.message or not isinstance(job, RunningJob):
+            return bool(hold.message)
+        server, since = self.tmux.server_at(job.run.socket), int(hold.since)
+        now_attached = any(self.tmux.name in (p.session, p.group) and p.active >= since for p in people(server))
+        return not now_attached and last_key(server, self.tmux.name) <= since
+
     def watching(self, job: Job) -> int:
         """How many people are attached to the session of jobs."""
         run = run_of(job)
@@ -120,9 +144,12 @@ class Control:
 
     async def require_agent_control(self, job: Job) -> None:
         """Raises HumanHolds while a person has the keys."""
-        if self.view.hold(job) is not None:
+        hold = self.view.hold(job)
+        if hold is not None:
             away = await anyio.to_thread.run_sync(self.absent_holder, job)
-            raise HumanHolds(job.spec.job_id, str(away or ""))
+            # Who is not away, or a tmux that doesn't answer, is not asked about any more.
+            back = away is not None and await anyio.to_thread.run_sync(self.can_take_back, job, hold)
+            raise HumanHolds(job.spec.job_id, str(away or ""), can_take_back=back)
 
     async def is_held(self, job_id: str) -> bool:
         """Whether the hold that a pane shows is one: the key marks the pane, then a program writes the hold down.
@@ -143,10 +170,13 @@ class Control:
         """Seconds since a person who looks at the job's window pressed a key."""
         if not isinstance(job, RunningJob) or time.monotonic() - self._nobody_at < NOBODY_ATTACHED:
             return math.inf
-        attached = people(self.tmux.server_at(job.run.socket))
+        server = self.tmux.server_at(job.run.socket)
+        attached = people(server)
         if not attached:
             self._nobody_at = time.monotonic()
-        active = (p.active for p in attached if p.may_type and p.pane == job.run.pane)
+        active = [float(p.active) for p in attached if p.may_type and not p.control and p.pane == job.run.pane]
+        if any(p.control for p in attached):
+            active.append(typed_in_control_mode(server, job.run.pane))
         ago = time.time() - max(active, default=-math.inf)
         # A key from the future: the clock was set back since, and nobody knows when that key was.
         return math.inf if ago < -1 else max(0.0, ago)

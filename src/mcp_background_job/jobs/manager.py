@@ -201,6 +201,14 @@ class JobManager:
         """
         return self.control.handoff(job_id, message, self.attach_command)
 
+    def take_back(self, job_id: str) -> Handoff:
+        """End an agent's own hand-off.
+
+        Raises JobNotFound, JobNotRunning or HumanHolds.
+        """
+        job = self.control.take_back(job_id)
+        return Handoff(job, None, self.attach_command(job), self.control.watching(job))
+
     def screen(self, job_id: str) -> Capture:
         """What a person sees in the job's window; an ended one's while it is open.
 

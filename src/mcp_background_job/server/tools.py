@@ -188,8 +188,8 @@ class Tools:
         since: Annotated[int | None, Field(ge=0, description="one job's cursor; default: last shown to you")] = None,
     ) -> OutcomeAnswer:
         """Wait until any of the jobs ends; or sooner, as you ask: until it prints what pattern matches, needs input,
-        is quiet for 2 s, or a person hands it back. Returns at once when it happens, with the output that you have not been shown yet. Use
-        it instead of polling; call it again after reason=timeout.
+        is quiet for 2 s, or a person hands it back. Returns at once when it happens, with the output that you have
+        not been shown yet. Use it instead of polling; call it again after reason=timeout.
         """
         if since is not None and len(job_ids) > 1:
             raise InvalidInput("since is for one job, and several are given", "Wait for one job, or leave since out")
@@ -212,16 +212,21 @@ class Tools:
         self,
         ctx: AnyContext,
         job_id: str,
-        message: Annotated[str, Field(description="what the person should do")],
+        message: Annotated[str, Field(description="what the person should do")] = "",
+        take_back: Annotated[bool, Field(description="end your hand-off, while nobody has come")] = False,
     ) -> HandoffAnswer:
         """Ask a person to take over a job: to type a secret, decide, or look. They get the keys, the message and a
         bell; interact and kill are refused until they hand it back (wait until=handback; declined=true: they won't).
         If watching is 0, show the user the attach line. watching and idle (seconds without a key) in later answers:
         they seem to have left.
         """
-        found = await anyio.to_thread.run_sync(self.manager.handoff, job_id, message)
-        self.forms.open_form(ctx.session, job_id, found.hold, responses.form(found, client_name(ctx)))
-        return {"holder": "human", "attach": found.attach, "watching": found.watching}
+        if take_back:
+            found = await anyio.to_thread.run_sync(self.manager.take_back, job_id)
+        else:
+            found = await anyio.to_thread.run_sync(self.manager.handoff, job_id, message)
+        if found.hold is not None:
+            self.forms.open_form(ctx.session, job_id, found.hold, responses.form(found, client_name(ctx)))
+        return {"holder": "human" if found.hold else "agent", "attach": found.attach, "watching": found.watching}
 
     async def add_absence(self, fields: Absence, job: Job) -> None:
         """What there is to tell of the person who holds a job; tmux is asked only where one does."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .client import TmuxServer, refusal
-from .quoting import join_commands, literal, plain
+from .quoting import command_line, join_commands, literal, plain
+
+TYPED = "@mcp_typed"
+CONTROL = "#{client_control_mode}"
 
 
 @dataclass(frozen=True)
@@ -18,16 +21,41 @@ class Person:
     active: int  # seconds since the epoch
     may_type: bool
     client: str  # tmux's name of their terminal
+    control: bool = False  # their terminal draws the windows itself (tmux -CC), and may show any of them
 
 
 def people(server: TmuxServer) -> list[Person]:
-    """Every person attached to this tmux server; programs in control mode are not counted."""
+    """Every person attached to this tmux server; programs in control mode that take no output are none."""
     facts = (
-        "#{client_control_mode} #{client_readonly} #{client_activity} #{pane_id} #{client_name} "
+        "#{client_flags} #{client_readonly} #{client_activity} #{pane_id} #{client_name} "
         "#{session_group} #{session_name}"
     )
-    rows = (line.split(" ", 6) for line in server.run("list-clients", "-F", facts).stdout)
-    return [Person(r[6], r[5], r[3], int(r[2]), r[1] == "0", r[4]) for r in rows if len(r) == 7 and r[0] == "0"]
+    found: list[Person] = []
+    for line in server.run("list-clients", "-F", facts).stdout:
+        flags, *rest = line.split(" ", 6)
+        if len(rest) == 6 and "no-output" not in flags.split(","):
+            readonly, active, pane, client, group, session = rest
+            control = "control-mode" in flags.split(",")
+            found.append(Person(session, group, pane, int(active), readonly == "0", client, control))
+    return found
+
+
+def note_keys_in_control_mode(target: str) -> list[list[str]]:
+    """Commands that have tmux write down, at pane and session, when a control client has typed there.
+
+    What such a client types comes as `send-keys`, which is no activity of theirs to tmux.
+    """
+    noted = command_line([["set-option", "-pF", TYPED, "#{T:@mcp_now}"], ["set-option", "-F", TYPED, "#{T:@mcp_now}"]])
+    return [
+        ["set-option", "-t", target, "@mcp_now", "%s"],
+        ["set-hook", "-t", target, "after-send-keys", command_line([["if-shell", "-F", CONTROL, noted]])],
+    ]
+
+
+def typed_in_control_mode(server: TmuxServer, pane: str) -> float:
+    """When a control client last typed into a pane, in seconds since the epoch; 0 for never."""
+    said = server.run("show-options", "-pqv", "-t", pane, TYPED).stdout  # a format would take the session's
+    return float(said[0]) if said and said[0].isdigit() else 0.0
 
 
 def attached_to(server: TmuxServer, session: str) -> int:
@@ -37,9 +65,9 @@ def attached_to(server: TmuxServer, session: str) -> int:
 
 def last_key(server: TmuxServer, session: str) -> float:
     """When a key was last pressed in a session or one of its group, in seconds since the epoch; 0 for never."""
-    facts = "#{session_activity} #{session_group} #{session_name}"
-    rows = (line.split(" ", 2) for line in server.run("list-sessions", "-F", facts).stdout)
-    return max((float(r[0]) for r in rows if len(r) == 3 and session in r[1:]), default=0.0)
+    facts = f"#{{session_activity}} #{{?{TYPED},#{{{TYPED}}},0}} #{{session_group}} #{{session_name}}"
+    rows = (line.split(" ", 3) for line in server.run("list-sessions", "-F", facts).stdout)
+    return max((max(float(r[0]), float(r[1])) for r in rows if len(r) == 4 and session in r[2:]), default=0.0)
 
 
 def viewers(server: TmuxServer, pane: str) -> tuple[int, frozenset[str]]:

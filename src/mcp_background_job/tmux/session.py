@@ -22,6 +22,7 @@ from mcp_background_job.errors import TmuxError
 
 from .client import TmuxServer, refusal
 from .panes import BORDER, COLUMNS, ROWS, JobPane, OpenedPane, new_window, opened, run_in_batches
+from .people import note_keys_in_control_mode
 from .quoting import join_commands, own_socket
 
 HISTORY = 2_000  # lines that a person can scroll back; with 10,000 a flood of 200 MB took 1.17 times as long as bare
@@ -163,6 +164,7 @@ class JobsSession:
             *(["set-option", "-t", self.target, key, value] for key, value in options.items()),
             # A hook that runs a shell makes tmux read the pane before pipe-pane is there.
             *(["set-hook", "-t", self.target, hook, ""] for hook in ("after-new-window", "window-linked")),
+            *note_keys_in_control_mode(self.target),
         ]
 
     def _board_setup(self, name: str) -> list[list[str]]:
