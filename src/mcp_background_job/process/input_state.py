@@ -112,13 +112,15 @@ def _rest(wait: procfs.Wait, member: procfs.Process, terminal: int) -> Rest:
 
     read: a call that only input ends, as readline's. Traps: Go reads the terminal in one thread and the network in
     another; psql's readline has a connection open, too, but does not listen to it meanwhile.
-    poll: a call with a time limit. Between two frames of a spinner or a test runner it looks the same as at its end.
+    poll: a call with a time limit, or for something else as well: an event loop's. Between two frames of a spinner or
+    a test runner, or while another thread works (Codex), it looks the same as at its end.
     relay: it waits for the other side as well (ssh, kubectl exec, a serial console): what the other side does now
     is not known here. Traps: a dev server listens for connections, and has none; a pipe to itself is a wake-up.
     """
     if _relays(wait, member, terminal):
         return "relay"
-    return "read" if wait.call == "read" or wait.endless else "poll"
+    alone = all(_is_terminal(member.pid, fd, terminal) for fd in wait.fds or ())
+    return "read" if wait.call == "read" or (wait.endless and alone) else "poll"
 
 
 def _relays(wait: procfs.Wait, member: procfs.Process, terminal: int) -> bool:
