@@ -71,7 +71,7 @@ def test_another_agent_is_started_asked_and_ended_in_three_calls(sandbox: Sandbo
         assert started["reason"] == "match", started
         question = {"job_id": started["job_id"], "input": "Tell me a bird", "pattern": ANSWER, "timeout": 40}
         answer = server.call("interact", **question)
-        assert answer["reason"] == "match" and ANSWER in answer.get("screen", answer["stdout"]), answer
+        assert answer["reason"] == "match" and ANSWER in answer["stdout"] + answer.get("screen", ""), answer
         ended = server.call("interact", job_id=started["job_id"], input=leave, timeout=40)
         assert (ended["reason"], ended["exit_code"]) == ("exit", 0), ended
     for left in sandbox.processes():  # Codex leaves a daemon

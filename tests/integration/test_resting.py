@@ -21,6 +21,8 @@ while says:
     select.select([0], [], [], 0.05)
     while says and time.monotonic() - begun >= says[0][0]:
         os.write(1, says.pop(0)[1].encode().decode("unicode_escape").encode())
+if select.select([0], [], [], 0)[0]:
+    os.read(0, 100)
 select.select([0], [], [], 60)
 """
 # As ssh: waits for the terminal and the network at once; the other side answers a line after 0.1 s, in two parts.

@@ -18,7 +18,7 @@ Events = list[dict[str, Any]]
 
 def anthropic() -> Events:
     usage = {"input_tokens": 1, "output_tokens": 1}
-    message = {
+    message: dict[str, Any] = {
         "id": "m1",
         "type": "message",
         "role": "assistant",
@@ -74,7 +74,6 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self.server.asked.append((self.path, ""))
         self.say("application/json", json.dumps({"data": [], "models": []}))
 
     def do_HEAD(self) -> None:
@@ -82,7 +81,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         given = self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.server.asked.append((self.path, given.decode(errors="replace")))  # type: ignore[attr-defined]
         path = self.path.partition("?")[0]
         if path.endswith("/messages"):
             events = anthropic()
@@ -113,14 +111,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what is asked is in `asked`."""
+        """Nothing."""
 
 
 @contextmanager
 def model_server() -> Iterator[ThreadingHTTPServer]:
-    """The server, on a port of its own; `asked` has each path and body."""
+    """The server, on a port of its own."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked = []  # type: ignore[attr-defined]
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
