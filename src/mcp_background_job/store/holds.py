@@ -34,21 +34,19 @@ def set_hold(folder: Path, hold: Hold | None, declined: bool = False) -> None:
 def release(folder: Path, hold: Hold, declined: bool = False) -> bool:
     """Hand back this very hold; False where it is another's by now, which stays."""
     holder = folder / "holder"
-    released = holder.with_name(f"holder.{os.urandom(4).hex()}")
+    # One step, or a waiter would see the keys back before it could see that it was a no.
+    released = folder / ("declined" if declined else f"holder.{os.urandom(4).hex()}")
     try:
         holder.rename(released)
     except FileNotFoundError:
         return False
-    try:
-        if find_record(str(released), HOLD) == hold:
-            if declined:
-                write_whole(folder / "declined", b"")
-            return True
+    ours = find_record(str(released), HOLD) == hold
+    if not ours:
         with suppress(FileExistsError):  # one that was taken meanwhile is newer
             os.link(released, holder)
-        return False
-    finally:
+    if not ours or not declined:
         released.unlink()
+    return ours
 
 
 def was_declined(folder: Path) -> bool:

@@ -32,6 +32,7 @@ NO = [
     "fish --command=true",
     "make",
     "ssh host bash",
+    "bash -O " + "a" * 1_000_000,
 ]
 
 

@@ -20,5 +20,22 @@ def test_a_hand_off_releases_its_own_hold_and_none_that_a_person_took_since(tmp_
     assert read_hold(tmp_path) is None and was_declined(tmp_path)
     set_hold(tmp_path, TAKEN)
     assert not release(tmp_path, ASKED)
+    assert not release(tmp_path, ASKED, declined=True)
     assert read_hold(tmp_path) == TAKEN
     assert [path.name for path in tmp_path.iterdir()] == ["holder"]
+
+
+@pytest.mark.promise("human-holds")
+def test_the_no_is_there_as_soon_as_the_keys_are_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_hold(tmp_path, ASKED)
+    seen: list[bool] = []
+    rename = Path.rename
+
+    def look_at_once(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        seen.append(read_hold(tmp_path) is None and was_declined(tmp_path))
+        return moved
+
+    monkeypatch.setattr(Path, "rename", look_at_once)
+    release(tmp_path, ASKED, declined=True)
+    assert seen == [True]

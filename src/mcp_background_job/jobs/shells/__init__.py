@@ -20,6 +20,7 @@ WITH_VALUE = {"--rcfile", "--init-file", "-O", "+O", "-o", "+o", "-C", "--init-c
 COMPOUND = re.compile(r"[;&|<>()`\n]")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 EXIT_CODE = re.compile(rb"\x1b\]133;D;(\d{1,3})(?:;[^\x07\x1b]{0,200})?(?:\x07|\x1b\\)")
+LONGEST = 4096  # characters of a command that is looked at: shlex takes seconds for a long word
 LOOKBACK = 256 << 10  # bytes before the end in which the mark of the last command is
 
 # First of all that bash does before a prompt, or `$?` would be that of what came before it.
@@ -34,7 +35,7 @@ DATA_DIRS = "/usr/local/share:/usr/share"  # where XDG_DATA_DIRS is not set (fre
 
 def interactive_shell(command: str) -> Shell | None:
     """The shell that a command is, if it is nothing else: no script, no other command beside it."""
-    if COMPOUND.search(command):
+    if len(command) > LONGEST or COMPOUND.search(command):
         return None
     try:
         words = shlex.split(command)
