@@ -20,6 +20,7 @@ import endurance
 import errands
 import features
 import output
+import programs
 import readme
 import resting
 from bench import Bench
@@ -38,6 +39,7 @@ SUITES = {
     "large": output.large,
     "idle": resting.idle,
     "waits": resting.waits,
+    "resting": programs.resting,
     "endurance": endurance.endurance,
     "errands": errands.errands,
     "features": features.features,
@@ -50,7 +52,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=SUITES, metavar="SUITE", help=", ".join(SUITES))
     parser.add_argument("--without-peers", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures; keeps older ones of other suites")
-    parser.add_argument("--readme", action="store_true", help="rewrite the two tables of the README")
+    parser.add_argument("--readme", action="store_true", help="rewrite the tables of README and ARCHITECTURE")
     options = parser.parse_args()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended then too

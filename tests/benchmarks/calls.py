@@ -154,7 +154,7 @@ def ending(bench: Bench) -> None:
     for who in bench.peers:
         actions[who] = lambda hand=hands[who]: running(hand)  # type: ignore[misc]
     bench.interleaved(what, actions, tries)
-    bench.figures.reach(what, "≤ 30", bench.figures.median(what, "ours"), 30)
+    bench.figures.reach(what, "≤ 20", bench.figures.median(what, "ours"), 20)
 
 
 def talking(bench: Bench) -> None:
@@ -182,7 +182,7 @@ def talking(bench: Bench) -> None:
     bench.interleaved(what, {who: (lambda who=who: one(who)) for who in hands}, tries)  # type: ignore[misc]
     for who, count in good.items():
         bench.figures.add(whole, who, [100.0 * count / tries], "%")
-    bench.figures.reach(what, "≤ 30", bench.figures.median(what, "ours"), 30)
+    bench.figures.reach(what, "≤ 20", bench.figures.median(what, "ours"), 20)
     bench.figures.reach(whole, "all", 100.0 * (tries - good["ours"]) / tries, 0)
 
 

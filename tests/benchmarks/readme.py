@@ -1,29 +1,38 @@
-"""The README's two tables, between marker comments, made from the figures of a run."""
+"""The README's two tables and ARCHITECTURE's of programs, between marker comments, made from the figures of a run."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
-from figures import FLOOR, Figures, machine
+from figures import FLOOR, Figures, Row, machine
+from programs import FIRST, TYPED, WRONG
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README, ARCHITECTURE = ROOT / "README.md", ROOT / "ARCHITECTURE.md"
+
+ORDER = ("line", "read", "poll", "relay", "")
 
 
 def write(figures: Figures) -> None:
-    """Put both tables into the README, in place of the last ones."""
+    """Put each table whose figures were taken into its file, in place of the last one."""
     others = [who for who in figures.versions if who not in ("ours", *FLOOR)]
-    text = README.read_text()
-    text = between(text, "measured", measured(figures, others))
-    text = between(text, "compared", compared(figures, others))
-    README.write_text(text)
+    of_programs = {what: row for what, row in figures.rows.items() if what.startswith((FIRST, TYPED))}
+    if of_programs:
+        ARCHITECTURE.write_text(between(ARCHITECTURE, "resting", resting(of_programs)))
+    if set(figures.rows) - set(of_programs) - {WRONG}:
+        README.write_text(between(README, "measured", measured(figures, others)))
+        README.write_text(between(README, "compared", compared(figures, others)))
 
 
-def between(text: str, name: str, lines: list[str]) -> str:
+def between(file: Path, name: str, lines: list[str]) -> str:
+    """The text of a file with other lines between the two comments of that name."""
     begin, end = f"<!-- {name}: python tests/benchmarks --readme -->", f"<!-- /{name} -->"
-    before, found, rest = text.partition(begin)
+    before, found, rest = file.read_text().partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise SystemExit(f"README.md has no {begin} … {end}")
+        raise SystemExit(f"{file.name} has no {begin} … {end}")
     return "\n".join([before + begin, *lines, end]) + after
 
 
@@ -42,6 +51,25 @@ def measured(figures: Figures, others: list[str]) -> list[str]:
         unit = f", {row.unit}" if row.unit not in ("", "bytes") else ""
         ours = f"{row.cell('ours', True)} {row.sign}".strip()
         lines.append(line(row.what.strip() + unit, ours, row.reach, row.floor(), *(row.cell(who) for who in others)))
+    return lines
+
+
+def resting(rows: Mapping[str, Row]) -> list[str]:
+    """Programs by their rest: two in a line, which keeps the table on a screen."""
+    cells = []
+    for what, row in rows.items():
+        if what.startswith(FIRST):
+            name = what.removeprefix(FIRST)
+            typed = rows.get(TYPED + name)
+            answer = f"{typed.median('ours'):.0f}" if typed else ""
+            cells.append((name, row.notes.get("ours", ""), f"{row.median('ours'):.0f}", answer))
+    cells.sort(key=lambda cell: ORDER.index(cell[1]))
+    half = (len(cells) + 1) // 2
+    lines = ["", line(*("program", "rest", "first, ms", "typed, ms") * 2), line(*("---", "---", "---:", "---:") * 2)]
+    lines += [
+        line(*one, *other)
+        for one, other in itertools.zip_longest(cells[:half], cells[half:], fillvalue=("", "", "", ""))
+    ]
     return lines
 
 

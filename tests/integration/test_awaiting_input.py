@@ -13,7 +13,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ import pytest
 
 from mcp_background_job.process import procfs
 from mcp_background_job.process.input_state import LINE_LIMIT, Awaiting, awaiting_input, certain, terminal_of
+from support.interpreters import interpreter
 from support.waiting import stays_true, wait_until
 
 pytestmark = [
@@ -153,20 +153,6 @@ def watch(jobs: list[Job], seconds: float) -> list[Counter[Awaiting | None]]:
 
     stays_true(look, seconds, every=EVERY)
     return seen
-
-
-@cache
-def interpreter(name: str) -> str:
-    """A Python such as python3.12 that has readline, or "": a pyenv shim may stand for one that isn't there."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [sys.executable, shutil.which(name)]
-    if os.access(pyenv, os.R_OK | os.X_OK):
-        found += map(str, sorted(pyenv.glob(f"*/bin/{name}")))
-    ask = f"import readline, sys; sys.exit('python%d.%d' % sys.version_info[:2] != '{name}')"
-    for path in filter(None, found):
-        if subprocess.run([path, "-c", ask], capture_output=True).returncode == 0:
-            return path
-    return ""
 
 
 def python(code: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
 
 import pytest
@@ -25,10 +26,30 @@ if select.select([0], [], [], 0)[0]:
     os.read(0, 100)
 select.select([0], [], [], 60)
 """
-# As ssh: waits for the terminal and the network at once; the other side answers a line after 0.1 s, in two parts.
-RELAY = """
-import os, select, socket, threading, time, tty
+# As npm and Claude: an event loop asks something, and has a connection from before that it keeps.
+KEEPS_ALIVE = """
+import os, select, socket, tty
 listener = socket.create_server(("127.0.0.1", 0))
+connection = socket.create_connection(listener.getsockname())
+tty.setraw(0)
+epoll = select.epoll()
+epoll.register(0, select.EPOLLIN)
+epoll.register(connection, select.EPOLLIN)
+os.write(1, b"package name: ")
+while True:
+    epoll.poll(10)
+    os.write(1, os.read(0, 4096))
+"""
+# As ssh and docker exec: waits for the terminal and the network (or the socket of a name) at once; the other side
+# answers a line after 0.1 s, in two parts.
+RELAY = """
+import os, select, socket, sys, threading, time, tty
+if len(sys.argv) > 1:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(sys.argv[1])
+    listener.listen()
+else:
+    listener = socket.create_server(("127.0.0.1", 0))
 def other_side():
     there, _ = listener.accept()
     while data := there.recv(4096):
@@ -42,7 +63,8 @@ if os.fork() == 0:
     os.setsid()
     other_side()
     os._exit(0)
-near = socket.create_connection(listener.getsockname())
+near = socket.socket(listener.family)
+near.connect(listener.getsockname())
 listener.close()
 tty.setraw(0)
 os.write(1, b"connected\\r\\n$ ")
@@ -60,8 +82,9 @@ def program(code: str, *arguments: str) -> str:
 
 
 @pytest.mark.promise("relay")
-def test_a_relay_rests_only_after_an_answer_has_come(server: Server) -> None:
-    job_id = server.call("execute", command=program(RELAY))["job_id"]
+@pytest.mark.parametrize("by_name", [(), ("docker.sock",)], ids=["network", "name"])
+def test_a_relay_rests_only_after_an_answer_has_come(server: Server, by_name: tuple[str, ...]) -> None:
+    job_id = server.call("execute", command=program(RELAY, *by_name))["job_id"]
     shows(server, job_id, "$ ")
     assert server.call("wait", job_ids=[job_id], until="input", timeout=1)["reason"] == "timeout"
     answer = server.call("interact", job_id=job_id, input="hello", timeout=10)
@@ -70,6 +93,23 @@ def test_a_relay_rests_only_after_an_answer_has_come(server: Server) -> None:
     answer = server.call("interact", job_id=job_id, input="slowly", pattern="^ANSWER", timeout=10)
     assert answer["reason"] == "match", "a pattern is better than a guess"
     server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.promise("relay")
+def test_an_event_loop_with_a_connection_is_no_relay(server: Server) -> None:
+    answer = server.call("execute", command=program(KEEPS_ALIVE), wait=15)
+    assert (answer["reason"], answer["stdout"]) == ("input", "package name: ")
+    server.call("kill", job_id=answer["job_id"], signal="KILL")
+
+
+@pytest.mark.promise("relay")
+def test_tmux_in_tmux_is_a_relay_though_it_has_passed_its_terminal_on(server: Server) -> None:
+    command = "tmux -L inner -f /dev/null new-session 'bash --norc -i'"
+    job_id = server.call("execute", command=command, wait=15, pattern="bash-")["job_id"]
+    answer = server.call("interact", job_id=job_id, input="sleep 0.2; echo FI''N", timeout=15)
+    assert answer["reason"] == "input" and "FIN" in answer["screen"]
+    answer = server.call("interact", job_id=job_id, input="exit", timeout=15)
+    assert (answer["reason"], answer["exit_code"]) == ("exit", 0)
 
 
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -123,14 +163,18 @@ def test_a_pattern_sees_the_screen_of_a_full_screen_program(server: Server) -> N
     server.call("kill", job_id=job_id, signal="KILL")
 
 
+@pytest.mark.parametrize("shell", ["bash --norc -i", "fish"])
 @pytest.mark.promise("interact-whole")
-def test_readline_answers_as_fast_as_ever(server: Server) -> None:
-    job_id = server.call("execute", command="bash --norc -i")["job_id"]
-    server.call("wait", job_ids=[job_id], until="input", timeout=10)
+def test_line_editors_answer_as_fast_as_ever(server: Server, shell: str) -> None:
+    """fish looks at its terminal in an event loop, and asks who has the focus as Codex does."""
+    if shutil.which(shell.split()[0]) is None:
+        pytest.skip(f"{shell} is not here")
+    job_id = server.call("execute", command=shell)["job_id"]
+    server.call("wait", job_ids=[job_id], until="input", timeout=20)
     took = []
     for number in range(20):
         begun = time.monotonic()
-        answer = server.call("interact", job_id=job_id, input=f"echo $(({number} + 1000))", timeout=10)
+        answer = server.call("interact", job_id=job_id, input=f"expr {number} + 1000", timeout=10)
         took.append(time.monotonic() - begun)
         assert f"\n{number + 1000}\n" in answer["stdout"]
     assert sorted(took)[10] < 0.2, "time is the promise: 16 ms on a quiet machine; a poll would take 400"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import readme
 from figures import Figures, Row
+from programs import FIRST, TYPED, WRONG
 
 
 def figures() -> Figures:
@@ -74,6 +75,26 @@ def test_the_readme_gets_both_tables_between_its_marks_and_nothing_else(
     assert outside in Path(__file__).parents[2].joinpath("README.md").read_text()
 
 
-def test_a_readme_without_the_marks_is_refused() -> None:
+def test_a_readme_without_the_marks_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text("nothing here")
     with pytest.raises(SystemExit, match="no <!-- measured"):
-        readme.between("nothing here", "measured", [])
+        readme.between(file, "measured", [])
+
+
+def test_programs_have_their_table_where_they_were_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {name: tmp_path / f"{name}.md" for name in ("README", "ARCHITECTURE")}
+    for name, file in files.items():
+        file.write_text(getattr(readme, name).read_text())
+        monkeypatch.setattr(readme, name, file)
+    before = files["README"].read_text()
+    made = Figures()
+    for name, rest in [("a repl", "read"), ("a reader", "line"), ("a relay", "relay")]:
+        made.add(FIRST + name, "ours", [250.4], "ms", rest)
+    made.add(TYPED + "a repl", "ours", [9.0, 12.0, 20.0], "ms", "read")
+    made.add(WRONG, "ours", [0], "")
+    readme.write(made)
+    text = files["ARCHITECTURE"].read_text()
+    assert "| a reader | line | 250 |  | a relay | relay | 250 |  |" in text
+    assert "| a repl | read | 250 | 12 |" in text
+    assert files["README"].read_text() == before

@@ -124,7 +124,7 @@ class Input:
             end = self.view.log(job_id).end
             type_text(self.pane, body.encode(), brackets, "", (), self.by_agent)
             self.text_sent = True
-            self.pause(modes, end)
+            self.pause(modes.edits_prose(terminal is not None and terminal.signals), end)
             type_text(self.pane, b"", False, self.ending, self.keys, self.by_agent, TEXT_SENT)
             return sent
 
@@ -135,11 +135,12 @@ class Input:
         """
         if terminal is None or terminal.canonical or not (self.ending or self.keys):
             return False
-        return modes.edits_prose or not (terminal.signals or modes.edits_line)
+        signals = terminal.signals
+        return modes.edits_prose(signals) or not (signals or modes.edits_line(signals))
 
-    def pause(self, modes: Modes, end: int) -> None:
+    def pause(self, prose: bool, end: int) -> None:
         """Until the text has been shown, as far as output from offset `end` on tells, or it is late enough."""
-        if modes.edits_prose:
+        if prose:
             time.sleep(AFTER_PASTE if "\n" in self.body else AFTER_TEXT)
             return
         began = time.monotonic()

@@ -86,11 +86,13 @@ class JobView:
         """What a running job waits for now, and how it rests."""
         if not isinstance(job, RunningJob):
             return None
-        from mcp_background_job.process.input_state import resting
+        from mcp_background_job.process.input_state import resting, terminal_of
 
         found = resting(job.run.tty, job.run.pid)
-        if found is not None and found.rest == "poll" and self.modes(job).edits_line:
-            return found._replace(rest="read")
+        if found is not None and found.rest == "poll":
+            terminal = terminal_of(job.run.tty)
+            if terminal is not None and self.modes(job).edits_line(terminal.signals):
+                return found._replace(rest="read")
         return found
 
     def awaiting(self, job: Job) -> str | None:

@@ -58,22 +58,22 @@ class Modes:
         """Whether the alternate screen is shown."""
         return any(map(self.is_on, ALTERNATE))
 
-    @property
-    def edits_line(self) -> bool:
+    def edits_line(self, signals: bool) -> bool:
         """Whether a line editor is at its prompt: it asks for brackets there only, and leaves the cursor to be seen.
 
-        Traps: vim asks for brackets on the alternate screen; what draws a cursor of its own, or wants to know who has
-        the focus, draws all the time.
+        `signals`: C-c is the terminal's. Traps: vim asks for brackets on the alternate screen; what draws a cursor of
+        its own draws all the time, and so does what wants to know who has the focus, unless it leaves C-c alone (fish).
         """
-        return self.is_on(BRACKETS) and self.is_on(CURSOR) and not self.is_on(FOCUS) and not self.full_screen
+        drawing = self.is_on(FOCUS) and not signals
+        return self.is_on(BRACKETS) and self.is_on(CURSOR) and not drawing and not self.full_screen
 
-    @property
-    def edits_prose(self) -> bool:
+    def edits_prose(self, signals: bool) -> bool:
         """Whether a program knows pastes from typing and draws its own input, as other agents do.
 
-        Traps: vim hides the cursor while it draws, neovim asks for the focus; both have the keypad's keys sent.
+        Traps: vim hides the cursor while it draws, neovim asks for the focus; both have the keypad's keys sent. fish
+        asks for the focus, and leaves C-c to the terminal.
         """
-        own = self.is_on(FOCUS) or not self.is_on(CURSOR)
+        own = (self.is_on(FOCUS) and not signals) or not self.is_on(CURSOR)
         return self.is_on(BRACKETS) and own and not self.is_on(APPLICATION_KEYS)
 
     @property

@@ -81,6 +81,8 @@ def resting(tty: str, pid: int) -> Resting | None:
                 if _pending(fd) or _modes(fd) != modes:
                     return None
                 return Resting(_kind(modes), "line") if modes.canonical else _behind(member, terminal, wait)
+        if not modes.canonical and any(map(_handed_over, procfs.foreground(main))) and not _pending(fd):
+            return Resting("screen", "relay")
     return None
 
 
@@ -114,8 +116,10 @@ def _rest(wait: procfs.Wait, member: procfs.Process, terminal: int) -> Rest:
     another; psql's readline has a connection open, too, but does not listen to it meanwhile.
     poll: a call with a time limit, or for something else as well: an event loop's. Between two frames of a spinner or
     a test runner, or while another thread works (Codex), it looks the same as at its end.
-    relay: it waits for the other side as well (ssh, kubectl exec, a serial console): what the other side does now
-    is not known here. Traps: a dev server listens for connections, and has none; a pipe to itself is a wake-up.
+    relay: it waits for the other side as well (ssh, docker exec, a serial console): what the other side does now
+    is not known here. Traps: a dev server listens for connections, and has none; a pipe or a pair of sockets to
+    itself is a wake-up; an editor listens to the display and the bus; what looks at the terminal through epoll is an
+    event loop with a connection that it keeps (npm, Claude). So a relay that is one is taken for a poll.
     """
     if _relays(wait, member, terminal):
         return "relay"
@@ -124,6 +128,8 @@ def _rest(wait: procfs.Wait, member: procfs.Process, terminal: int) -> Rest:
 
 
 def _relays(wait: procfs.Wait, member: procfs.Process, terminal: int) -> bool:
+    if wait.call == "epoll":
+        return False
     beside = [fd for fd in wait.fds or () if not _is_terminal(member.pid, fd, terminal)]
     if wait.call == "read" and member.threads > 1:
         beside += [fd for _, other in _waits(member) if other.call != "read" for fd in other.fds or ()]
@@ -136,6 +142,15 @@ def _relays(wait: procfs.Wait, member: procfs.Process, terminal: int) -> bool:
     names = list(procfs.open_files(member.pid).values()) if beside else []
     files = procfs.open_files(member.pid) if beside else {}
     return any(files.get(fd, "").startswith("pipe:") and names.count(files[fd]) == 1 for fd in beside)
+
+
+def _handed_over(member: procfs.Process) -> bool:
+    """Whether a process sleeps for nothing but the server to which it has passed its terminal, as tmux does."""
+    wait = procfs.waiting_call(member.pid, member.pid) if (member.state, member.threads) == ("S", 1) else None
+    if wait is None or not wait.endless or wait.call not in ("poll", "select"):
+        return False
+    peers = [procfs.unix_peer(member.pid, fd) for fd in wait.fds or ()]
+    return any(peer and not peer.own for peer in peers) and not any(procfs.children(member))
 
 
 def _waits(member: procfs.Process) -> Iterator[tuple[int, procfs.Wait]]:

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from mcp_background_job.supervisor.pane import quoted
 from mcp_background_job.text import one_line
 
-# Which keys have a sequence of their own in each tmux from 3.2 on (tried on 3.3a, key by key): of the others tmux types
-# the name's letters, or nothing, or the key without its modifier.
+# Which keys have a sequence of their own in each tmux from 3.2 on (tried on eight of them, key by key: the table in
+# ARCHITECTURE.md): of the others tmux types the name's letters, or nothing, or the key without its modifier.
 EDITING_KEY = re.compile(
     r"up|down|left|right|home|end|page(up|down)|pg(up|dn)|[pn]page|ic|insert|dc|delete|f([1-9]|1[0-2])", re.IGNORECASE
 )
@@ -91,6 +91,10 @@ def key_name(name: str) -> str:
         key = "BTab" if key.lower() == "tab" else key.upper() if re.fullmatch("[A-Za-z]", key) else ""
         modifiers.discard("S")
     known = OTHER_KEY.fullmatch(key) or (len(key) == 1 and key.isprintable())
+    if "C" in modifiers and key == "/":
+        key = "_"  # the same byte; tmux 3.2 types the letters of C-/
+    if modifiers and key.lower() == "btab":
+        return ""
     if "C" in modifiers:
         known = (WITH_CONTROL_AND_META if "M" in modifiers else WITH_CONTROL).fullmatch(key)
     return "".join(f"{modifier}-" for modifier in sorted(modifiers)) + key if known else ""

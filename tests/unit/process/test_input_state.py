@@ -267,6 +267,27 @@ def test_only_sockets_to_the_network_count_as_such() -> None:
         assert not procfs.is_network_socket(pid, 0)
 
 
+@linux
+def test_connected_is_what_has_somebody_else_at_its_other_end(tmp_path: Path) -> None:
+    pid = os.getpid()
+    near, far = socket.socketpair()
+    with near, far, socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname()) as tcp:
+            told = [procfs.is_connected(pid, one.fileno()) for one in (near, far, listener, tcp)]
+        assert told == [False, False, False, True]
+    for name, counts in [("docker.sock", True), ("dbus-session", False), (".X11-unix-X0", False)]:
+        with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+            listener.bind(str(tmp_path / name))
+            listener.listen()
+            assert not procfs.is_connected(pid, client.fileno())
+            client.connect(str(tmp_path / name))
+            served, _ = listener.accept()
+            with served:
+                assert procfs.is_connected(pid, client.fileno()) == counts, name
+                assert not procfs.is_connected(pid, listener.fileno())
+    assert not procfs.is_connected(pid, 0)
+
+
 POLLED = """
 import os, select, sys
 call, (source, *fds) = sys.argv[1], map(int, sys.argv[2:])
