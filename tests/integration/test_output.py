@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from support.rpc import Answer, Server
 from support.sandbox import PYTHON, Sandbox, ended, printed, run_job, shows
+from support.terminal import cli
 from support.waiting import wait_until
 
 # Writes to its terminal exactly the bytes that a test hands it, one write for each line of hexadecimal.
@@ -119,6 +120,37 @@ def test_invalid_utf8_and_nul_survive(server: Server, printer: Printer) -> None:
 
 
 @pytest.mark.promise("cursor-exact")
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (r"printf 'caf\303'", "caf\N{REPLACEMENT CHARACTER}"),
+        (r"printf 'A\n\033Pq'; echo one; exit 4", "A\nqone\n"),
+        (r"printf 'A\n\033[01;3'", "A\n"),
+        (r"printf 'A\n\033]0;title'; echo; seq 3", "A\n0;title\n1\n2\n3\n"),
+    ],
+)
+@pytest.mark.promise("output-any-bytes")
+def test_an_output_that_ends_inside_a_sequence_is_told_to_its_end(
+    server: Server, shared: Sandbox, command: str, text: str
+) -> None:
+    job_id = run_job(server, command)["job_id"]
+    for tool, how in [("output", {}), ("output", {"since": 0}), ("tail", {"lines": 50})]:
+        answer = server.call(tool, job_id=job_id, **how)
+        assert answer["stdout"] == text and "truncated" not in answer
+        assert server.call("output", job_id=job_id, since=answer["cursor"])["stdout"] == ""
+    if "one" in text:
+        assert server.call("output", job_id=job_id, grep="one")["stdout"] == "2:qone\n"
+    assert cli(shared, "output", job_id).stdout.strip() == text.strip()
+
+
+@pytest.mark.promise("cursor-exact")
+def test_an_answer_that_begins_inside_a_line_is_whole(server: Server) -> None:
+    job_id = server.call("execute", command="PS1='$ ' bash --norc -i", wait=10, pattern="[$] ")["job_id"]
+    answer = server.call("interact", job_id=job_id, input="for i in 1; do\n  echo M\ndone")
+    assert answer["stdout"].count("for i in 1") <= 1 and "\nM\n" in "\n" + answer["stdout"]
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
 def test_a_cursor_counts_the_bytes_that_the_job_printed(server: Server, printer: Printer) -> None:
     data = "grün \x1b[31mrot\x1b[0m 漢\r\n".encode()
     printer.print(data)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 from mcp_background_job.jobs.view import JobView
-from mcp_background_job.output.emulator.render import split_point
+from mcp_background_job.output.pages import Reader
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.log import Log, looking_again
 from mcp_background_job.store.models import EndedJob, Job
@@ -51,7 +51,7 @@ class Follower:
             self.cursor = kept
         while self.cursor < reader.log.end:
             data = reader.log.read(self.cursor, self.cursor + BLOCK)
-            whole = self.whole(data, ended and self.cursor + len(data) >= reader.log.end)
+            whole = self.whole(reader, data)
             if whole:
                 self.erase()
                 out, err = reader.text(self.cursor, data[:whole])
@@ -59,19 +59,19 @@ class Follower:
                 self.cursor += whole
                 continue
             if self.live:
-                self.draw(reader.text(self.cursor, data[: split_point(data)])[0])
+                self.draw(reader.text(self.cursor, data[: reader.unbroken(self.cursor, data)])[0])
             break
         if ended and self.drawn:
             print()
 
-    def whole(self, data: bytes, last: bool) -> int:
+    def whole(self, reader: Reader, data: bytes) -> int:
         """How many bytes of `data` can be shown for good."""
-        if last:
-            return len(data)
-        length = split_point(data)
-        if self.job.spec.separate_stderr or length >= LONGEST_LINE:
+        length = reader.unbroken(self.cursor, data)
+        all_of_it = reader.ended and self.cursor + length >= reader.log.end
+        if all_of_it or self.job.spec.separate_stderr or length >= LONGEST_LINE:
             return length
-        return data.rfind(b"\n", 0, length) + 1
+        lines = reader.unbroken_lines(self.cursor, data)
+        return lines if data[:lines].endswith(b"\n") else 0
 
     def draw(self, text: str) -> None:
         """The unfinished line, over what stood there; cut to one row, or it could not be drawn over."""
@@ -105,6 +105,7 @@ async def follow(follower: Follower) -> EndedJob:
     with FolderEvents([folder, folder / "log"]) as events:
         while True:
             job = follower.view.job(job_id)
+            follower.job = job
             follower.show_new(isinstance(job, EndedJob))
             if isinstance(job, EndedJob):
                 return job

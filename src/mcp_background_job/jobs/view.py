@@ -108,7 +108,8 @@ class JobView:
 
     def reader(self, job: Job) -> Reader:
         """The job's log as text."""
-        return Reader(self.log(job.spec.job_id), job.spec.nonce, job.spec.separate_stderr)
+        ended = isinstance(job, EndedJob)
+        return Reader(self.log(job.spec.job_id), job.spec.nonce, job.spec.separate_stderr, ended)
 
     @looking_again
     def output(

@@ -24,16 +24,12 @@ MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
 LONG = 16 << 10  # bytes whose drawing may take longer than a call
 LEAST_BLOCK = 32 << 10  # the same of what costs too much to be drawn at once
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
+LINE_LOOKBACK = 4 << 10  # bytes of a line that are drawn for a page that begins inside of it
+LEAST_LOOK = 4 << 10  # bytes looked at first for whether they draw anything
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
 ALTERNATE_LOOKBACK = 256 << 10  # bytes; a search for one sequence, 0.4 ms
+HELD_BACK = 512  # bytes without a line's end, in which a running job's output can end, of a sequence that goes on
 GREP_BLOCK = 1 << 19  # bytes; with its text a pipe's whole buffer is not exceeded
-
-
-def split_point(data: bytes) -> int:
-    """Where a page of `data` can end; the renderer is imported by the first output, not by every start."""
-    from mcp_background_job.output.emulator.render import split_point as find
-
-    return find(data)
 
 
 @dataclass(frozen=True)
@@ -59,10 +55,14 @@ def was_cut(page: Page) -> bool:
 
 
 class Reader:
-    """Reads one job's log as text; `nonce` tells its stderr marks from anything the job prints itself."""
+    """Reads one job's log as text; `nonce` tells its stderr marks from anything the job prints itself.
 
-    def __init__(self, log: Log, nonce: str, separate_stderr: bool) -> None:
+    `ended`: no more will come, so that nothing is held back.
+    """
+
+    def __init__(self, log: Log, nonce: str, separate_stderr: bool, ended: bool = False) -> None:
         self.log = log
+        self.ended = ended
         self.separate = separate_stderr
         self.err_mark = stderr_mark(nonce)
         self.out_mark = stdout_mark(nonce)
@@ -81,10 +81,18 @@ class Reader:
 
         inside = start > self.log.start  # a page's redraw may go above its first line
         alternate = inside and self.begins_alternate(start)
+        before = self.line_before(start) if inside and not alternate else b""
         if not self.separate:
-            return render(data, continued=inside, alternate=alternate), ""
+            return render(data, continued=inside, alternate=alternate, before=before), ""
         out, err = self.split_streams(data, self.begins_in_stderr(start))
-        return render(out, continued=inside, alternate=alternate), render(err, continued=inside)
+        before, _ = self.split_streams(before, self.begins_in_stderr(start - len(before)))
+        return render(out, continued=inside, alternate=alternate, before=before), render(err, continued=inside)
+
+    def line_before(self, start: int) -> bytes:
+        """What was printed of the line in which `start` is; empty where its beginning is far away or gone."""
+        before = self.log.read(max(self.log.start, start - LINE_LOOKBACK), start)
+        begins = before.rfind(b"\n") + 1
+        return before[begins:] if begins or len(before) < LINE_LOOKBACK else b""
 
     def begins_alternate(self, start: int) -> bool:
         """Whether a full-screen program has the screen at `start`, as far as it can be seen from near there."""
@@ -108,6 +116,50 @@ class Reader:
             position = stop + len(mark)
             in_stderr = not in_stderr
         return b"".join(streams[0]), b"".join(streams[1])
+
+    # -- where a page can end -------------------------------------------------------------------------------
+
+    def unbroken(self, start: int, data: bytes) -> int:
+        """How many bytes of `data`, which begins at `start`, mean the same whatever stands behind them."""
+        from mcp_background_job.output.emulator.render import split_point
+
+        if self.ended and start + len(data) >= self.log.end:
+            return len(data)
+        length = split_point(data)
+        if length < len(data) and not self.goes_on(start + length):
+            length = split_point(data, "no DCS")
+            if length < len(data) and not self.goes_on(start + length):
+                length = split_point(data, "none")
+                if length < len(data) and not self.goes_on(start + length):
+                    return len(data)
+        return length
+
+    def goes_on(self, at: int) -> bool:
+        """Whether the sequence or the character at `at`, cut by a page's end, ends behind it, or may still do so."""
+        from mcp_background_job.output.emulator.render import STRING_LIMIT, begins_whole
+
+        rest = self.log.read(at, min(at + STRING_LIMIT, self.log.run_end(at, STRING_LIMIT)))
+        if begins_whole(rest):
+            return True
+        return not self.ended and len(rest) <= HELD_BACK and b"\n" not in rest
+
+    def unbroken_lines(self, start: int, data: bytes) -> int:
+        """The same, up to a line's end if there is one."""
+        length = self.unbroken(start, data)
+        stop = length
+        while line_end := data.rfind(b"\n", 0, stop) + 1:
+            stop = self.unbroken(start, data[:line_end])
+            if stop == line_end:
+                return line_end
+        return length
+
+    @property
+    def readable(self) -> int:
+        """The offset up to which there is something to read now."""
+        if self.ended:
+            return self.log.end
+        start = max(self.log.start, self.log.end - HELD_BACK - 4)
+        return start + self.unbroken(start, self.log.read(start, self.log.end))
 
     # -- pages ----------------------------------------------------------------------------------------------
 
@@ -143,20 +195,35 @@ class Reader:
             size *= 3
         if best.cursor == start and self.log.end > start:
             best = self.smallest(start)
-        return replace(best, truncated=best.cursor < self.log.end)
+        return self.told(best)
+
+    def told(self, page: Page) -> Page:
+        """The page with `truncated` where there is more to read behind it; behind it go sequences that draw nothing."""
+        from mcp_background_job.output.emulator.render import ALTERNATE_NOTE
+
+        cursor, end, size = page.cursor, self.readable, LEAST_LOOK
+        while cursor < end:
+            size = min(size, end - cursor)
+            following = self.cut(cursor, size) if self.log.run_end(cursor, size) >= cursor + size else page
+            drawn = following.stdout.replace(ALTERNATE_NOTE + "\n", "") or following.stderr
+            if drawn or (following.cursor == cursor and size == end - cursor) or cursor - page.cursor > MAX_BLOCK * 4:
+                return replace(page, truncated=True)
+            cursor = following.cursor
+            size *= 4
+        return replace(page, cursor=cursor)
 
     def cut(self, start: int, size: int) -> Page:
         """The page of at most `size` bytes from `start`, ended at a line's end where more comes."""
         data = self.log.read(start, start + size)
-        length = split_point(data)
-        if start + size < self.log.end:
-            length = data.rfind(b"\n", 0, length) + 1 or length
+        length = self.unbroken_lines(start, data) if start + size < self.log.end else self.unbroken(start, data)
         out, err = self.text(start, data[:length])
         return Page(out, err, start + length)
 
     def smallest(self, start: int) -> Page:
         """A page that moves on though not one character fits; an empty one where the log ends in a sequence."""
-        for size in (16, 256, FRAME_LOOKBACK * 5):
+        from mcp_background_job.output.emulator.render import STRING_LIMIT
+
+        for size in (16, 256, FRAME_LOOKBACK, STRING_LIMIT + FRAME_LOOKBACK):
             page = self.cut(start, min(size, self.log.end - start))
             if page.cursor > start:
                 return page
@@ -201,8 +268,8 @@ class Reader:
 
     def safe_start(self, offset: int) -> int:
         """The last offset up to `offset` at which no character and no escape sequence is cut."""
-        before = self.log.read(max(self.log.start, offset - FRAME_LOOKBACK), offset)
-        return offset - len(before) + split_point(before)
+        start = max(self.log.start, offset - FRAME_LOOKBACK)
+        return start + self.unbroken(start, self.log.read(start, offset))
 
     def line_start(self, offset: int) -> int:
         """The first offset from `offset` on at which a line begins; `offset` where most of what follows is one line."""
@@ -214,7 +281,7 @@ class Reader:
 
     def to_end(self, start: int) -> Page:
         data = self.log.read(start, self.log.end)
-        length = split_point(data)
+        length = self.unbroken(start, data)
         out, err = self.text(start, data[:length])
         return Page(out, err, self.log.end - (len(data) - length))
 
@@ -252,9 +319,7 @@ class Reader:
                 data = self.log.read(position, min(position + size, self.log.run_end(position, size)))
                 if not data:
                     return
-                length = split_point(data) or len(data)
-                if position + len(data) < self.log.end:
-                    length = data.rfind(b"\n", 0, length) + 1 or length
+                length = self.unbroken_lines(position, data) or len(data)
                 texts = self.text(position, data[:length])
             except SegmentGone:
                 self.log.look()

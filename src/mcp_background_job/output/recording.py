@@ -19,7 +19,6 @@ from mcp_background_job.store.timing import Timing
 from mcp_background_job.supervisor.markers import end_mark, stderr_mark, stdout_mark, sync_mark
 
 BLOCK = 1 << 20  # bytes read at a time
-LONGEST_STRING = 1 << 20  # bytes of an OSC or DCS, such as an image; what is still open then is shown as text
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,9 @@ class Cleaner:
     def feed(self, data: bytes) -> str:
         """What is drawn by all that is whole now."""
         data = self.rest + data
-        length = split_point(data, LONGEST_STRING)
+        length = split_point(data)
         clean = self.marks.sub(b"", data[:length])
-        whole = split_point(clean, LONGEST_STRING)  # a mark can stand between the halves of a character
+        whole = split_point(clean)  # a mark can stand between the halves of a character
         self.rest = clean[whole:] + data[length:]
         return picture(clean[:whole])
 

@@ -1,7 +1,9 @@
 """Pages of a log: cursors against the whole, bounds that hold, streams told apart, searches that end."""
 
+import re
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,11 +25,12 @@ coloured = line.map(lambda text: f"\x1b[31m{text}\x1b[0m")
 lines = st.lists(line | coloured, max_size=80).map(lambda parts: "".join(part + "\r\n" for part in parts))
 
 
-def reader_of(folder: Path, data: bytes, limit: int = 1 << 20, separate: bool = False) -> Reader:
+def reader_of(folder: Path, data: bytes, limit: int = 1 << 20, separate: bool = False, ended: bool = False) -> Reader:
+    folder.mkdir(exist_ok=True)
     log = SegmentLog(str(folder), limit)
     log.append(data)
     log.close()
-    return Reader(Log(folder), NONCE, separate)
+    return Reader(Log(folder), NONCE, separate, ended)
 
 
 def numbered(count: int) -> bytes:
@@ -45,10 +48,86 @@ def test_reading_from_cursor_to_cursor_gives_the_whole(text: str, max_chars: int
         while cursor < reader.log.end:
             page = reader.page(cursor, max_chars)
             assert page.cursor > cursor
-            assert page.truncated == (page.cursor < reader.log.end)
+            assert page.truncated == (reader.page(page.cursor, 1_000_000).stdout != "")
             parts.append(page.stdout)
             cursor = page.cursor
         assert "".join(parts) == whole
+
+
+SEQUENCE_BYTES = st.sampled_from(b"\x1b\x1b\x1b[[]]PXk_\\;?01mK\r\n\n\x07\x18ab\xe2\x9c\x93\xc3")
+FEW, MANY = 60, 1_000_000
+
+
+def all_pages(reader: Reader, max_chars: int) -> list[str]:
+    """The pages from cursor to cursor; each but the last has more behind it, and moves on."""
+    pages, cursor = [], 0
+    while True:
+        page = reader.page(cursor, max_chars)
+        pages.append(page.stdout)
+        if not page.truncated:
+            assert page.cursor == reader.log.end
+            assert reader.page(page.cursor, max_chars).stdout == ""
+            return pages
+        assert page.cursor > cursor
+        assert reader.page(page.cursor, max_chars).size > 0
+        cursor = page.cursor
+
+
+@given(st.binary(max_size=400) | st.lists(SEQUENCE_BYTES, max_size=300).map(bytes))
+@settings(max_examples=400, deadline=None)
+@pytest.mark.promise("output-any-bytes", "cursor-exact")
+def test_of_any_bytes_that_were_a_whole_output_nothing_is_held_back(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        reader = reader_of(Path(name), data + b"\r\nend", ended=True)
+        (page,) = all_pages(reader, MANY)
+        assert page.endswith("end") or b"\x1b" in data
+        assert reader.between(0, MANY) == reader.page(0, MANY)
+        assert reader.tail(1000).stdout == page
+        # Where nothing draws over what stood before, pages of any size are the same text.
+        if not re.search(rb"\r(?!\n)|\x1b\[[^m]*$|\x1b(?!\[[0-9;]*m)|(?<!\r)\n", data):
+            assert "".join(all_pages(reader, FEW)) == page
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"caf\xc3", "caf\N{REPLACEMENT CHARACTER}"),
+        (b"\x1b[0m\x1b[01;3", ""),
+        (b"A\r\n\x1bPq\r\none\r\n", "A\nq\none\n"),
+        (b"A\x1b]0;title\r\none\r\n", "A0;title\none\n"),
+        (b"A\x1b_" + b"x" * 2000, "A" + "x" * 2000),
+        (b"A\x1b", "A"),
+    ],
+)
+@pytest.mark.promise("output-any-bytes")
+def test_an_output_that_ends_inside_a_sequence_is_told_to_its_end(tmp_path: Path, data: bytes, text: str) -> None:
+    reader = reader_of(tmp_path, data, ended=True)
+    for page in (reader.page(0, 4000), reader.between(0, 4000), reader.tail(50)):
+        assert (page.stdout, page.cursor, page.truncated) == (text, len(data), False)
+    assert all_pages(reader, 3)[-1] is not None
+    assert reader.page(len(data), 100) == replace(reader.page(0, 1), stdout="", cursor=len(data), truncated=False)
+
+
+@pytest.mark.parametrize("begun", [b"\x1b]0;", b"\x1bPq", b"\x1b_", b"\x1b[1;", b"\x1bk"])
+@pytest.mark.promise("output-any-bytes")
+def test_a_running_job_holds_back_a_few_hundred_bytes_at_most(tmp_path: Path, begun: bytes) -> None:
+    held = reader_of(tmp_path / "held", b"before" + begun + b"1" * 300)
+    page = held.page(0, 100_000)
+    assert (page.stdout, page.cursor, page.truncated) == ("before", 6, False), "nothing of it is there to be read"
+    assert held.page(6, 100_000) == replace(page, stdout="")
+    assert held.between(0, 100).truncated is False
+    for more in (b"1" * 600, b"\r\n2"):
+        shown = reader_of(tmp_path / str(len(more)), b"before" + begun + more)
+        page = shown.page(0, 100_000)
+        assert (page.stdout[:6], page.cursor, page.truncated) == ("before", shown.log.end, False)
+        assert page.stdout.endswith(more[-3:].decode().replace("\r", "")) or begun == b"\x1b[1;"
+
+
+def test_a_page_does_not_end_inside_a_string_with_lines_in_it(tmp_path: Path) -> None:
+    image = b"\x1bPq" + b"#0~~\r\n" * 9000 + b"\x1b\\"
+    reader = reader_of(tmp_path, b"one\r\n" + image + b"two\r\n" + image + b"three\r\n", ended=True)
+    for size in (3, 10, 100_000):
+        assert "".join(all_pages(reader, size)) == "one\ntwo\nthree\n"
 
 
 @given(lines, st.integers(20, 400))
@@ -197,3 +276,24 @@ def test_a_pattern_that_runs_away_is_stopped(tmp_path: Path, pattern: str) -> No
     except InvalidInput as error:
         assert "too long" in str(error)
     assert time.monotonic() - begun < SEARCH_SECONDS + 5  # the promise is a bound on time
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        (b"$ ", b"echo hi\r\nhi\r\n", "echo hi\nhi\n"),
+        (b"$ ", b"for i in 1; do\r\x1b[K$ for i in 1; do echo M; done", "for i in 1; do echo M; done"),
+        (b"loading 10%", b"\rloading 20%\r\nok", "loading 20%\nok"),
+        (b"host%      12:00\r\x1b[6C", b"ls\x1b[K\r\n", "ls\n"),
+        (b"\xe4\xb8\xad> ", b"x\b \by\r\n", "y\n"),
+        (b"x" * 250 + b" ", b"y\r\n", "y\n"),
+        (b"one\ttwo", b"\tthree\r\n", "\tthree\n"),
+        (b"one", b"\r\x1b[Atwo\r\n", "two\none"),
+    ],
+)
+@pytest.mark.promise("cursor-exact")
+def test_a_page_that_begins_inside_a_line_is_drawn_where_it_stands(
+    tmp_path: Path, before: bytes, after: bytes, text: str
+) -> None:
+    reader = reader_of(tmp_path, b"\r\n" + before + after, ended=True)
+    assert reader.page(2 + len(before), 100_000).stdout == text

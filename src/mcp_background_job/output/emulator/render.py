@@ -17,25 +17,35 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import Literal
 
 from .parser import ALTERNATE_NOTE, Terminal
 
-__all__ = ["ALTERNATE_NOTE", "STRING_LIMIT", "ends_alternate", "render", "split_point", "strip_strings", "was_cut"]
+__all__ = [
+    "ALTERNATE_NOTE",
+    "STRING_LIMIT",
+    "begins_whole",
+    "ends_alternate",
+    "render",
+    "split_point",
+    "strip_strings",
+    "was_cut",
+]
 
 CUT_END = "characters not drawn: their control sequences cost too much …]\n"
-STRING_LIMIT = 64 * 1024  # bytes; an OSC, DCS, APC, PM or SOS still open after so many is shown as text
+STRING_LIMIT = 1 << 20  # bytes; an OSC, DCS, APC, PM or SOS still open after so many is shown as text
 _CHUNK = 256 * 1024  # bytes taken apart at once, to bound the memory of doing so
 
 # OSC also ends with BEL, all with ST; CAN, SUB and any other escape sequence break them off.
 _STRING = re.compile(
-    rb"\x1b(?:\][^\x07\x18\x1a\x1b]*+(?:\x07|\x1b\\|[\x18\x1a]|(?=\x1b))"
-    rb"|[X^_k][^\x18\x1a\x1b]*+(?:\x1b\\|[\x18\x1a]|(?=\x1b)))"
+    rb"\x1b(?:\][^\x07\x18\x1a\x1b]{0,%d}+(?:\x07|\x1b\\|[\x18\x1a]|(?=\x1b))"
+    rb"|[X^_k][^\x18\x1a\x1b]{0,%d}+(?:\x1b\\|[\x18\x1a]|(?=\x1b)))" % (STRING_LIMIT, STRING_LIMIT)
 )
 _STRING_START = re.compile(rb"\x1b[]PX^_k]")
 _DCS_START = re.compile(rb"\x1bP[^\x18\x1a\x1b@-~]*[@-~]")
-_INCOMPLETE = re.compile(
-    rb"\x1b(?:[ -/]*|\[[^\x18\x1a\x1b@-~]*|P[^\x18\x1a\x1b@-~]*|\][^\x07\x18\x1a\x1b]*|[X^_k][^\x18\x1a\x1b]*)\Z"
-)
+_SHORT = rb"[ -/]*|\[[^\x18\x1a\x1b@-~]*|P[^\x18\x1a\x1b@-~]*"
+_INCOMPLETE_SHORT = re.compile(rb"\x1b(?:%b)\Z" % _SHORT)
+_INCOMPLETE = re.compile(rb"\x1b(?:%b|\][^\x07\x18\x1a\x1b]*|[X^_k][^\x18\x1a\x1b]*)\Z" % _SHORT)
 _COLOURS = re.compile(rb"\x1b\[[0-;]*+m")
 _BROKEN_OFF = re.compile(rb"\x1b(?:\[[0-;]*+)?+(?=\x1b)")
 # Modes that concern the keyboard, the mouse or the cursor's look.
@@ -55,26 +65,30 @@ def render(
     *,
     continued: bool = False,
     alternate: bool = False,
+    before: bytes = b"",
 ) -> str:
     """Fold raw terminal bytes, as pipe-pane logs them, into the text that a person would read.
 
     columns, rows: the window's size. continued: data starts inside a log, so the cursor may go up over
-    rows that are not in data. alternate: a full-screen program was running where data starts.
+    rows that are not in data. alternate: a full-screen program was running where data starts. before: what stands
+    already in the line in which data starts; it is drawn, and left out as far as data has left it as it was.
 
     A drawing whose control sequences cost too much is given up, with a last line that says so.
     """
-    if not alternate and (text := _plain_lines(data)) is not None:
+    if not alternate and (text := _plain_lines(data)) is not None and _plain_lines(before) is not None:
         return text
     terminal = Terminal(columns, rows, continued, alternate)
-    if b"\r" not in data:
+    if b"\r" not in before + data:
         data = data.replace(b"\n", b"\r\n")
+    for chunk in _chunks(before):
+        _feed(terminal, chunk)
+    known = terminal.text_before_cursor() if before else ""
     if continued and not alternate and b"\x1b[?" in data:
         data = _mark_alternate_start(data)
     for chunk in _chunks(data):
         _feed(terminal, chunk)
-    if terminal.cut:
-        return f"{terminal.text().rstrip()}\n[… {terminal.cut} {CUT_END}"
-    return terminal.text()
+    text = terminal.text().removeprefix(known)
+    return f"{text.rstrip()}\n[… {terminal.cut} {CUT_END}" if terminal.cut else text
 
 
 def was_cut(text: str) -> bool:
@@ -95,18 +109,20 @@ def _plain_lines(data: bytes) -> str | None:
     return b"\n".join(lines).decode("ascii") if rest == b"\r\n" * (len(lines) - 1) else None
 
 
-def split_point(data: bytes, string_limit: int = STRING_LIMIT) -> int:
+def split_point(data: bytes, strings: Literal["all", "no DCS", "none"] = "all") -> int:
     """Length of the longest prefix of data that ends neither inside a UTF-8 sequence nor inside an escape
-    sequence: where a page of a log can end and the next one start.
+    sequence, nor between a carriage return and what may be its newline: where a page of a log can end and the next
+    one start.
 
-    It can be 0: then read on. An OSC, DCS, APC, PM or SOS longer than string_limit counts as text.
+    It can be 0: then read on. An OSC, DCS, APC, PM or SOS longer than STRING_LIMIT counts as text, and so does one
+    that is not among `strings`.
     """
     end = len(data)
-    start = max(0, end - string_limit)
-    dcs = data.rfind(b"\x1bP", start)
-    if dcs >= 0 and _DCS_START.match(data, dcs) and data.find(b"\x1b\\", dcs) < 0:
-        end = dcs
-    while (escape := data.rfind(b"\x1b", start, end)) >= 0 and _INCOMPLETE.match(data[escape:end]):
+    start = max(0, end - STRING_LIMIT)
+    if strings == "all":
+        end = _open_dcs(data, start, end)
+    incomplete = _INCOMPLETE_SHORT if strings == "none" else _INCOMPLETE
+    while (escape := data.rfind(b"\x1b", start, end)) >= 0 and incomplete.match(data, escape, end):
         end = escape
     for back in range(1, min(3, end) + 1):
         byte = data[end - back]
@@ -115,7 +131,29 @@ def split_point(data: bytes, string_limit: int = STRING_LIMIT) -> int:
             if length > back:
                 end -= back
             break
+    while end and data[end - 1 : end] == b"\r":
+        end -= 1
     return end
+
+
+def _open_dcs(data: bytes, start: int, end: int) -> int:
+    """Where the first DCS begins that has no end in data[start:end]; `end` if there is none."""
+    last = data.rfind(b"\x1b\\", start, end)
+    found = _DCS_START.search(data, last + 2 if last >= 0 else start, end)
+    return found.start() if found else end
+
+
+def begins_whole(data: bytes) -> bool:
+    """Whether the escape sequence or the character that data begins with ends in it, within STRING_LIMIT."""
+    if data.startswith(b"\r"):
+        return data.lstrip(b"\r") != b""
+    if not data.startswith(b"\x1b"):
+        return split_point(data[:4]) > 0
+    if _DCS_START.match(data):
+        return data.find(b"\x1b\\", 2, STRING_LIMIT) >= 0
+    if data[1:2] in (b"]", b"X", b"^", b"_", b"k"):
+        return _STRING.match(data) is not None
+    return _INCOMPLETE_SHORT.match(data) is None
 
 
 def ends_alternate(data: bytes, before: bool = False) -> bool:
@@ -140,7 +178,9 @@ def _chunks(data: bytes) -> Iterator[bytes]:
         end = position + _CHUNK
         if end < len(data):
             newline = data.rfind(b"\n", position, end) + 1
-            end = newline or position + (split_point(data[position:end]) or _CHUNK)
+            while not newline and not (whole := split_point(data[position:end])) and end < len(data):
+                end += _CHUNK
+            end = newline or position + (whole or len(data))
             end = _end_of_string(data, position, end)
         yield data[position:end]
         position = end
@@ -148,9 +188,9 @@ def _chunks(data: bytes) -> Iterator[bytes]:
 
 def _end_of_string(data: bytes, start: int, end: int) -> int:
     """The end of the control string that is open at `end`, if it has one; else `end`."""
-    dcs = data.rfind(b"\x1bP", start, end)
-    if dcs >= 0 and _DCS_START.match(data, dcs) and data.find(b"\x1b\\", dcs, end) < 0:
-        return max(data.find(b"\x1b\\", dcs) + 2, end)
+    dcs = _open_dcs(data, start, end)
+    if dcs < end:
+        return max(data.find(b"\x1b\\", dcs, dcs + STRING_LIMIT) + 2, end)
     escape = data.rfind(b"\x1b", start, end)
     if escape >= 0 and (string := _STRING.match(data, escape)):
         return max(string.end(), end)
@@ -158,23 +198,22 @@ def _end_of_string(data: bytes, start: int, end: int) -> int:
 
 
 def strip_strings(chunk: bytes, instead: bytes = b"") -> bytes:
-    """Without OSC, DCS, APC, PM and SOS; one that is still open at the end goes too, up to STRING_LIMIT."""
+    """Without OSC, DCS, APC, PM and SOS; one that has no end is text."""
     if b"\x1bP" in chunk:
         chunk = instead.join(_outside_dcs(chunk))
-    chunk = _STRING.sub(instead, chunk)
-    if (end := split_point(chunk)) < len(chunk) and _STRING_START.match(chunk, end):
-        return chunk[:end]
-    return chunk
+    return _STRING.sub(instead, chunk)
 
 
 def _outside_dcs(chunk: bytes) -> Iterator[bytes]:
-    position = 0
-    while match := _DCS_START.search(chunk, position):
-        end = chunk.find(b"\x1b\\", match.end())
-        if end < 0:
+    position = looked = end = 0
+    while match := _DCS_START.search(chunk, looked):
+        end = max(end, chunk.find(b"\x1b\\", max(end, match.end())))
+        if end < match.end():
             break
-        yield chunk[position : match.start()]
-        position = end + 2
+        looked = match.end()
+        if end - match.start() < STRING_LIMIT:
+            yield chunk[position : match.start()]
+            position = looked = end + 2
     yield chunk[position:]
 
 

@@ -5,7 +5,7 @@ It scrolls and wraps as tmux 3.3 does, whose `capture-pane -J` is the oracle of 
 
 from __future__ import annotations
 
-from .row import TAB, Row
+from .row import BLANK, TAB, Row, joined
 
 BUDGET = 500_000  # units of work of one drawing, each a microsecond or less; 4 MB of progress bars take as many
 WORTH = 16  # characters that go to the history for one unit
@@ -55,6 +55,13 @@ class Screen:
                 continue
             parts.append(text if row.wrapped or i == last else text + "\n")
         return "".join(parts)
+
+    def text_before_cursor(self) -> str:
+        """What stands before the cursor, history first."""
+        rows = [row for row in self.lines[: self.y] if not row.unknown or row.text()]
+        cells = self.lines[self.y].as_cells(self.columns)[: self.x]
+        above = "".join(row.text() if row.wrapped else row.text() + "\n" for row in rows)
+        return "".join(self.history) + above + joined(cells).replace(BLANK, " ") + " " * (self.x - len(cells))
 
     # -- rows --------------------------------------------------------------------------------------------------
 

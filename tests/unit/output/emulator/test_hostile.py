@@ -53,7 +53,7 @@ SEQUENCES = {
 
 def seconds(data: bytes, **options: bool) -> float:
     begun = time.monotonic()
-    render(data, **options)
+    render(data, **options)  # type: ignore[arg-type]
     split_point(data)
     return time.monotonic() - begun
 

@@ -41,7 +41,7 @@ DROPPED = [
     ),
     *(b"\x1b" + one.encode().replace(b"_", b" ") for one in SWITCHES.split()),
     *[b"\x1b^pm\x1b\\", b"\x1bPtmux;\x1b\x1b]52;c;aGk=\x07\x1b\\", b"\x05", b"\x07", b"\x7f", b"\xc2\x9b", b"\xc2\x9d"],
-    *[b"\x1b", b"\x1b[", b"\x1b[1;2", b"\x1b]52;c;aGk=", b"\x1b[6\x18", b"\x1b[6\x1a", b"\x1b(", b"\x1b[\xc3\xa9n"],
+    *[b"\x1b", b"\x1b[", b"\x1b[1;2", b"\x1b[6\x18", b"\x1b[6\x1a", b"\x1b(", b"\x1b[\xc3\xa9n"],
 ]
 DRAWN = [
     *["Where? ünïcödé 🦊", "a\r\n\tb\b", "\x1b[1;31mred\x1b[0m\x1b[m", "\x1b[38;2;1;2;3m\x1b[38:5:1m", "\x0elqk\x0f"],
@@ -78,6 +78,11 @@ printed = st.lists(pieces, max_size=12).map(b"".join)
 def test_what_does_not_draw_is_dropped(sequence: bytes) -> None:
     assert picture(b"a" + sequence) == "a"
     assert picture(b"a" + sequence + b"\x18b") == "ab", "nor does it hide what comes after it is broken off"
+
+
+def test_of_a_string_without_an_end_its_text_is_left() -> None:
+    assert picture(b"a\x1b]52;c;aGk=") == "a52;c;aGk="
+    assert picture(b"a\x1bPtmux;\x1b\x1b]0;x") == "atmux;0;x"
 
 
 @pytest.mark.parametrize("text", DRAWN)

@@ -131,11 +131,16 @@ def test_lines_that_scroll_out_of_a_region_stay() -> None:
 
 
 def test_a_string_without_an_end_is_text_past_the_limit() -> None:
-    assert render(b"a\x1b]0;never ended\r\nb") == "a"
+    assert render(b"a\x1b]0;never ended\r\nb") == "a0;never ended\nb"
+    assert render(b"A\r\n\x1bPq\x1b[31mone\r\n") == "A\nqone\n"
     long = b"x" * (STRING_LIMIT + 1)
     assert render(b"a\x1b]0;" + long) == "a0;" + long.decode()
-    assert render(b"a\x1b]1337;File=" + long * 9 + b"\x07b") == "ab"
-    assert render(b"a\x1bPq" + long * 9 + b"\x1b\\b") == "ab"
+    for end in (b"\x07b", b"\x1b\\b"):
+        assert render(b"a\x1b]1337;File=" + long[:-30] + end) == "ab"
+        assert render(b"a\x1b]0;" + long + end) == "a0;" + long.decode() + "b"
+    assert render(b"a\x1bPq" + long[:-30] + b"\x1b\\b") == "ab"
+    assert render(b"a\x1bPq" + long + b"\x1b\\b") == "aq" + long.decode() + "b"
+    assert render(b"\x1bPq" + long + b"\x1bPq1\x1b\\b") == "q" + long.decode() + "b"
 
 
 @pytest.mark.parametrize(
@@ -154,6 +159,9 @@ def test_a_string_without_an_end_is_text_past_the_limit() -> None:
         (b"ab\x1b(", 2),
         (b"ab\x1b(B", 5),
         (b"ab\x1b7", 4),
+        (b"ab\r", 2),
+        (b"ab\r\r\x1b[", 2),
+        (b"ab\r\n", 4),
         (b"ab\x1b]0;title", 2),
         (b"ab\x1b]0;title\x1b", 2),
         (b"ab\x1b]0;title\x1b\\", 13),
