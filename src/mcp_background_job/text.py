@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 # Embeddings, overrides, isolates and marks: of any use only to a renderer that reorders, and a way to make it lie.
@@ -108,3 +108,11 @@ def _columns_added(text: str) -> Iterator[int]:
     for character in text:
         yield 0 if before == ZERO_WIDTH_JOINER else _WIDTHS[character] or int(not before)
         before = character
+
+
+def trimmed(lines: Sequence[str]) -> str:
+    """A screen without blanks at the ends of its rows, and without the empty rows, or vi's `~`, at its end."""
+    rows = [line.rstrip() for line in lines]
+    while rows and rows[-1] in ("", "~"):
+        rows.pop()
+    return "\n".join(rows)

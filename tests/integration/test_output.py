@@ -143,6 +143,23 @@ def test_an_output_that_ends_inside_a_sequence_is_told_to_its_end(
     assert cli(shared, "output", job_id).stdout.strip() == text.strip()
 
 
+@pytest.mark.promise("last-screen")
+def test_the_last_words_of_a_full_screen_program_can_be_read(server: Server) -> None:
+    command = f"""{PYTHON} -c "import curses; curses.initscr().refresh(); raise ValueError('bo' 'om')" """
+    answer = server.call("execute", command=f"echo begun; {command}", wait=20)
+    assert answer["status"] == "failed"
+    job_id = answer["job_id"]
+    whole = server.call("output", job_id=job_id)
+    for found in (answer, whole, server.call("tail", job_id=job_id), server.call("output", job_id=job_id, since=0)):
+        assert "ValueError: boom" in found["stdout"].splitlines()[-1]
+        assert found["stdout"].count("Traceback") == 1 and "truncated" not in found
+    assert whole["stdout"].startswith("begun\n[full-screen program; its last screen:]\n")
+    assert "ValueError: boom" in server.call("output", job_id=job_id, grep="^ *ValueError")["stdout"]
+    # One that gave the screen back has had its say.
+    left = run_job(server, r"printf '\033[?1049hdrawn\033[?1049lgone\n'")["job_id"]
+    assert server.call("output", job_id=left)["stdout"].endswith("]\ngone\n")
+
+
 @pytest.mark.promise("cursor-exact")
 def test_an_answer_that_begins_inside_a_line_is_whole(server: Server) -> None:
     job_id = server.call("execute", command="PS1='$ ' bash --norc -i", wait=10, pattern="[$] ")["job_id"]

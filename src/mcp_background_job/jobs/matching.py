@@ -7,7 +7,7 @@ that one that takes long delays no other call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from typing import TypeVar
 
@@ -116,14 +116,6 @@ class ScreenSearch:
         echoes = [echo_of(part) for sent in typed for part in sent.text.split("\n") if part]
         text = "\n".join(line for line in lines if not any(echo.search(line) for echo in echoes))
         return await in_search_thread(partial(first_line, pattern, text))
-
-
-def trimmed(lines: Sequence[str]) -> str:
-    """A screen without blanks at the ends of its rows, and without the empty rows, or vi's `~`, at its end."""
-    rows = [line.rstrip() for line in lines]
-    while rows and rows[-1] in ("", "~"):
-        rows.pop()
-    return "\n".join(rows)
 
 
 async def check_pattern(pattern: str) -> None:

@@ -108,8 +108,9 @@ class JobView:
 
     def reader(self, job: Job) -> Reader:
         """The job's log as text."""
-        ended = isinstance(job, EndedJob)
-        return Reader(self.log(job.spec.job_id), job.spec.nonce, job.spec.separate_stderr, ended)
+        log, ended = self.log(job.spec.job_id), isinstance(job, EndedJob)
+        last_screen = self.modes(job, log).screen_since if ended else None
+        return Reader(log, job.spec.nonce, job.spec.separate_stderr, ended, last_screen)
 
     @looking_again
     def output(
@@ -164,15 +165,15 @@ class JobView:
             )
         return reader
 
-    def modes(self, job: Job) -> Modes:
-        """Which modes of its terminal the job has switched on."""
+    def modes(self, job: Job, log: Log | None = None) -> Modes:
+        """Which modes of its terminal the job has switched on; `log` is a look at its log, if there is one already."""
         job_id = job.spec.job_id
         known = self._modes.setdefault(job_id, Modes())
         self._modes.move_to_end(job_id)
         if len(self._modes) > MODES_OF:
             self._modes.popitem(last=False)
         with suppress(SegmentGone):  # then it is known as far as it was looked at
-            known.follow(self.log(job_id))
+            known.follow(log or self.log(job_id))
         return known
 
     def told_exit_code(self, job: Job, start: int) -> int | None:

@@ -22,8 +22,9 @@ from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.log import looking_again
 from mcp_background_job.store.models import EndedJob, Job, LiveJob, RunningJob, StartingJob, new_nonce
 from mcp_background_job.supervisor.markers import sync_mark
+from mcp_background_job.text import trimmed
 
-from .matching import OutputSearch, ScreenSearch, trimmed
+from .matching import OutputSearch, ScreenSearch
 from .view import JobView
 
 Progress = Callable[[float], Awaitable[None]]

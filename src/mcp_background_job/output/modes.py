@@ -25,6 +25,7 @@ class Modes:
 
     def __init__(self) -> None:
         self._switched: dict[bytes, bool] = {}
+        self.screen_since: int | None = None  # offset behind what switched to the alternate screen, while that is shown
         self._position = 0
         self._lock = Lock()
 
@@ -38,16 +39,21 @@ class Modes:
             while position < log.end:
                 stop = min(position + BLOCK, log.end)
                 # What was looked at before says the same again.
-                self._note(log.read(max(log.start, position - LONGEST), stop))
+                start = max(log.start, position - LONGEST)
+                self._note(log.read(start, stop), start)
                 position = self._position = stop
         return self
 
-    def _note(self, data: bytes) -> None:
+    def _note(self, data: bytes, start: int) -> None:
         for switch in SWITCH.finditer(data):
             if switch[1] is None:
                 self._switched.clear()
             else:
                 self._switched.update(dict.fromkeys(switch[1].split(b";"), switch[2] == b"h"))
+            if not self.full_screen:
+                self.screen_since = None
+            elif self.screen_since is None:
+                self.screen_since = start + switch.end()
 
     def is_on(self, mode: bytes) -> bool:
         """Whether a mode is on; a terminal begins with none but the cursor's."""

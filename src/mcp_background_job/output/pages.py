@@ -23,6 +23,8 @@ WAIT_ENDS = (300, 1_500)
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
 LONG = 16 << 10  # bytes whose drawing may take longer than a call
 LEAST_BLOCK = 32 << 10  # the same of what costs too much to be drawn at once
+MAX_DRAWN = 1 << 20  # bytes of the last full-screen program that are drawn; each draws all anew now and then
+LAST_SCREEN = "[full-screen program; its last screen:]"
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
 LINE_LOOKBACK = 4 << 10  # bytes of a line that are drawn for a page that begins inside of it
 LEAST_LOOK = 4 << 10  # bytes looked at first for whether they draw anything
@@ -57,12 +59,16 @@ def was_cut(page: Page) -> bool:
 class Reader:
     """Reads one job's log as text; `nonce` tells its stderr marks from anything the job prints itself.
 
-    `ended`: no more will come, so that nothing is held back.
+    `ended`: no more will come, so that nothing is held back. `last_screen`: the offset from which on a full-screen
+    program had the screen that has ended in it.
     """
 
-    def __init__(self, log: Log, nonce: str, separate_stderr: bool, ended: bool = False) -> None:
+    def __init__(
+        self, log: Log, nonce: str, separate_stderr: bool, ended: bool = False, last_screen: int | None = None
+    ) -> None:
         self.log = log
         self.ended = ended
+        self.last_screen = last_screen
         self.separate = separate_stderr
         self.err_mark = stderr_mark(nonce)
         self.out_mark = stdout_mark(nonce)
@@ -77,6 +83,25 @@ class Reader:
             return self._drawn(start, data)
 
     def _drawn(self, start: int, data: bytes) -> tuple[str, str]:
+        from mcp_background_job.output.emulator.render import ALTERNATE_NOTE
+
+        out, err = self._folded(start, data)
+        if self.last_screen is None or start + len(data) < self.log.end or not data:
+            return out, err
+        return out.removesuffix(ALTERNATE_NOTE + "\n") + self.screen_at_end(self.last_screen), err
+
+    def screen_at_end(self, since: int) -> str:
+        """The last words of a full-screen program, which went with its screen."""
+        from mcp_background_job.output.emulator.render import last_screen
+
+        start = max(since, self.log.start, self.log.end - MAX_DRAWN)
+        data = self.log.read(start, self.log.end)
+        if self.separate:
+            data, _ = self.split_streams(data, self.begins_in_stderr(start))
+        shown = last_screen(data)
+        return f"{LAST_SCREEN}\n{shown}\n" if shown else ""
+
+    def _folded(self, start: int, data: bytes) -> tuple[str, str]:
         from mcp_background_job.output.emulator.render import render
 
         inside = start > self.log.start  # a page's redraw may go above its first line

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Literal
 
+from mcp_background_job.text import trimmed
+
 from .parser import ALTERNATE_NOTE, Terminal
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "STRING_LIMIT",
     "begins_whole",
     "ends_alternate",
+    "last_screen",
     "render",
     "split_point",
     "strip_strings",
@@ -89,6 +92,14 @@ def render(
         _feed(terminal, chunk)
     text = terminal.text().removeprefix(known)
     return f"{text.rstrip()}\n[… {terminal.cut} {CUT_END}" if terminal.cut else text
+
+
+def last_screen(data: bytes, columns: int = 200, rows: int = 50) -> str:
+    """What a full-screen program showed last, that has drawn `data` since it took the screen."""
+    terminal = Terminal(columns, rows)
+    for chunk in _chunks(data):
+        _feed(terminal, chunk)
+    return trimmed([row.text() for row in terminal.lines])
 
 
 def was_cut(text: str) -> bool:
