@@ -6,44 +6,52 @@ from collections import deque
 
 from mcp_background_job.regexes.search import FoundLines
 
+WIDEST, MOST_NARROW = 800, 80  # characters that are shown of one line, by how many there is room for
+
 
 class Matches:
-    """Collects matching lines with their context, as grep -n -C shows them."""
+    """Collects matching lines with their context, as grep -n -C shows them; beyond the room the first and the last."""
 
     def __init__(self, context: int, max_chars: int) -> None:
         self.context = context
         self.room = max_chars
+        self.room_of_last = max_chars // 2
+        self.widest = min(WIDEST, max(MOST_NARROW, max_chars // 4))
         self.shown: list[str] = []
+        self.last: deque[tuple[str, bool]] = deque()  # what has come since there was no room for all; which are matches
+        self.last_size = 0
         self.before: deque[str] = deque(maxlen=context)
         self.line = 0
         self.last_shown = 0
         self.after = 0
-        self.left_out = 0
+        self.count = 0  # matching lines
+        self.left_out = 0  # of them
 
     def add_block(self, text: str, found: FoundLines) -> None:
         """Whole lines of the output, and which of them match."""
         position, first = 0, self.line
-        for start, end, before in found.spans():
+        for start, end, match, before in found.spans():
             self.skip(text, position, start, first + before - self.line)
-            self.add(text[start:end], True)
+            self.add(text[start:end], match)
             position = end + 1
         self.skip(text, position, len(text), first + found.count - self.line)
 
-    def add(self, text: str, match: bool) -> None:
-        """The next line of the output."""
+    def add(self, text: str, match: int = -1) -> None:
+        """The next line of the output, and where a match begins in it."""
         self.line += 1
-        if match:
+        if match >= 0:
+            self.count += 1
             first = self.line - len(self.before)
             if self.context and self.last_shown and first > self.last_shown + 1:
                 self.add_line("--")
             for number, line in enumerate(self.before, first):
-                self.add_line(f"{number}-{line}")
+                self.add_line(f"{number}-{around(line, 0, self.widest)}")
             self.before.clear()
-            self.add_line(f"{self.line}:{text}", counts=True)
+            self.add_line(f"{self.line}:{around(text, match, self.widest)}", counts=True)
             self.last_shown = self.line
             self.after = self.context
         elif self.after:
-            self.add_line(f"{self.line}-{text}")
+            self.add_line(f"{self.line}-{around(text, 0, self.widest)}")
             self.last_shown = self.line
             self.after -= 1
         else:
@@ -54,7 +62,7 @@ class Matches:
         while self.after and start < stop:
             end = text.find("\n", start, stop)
             end = stop if end < 0 else end
-            self.add(text[start:end], False)
+            self.add(text[start:end])
             start = end + 1
             count -= 1
         if self.context and count:
@@ -68,16 +76,31 @@ class Matches:
         self.line += count
 
     def add_line(self, line: str, counts: bool = False) -> None:
-        if self.room < len(line) + 1:
-            self.room = 0
-            self.left_out += counts
+        """Half of the room is the first lines', the other the last ones'."""
+        size = len(line) + 1
+        if not self.last and self.room - size >= self.room_of_last:
+            self.room -= size
+            self.shown.append(line)
             return
-        self.room -= len(line) + 1
-        self.shown.append(line)
+        self.last.append((line, counts))
+        self.last_size += size
+        while self.last_size > self.room:
+            gone, counted = self.last.popleft()
+            self.last_size -= len(gone) + 1
+            self.left_out += counted
 
     def text(self) -> str:
-        """All of it, with a last line that says how much there was no room for."""
-        lines = list(self.shown)
+        """All of it, with a line between the first and the last where there was no room for what is between."""
+        lines = [*self.shown, *(line for line, _ in self.last)]
         if self.left_out:
-            lines.append(f"[… {self.left_out} more matching lines: narrow the pattern or raise max_chars …]")
+            left_out = f"{self.left_out} of {self.count} matching lines left out"
+            lines.insert(len(self.shown), f"[… {left_out}: narrow the pattern or raise max_chars …]")
         return "".join(line + "\n" for line in lines)
+
+
+def around(line: str, match: int, widest: int) -> str:
+    """A line, or what is around its match where it is longer than `widest` characters: a third of them before it."""
+    if len(line) <= widest:
+        return line
+    start = max(0, min(match - widest // 3, len(line) - widest))
+    return ("…" if start else "") + line[start : start + widest] + ("…" if start + widest < len(line) else "")

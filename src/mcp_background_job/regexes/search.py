@@ -40,12 +40,12 @@ Texts = TypeVar("Texts", bound=Sequence[str])
 class FoundLines:
     """The lines of a text that match, and how many lines it has in all."""
 
-    numbers: array[int]  # three of each
+    numbers: array[int]  # four of each
     count: int
 
-    def spans(self) -> Iterator[tuple[int, int, int]]:
-        """Where a line begins and ends in the text, and how many lines are before it."""
-        return zip(self.numbers[::3], self.numbers[1::3], self.numbers[2::3], strict=True)
+    def spans(self) -> Iterator[tuple[int, int, int, int]]:
+        """Where a line begins and ends in the text, where its match begins in it, and how many lines are before it."""
+        return zip(*(self.numbers[first::4] for first in range(4)), strict=True)
 
 
 class WorkerEnded(Exception):
@@ -207,7 +207,7 @@ def first_line(pattern: str, text: str) -> str | None:
     with a_worker() as worker:
         worker.send("find_lines", pattern, text, True)
         found = found_lines(worker.receive())
-    return next((text[start:end] for start, end, _ in found.spans()), None)
+    return next((text[start:end] for start, end, *_ in found.spans()), None)
 
 
 def matching_lines(pattern: str, blocks: Iterable[Texts]) -> Iterator[tuple[Texts, list[FoundLines]]]:

@@ -90,7 +90,8 @@ def match_any(patterns: Sequence[str], texts: Sequence[str]) -> list[bool]:
 
 
 def find_lines(pattern: str, text: str, first: bool) -> tuple[bytes, int]:
-    """Three numbers for each line of `text` that matches: where it begins and ends, and how many lines are before it.
+    """Four numbers for each line of `text` that matches: where it begins and ends, where the match does in it, and how
+    many lines are before it.
 
     And how many lines there are; up to the first that matches if `first`.
     """
@@ -99,10 +100,10 @@ def find_lines(pattern: str, text: str, first: bool) -> tuple[bytes, int]:
     ready = prepared(pattern)
     search = ready.compiled.search
     for start, end in ready.lines(text):
-        if search(text[start:end]):
+        if match := search(text[start:end]):
             line += text.count("\n", position, start)
             position = start
-            found.extend((start, end, line))
+            found.extend((start, end, match.start(), line))
             if first:
                 return found.tobytes(), line + 1
     return found.tobytes(), line + text.count("\n", position) + (text[-1:] not in ("", "\n"))

@@ -63,3 +63,34 @@ def test_blocks_give_what_lines_give(pattern: str, first: list[str], second: lis
 @pytest.mark.parametrize("pattern", ["a$", "^a", r"a\Z", "[^x]+b", r"\s", "a|b", "$", ""])
 def test_the_last_line_may_lack_its_newline(pattern: str) -> None:
     assert found(pattern, ["x a\nb\na"], 0) == plain(pattern, ["x a", "b", "a"], 0)
+
+
+def test_a_long_line_is_cut_around_its_match_and_hides_no_other() -> None:
+    text = block(["ERROR one", "x" * 25_000 + "ERROR in the middle" + "y" * 25_000, "z", "ERROR three"])
+    matches = Matches(0, 40_000)
+    for (one,), (found_in_it,) in matching_lines("ERROR", [(text,)]):
+        matches.add_block(one, found_in_it)
+    first, second, third = matches.text().splitlines()
+    assert (first, third) == ("1:ERROR one", "4:ERROR three")
+    assert second.startswith("2:…x") and "xERROR in the middley" in second and second.endswith("y…")
+    assert len(second) < 900
+
+
+@given(st.integers(1, 400), st.integers(0, 2), st.integers(40, 3000))
+@settings(max_examples=100, deadline=None)
+@pytest.mark.promise("output-bounded")
+def test_beyond_the_room_are_the_first_and_the_last_and_how_many_there_are(count: int, context: int, room: int) -> None:
+    text = block([word for number in range(count) for word in ("between", f"ERROR {number}")])
+    matches = Matches(context, room)
+    for (one,), (found_in_it,) in matching_lines("ERROR", [(text,)]):
+        matches.add_block(one, found_in_it)
+    shown = matches.text()
+    numbers = [int(word) for word in re.findall(r"ERROR (\d+)", shown)]
+    if matches.left_out:
+        assert f"[… {count - len(numbers)} of {count} matching lines left out: " in shown
+        assert len(shown) <= room + 100
+        before = [int(word) for word in re.findall(r"ERROR (\d+)", shown.partition("[…")[0])]
+        assert numbers == [*before, *range(count - len(numbers) + len(before), count)]
+        assert before == list(range(len(before)))
+    else:
+        assert numbers == list(range(count))

@@ -1,5 +1,6 @@
 """Pages of a log: cursors against the whole, bounds that hold, streams told apart, searches that end."""
 
+import os
 import re
 import tempfile
 import time
@@ -17,6 +18,8 @@ from mcp_background_job.store.log import Log
 from mcp_background_job.supervisor.logwriter import SegmentLog
 
 NONCE = "1234567890"
+CORPUS = Path(__file__).parent / "emulator" / "corpus"
+TRIES = int(os.environ.get("MCP_BG_TRIES", "50"))  # prefixes of each program's output
 ERR = f"\x1b[7717;7002;{NONCE}m".encode()
 OUT = f"\x1b[7717;7003;{NONCE}m".encode()
 
@@ -258,7 +261,7 @@ def test_grep_finds_across_blocks(tmp_path: Path) -> None:
 
 def test_grep_says_how_many_matches_are_left_out(tmp_path: Path) -> None:
     page = reader_of(tmp_path, numbered(1000)).grep("line", 0, 500)
-    assert page.truncated and "more matching lines" in page.stdout and len(page.stdout) < 650
+    assert page.truncated and "matching lines left out" in page.stdout and len(page.stdout) < 650
 
 
 def test_a_bad_pattern_is_refused(tmp_path: Path) -> None:
@@ -297,3 +300,17 @@ def test_a_page_that_begins_inside_a_line_is_drawn_where_it_stands(
 ) -> None:
     reader = reader_of(tmp_path, b"\r\n" + before + after, ended=True)
     assert reader.page(2 + len(before), 100_000).stdout == text
+
+
+@pytest.mark.parametrize("program", sorted(CORPUS.glob("*.raw")), ids=lambda path: path.stem)
+@pytest.mark.promise("cursor-exact", "output-any-bytes")
+def test_every_prefix_of_real_output_is_told_to_its_end(tmp_path: Path, program: Path) -> None:
+    data = program.read_bytes()
+    step = max(1, len(data) // TRIES)
+    for length in range(1, len(data) + 1, step):
+        reader = reader_of(tmp_path / str(length), data[:length], ended=True)
+        whole = reader.page(0, MANY)
+        assert (whole.cursor, whole.truncated) == (length, False)
+        assert all_pages(reader, MANY) == [whole.stdout]
+        assert reader.between(0, MANY).stdout == whole.stdout
+        assert len(all_pages(reader, 1000)) < 30

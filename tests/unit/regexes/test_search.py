@@ -49,7 +49,7 @@ def test_lines_that_are_skipped_do_not_match(pattern: str, text: str) -> None:
     lines = text.removesuffix("\n").split("\n") if text else []
     found = search.found_lines(worker.find_lines(pattern, text, False))
     assert found.count == len(lines)
-    shown = [(number, text[start:end]) for start, end, number in found.spans()]
+    shown = [(number, text[start:end]) for start, end, _, number in found.spans()]
     assert shown == [(number, line) for number, line in enumerate(lines) if compiled.search(line)]
 
 

@@ -26,6 +26,7 @@ class EditableScreen(PrintingScreen):
             self.x = self.columns - 1
 
     def up(self, count: int) -> None:
+        self.drawn = True
         limit = self.top if self.y >= self.top else 0
         if self.x >= self.columns:
             self.x = self.columns - 1
@@ -55,6 +56,7 @@ class EditableScreen(PrintingScreen):
         self.x = min(column, self.columns) - 1
 
     def to_row(self, row: int) -> None:
+        self.drawn = True
         row -= 1
         if self.origin:
             row = self.bottom if row > self.bottom - self.top else row + self.top

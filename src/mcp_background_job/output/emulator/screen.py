@@ -26,6 +26,7 @@ class Screen:
         self.x = 0
         self.y = len(self.lines) - 1
         self.saved = FRESH
+        self.drawn = False  # the cursor was put into other rows: blanks at a row's end are what pads it
         self.reset_modes()
 
     def reset_modes(self) -> None:
@@ -47,10 +48,12 @@ class Screen:
 
     def text(self) -> str:
         """All there is to read, history first. A last line ends in a newline if the cursor left it."""
-        last = max(self.y, max((i for i, row in enumerate(self.lines) if row.text()), default=0))
+        last = max(self.y, max((i for i, row in enumerate(self.lines) if row.text().strip(" ")), default=0))
         parts = list(self.history)
         for i, row in enumerate(self.lines[: last + 1]):
             text = row.text(self.x if i == self.y else 0)
+            if self.drawn and not row.wrapped and text.endswith("  "):
+                text = text.rstrip(" ") + " " * (i == self.y)  # one behind a prompt
             if row.unknown and not text:
                 continue
             parts.append(text if row.wrapped or i == last else text + "\n")
@@ -68,6 +71,8 @@ class Screen:
     def push(self, row: Row) -> None:
         """Move a row that left the screen to the history."""
         text = row.text()
+        if self.drawn and not row.wrapped:
+            text = text.rstrip(" ")
         self.work += 1 + len(text) // WORTH
         if text or not row.unknown:
             self.history.append(text if row.wrapped else text + "\n")
