@@ -28,6 +28,7 @@ PROMISES: dict[str, str] = {
     "output-whole-at-end": "A job whose end is visible has its whole output on disk.",
     "output-readable": "Output reads as on a screen: no escape codes, progress and redraws in their last state.",
     "output-any-bytes": "Bytes that are no text are shown as such and swallow nothing.",
+    "output-resized": "A split, a zoom, another size of the window lose no line and garble none.",
     "last-screen": "What a full-screen program showed when its job ended is in the output.",
     "output-bounded": "No answer is longer than it may be, and one that is cut says so and where to read on.",
     "output-plain-files": "The log of a job is plain files, byte for byte what its terminal got.",

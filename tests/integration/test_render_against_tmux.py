@@ -111,6 +111,18 @@ class Tmux:
         self._send(size, data)
         return tidy(self.ask(f"capture-pane -p -J {codes} -S - -E - -t {target}"))
 
+    def show_resized(self, pieces: list[tuple[bytes, tuple[int, int]]], columns: int, rows: int) -> list[str]:
+        """The same of pieces, each drawn before the window gets another size, as a person may do."""
+        self.show(b"\r", columns, rows)
+        target = f"{columns}x{rows}"
+        try:
+            for data, (new_columns, new_rows) in pieces:
+                self._send((columns, rows), data)
+                self.ask(f"resize-window -t {target} -x {new_columns} -y {new_rows}")
+            return tidy(self.ask(f"capture-pane -p -J -S - -E - -t {target}"))
+        finally:
+            self.ask(f"resize-window -t {target} -x {columns} -y {rows}")
+
 
 def tidy(lines: list[str]) -> list[str]:
     """Without the padding at the end of lines and of the whole, which tmux shows and we don't."""
@@ -313,6 +325,35 @@ def drawn_lines(lines: list[str]) -> list[str]:
     text = re.sub("\x1b\\[[0-9;:]*m", "", "\n".join(lines))
     parts = re.split("\x0e([^\x0f]*)\x0f?", text)
     return "".join(part.translate(LINE_DRAWING) if i % 2 else part for i, part in enumerate(parts)).split("\n")
+
+
+# Without wide characters: where one wraps early, tmux forgets on wrapping anew that its line goes on. And without going
+# up: wrapping anew, tmux counts rows as scrolled that were not, and loses what is below the cursor on the next change.
+resized = st.lists(
+    st.tuples(
+        st.lists(
+            st.one_of(ascii_text, long_text, drawn, newlines, st.sampled_from(["\r", "\x1b[K"]), colours), max_size=20
+        ),
+        st.tuples(st.integers(5, 40), st.integers(2, 12)),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@many
+@given(pieces=resized)
+@pytest.mark.promise("output-resized")
+def test_a_window_that_is_resized_reads_as_tmux_shows_it(
+    tmux: Tmux, pieces: list[tuple[list[str], tuple[int, int]]]
+) -> None:
+    drawn = [("".join(parts).encode(), size) for parts, size in pieces]
+    data, sizes = b"\r", []
+    for piece, (columns, rows) in drawn:
+        data += piece
+        sizes.append((len(data), columns, rows))
+    ours = tidy(render(data, 20, 6, sizes=sizes).split("\n"))
+    assert ours == tmux.show_resized(drawn, 20, 6)
 
 
 broken = st.binary(max_size=4).map(lambda data: bytes(byte for byte in data if byte >= 0x20))

@@ -192,10 +192,9 @@ def add_recordings(add: Adder) -> None:
     made.add_argument("-i", "--max-idle", type=positive, metavar="SECONDS", help="shorten longer pauses to this")
     add_job(made)
     made = add("export", "write a job's output with its timing, for asciinema and its players")
-    made.usage = f"{PROGRAM} export [-h] [-i SECONDS] JOB --cast [FILE]"
-    made.add_argument(
-        "--cast", nargs="?", const="-", required=True, metavar="FILE", help="asciicast v2; default: stdout"
-    )
+    made.usage = f"{PROGRAM} export [-h] [-i SECONDS] [--format 2|3] JOB --cast [FILE]"
+    made.add_argument("--cast", nargs="?", const="-", required=True, metavar="FILE", help="asciicast; default: stdout")
+    made.add_argument("--format", type=int, choices=(2, 3), default=2, help="asciicast's version; 3: of asciinema 3")
     made.add_argument(
         "-i", "--max-idle", type=positive, metavar="SECONDS", help="have players shorten longer pauses to this"
     )

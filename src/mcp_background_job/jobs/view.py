@@ -22,6 +22,7 @@ from mcp_background_job.store.holds import read_hold
 from mcp_background_job.store.jobstore import JobStore
 from mcp_background_job.store.log import Log, SegmentGone, looking_again
 from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, RunningJob, status_of
+from mcp_background_job.store.sizes import read_sizes
 from mcp_background_job.store.timing import Timing
 
 from .inputs import Inputs
@@ -110,7 +111,8 @@ class JobView:
         """The job's log as text."""
         log, ended = self.log(job.spec.job_id), isinstance(job, EndedJob)
         last_screen = self.modes(job, log).screen_since if ended else None
-        return Reader(log, job.spec.nonce, job.spec.separate_stderr, ended, last_screen)
+        sizes = read_sizes(self.folder(job.spec.job_id))
+        return Reader(log, job.spec.nonce, job.spec.separate_stderr, ended, last_screen, sizes)
 
     @looking_again
     def output(

@@ -5,11 +5,12 @@ Every function reads a bounded part of the log, except `grep`, which goes throug
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mcp_background_job.regexes.search import check_patterns, matching_lines
 from mcp_background_job.store.log import Log, SegmentGone
+from mcp_background_job.store.sizes import FIRST, Size, changes, size_at
 from mcp_background_job.supervisor.markers import stderr_mark, stdout_mark
 
 from .grep import Matches
@@ -60,15 +61,22 @@ class Reader:
     """Reads one job's log as text; `nonce` tells its stderr marks from anything the job prints itself.
 
     `ended`: no more will come, so that nothing is held back. `last_screen`: the offset from which on a full-screen
-    program had the screen that has ended in it.
+    program had the screen that has ended in it. `sizes`: those of its terminal.
     """
 
     def __init__(
-        self, log: Log, nonce: str, separate_stderr: bool, ended: bool = False, last_screen: int | None = None
+        self,
+        log: Log,
+        nonce: str,
+        separate_stderr: bool,
+        ended: bool = False,
+        last_screen: int | None = None,
+        sizes: Sequence[Size] = (FIRST,),
     ) -> None:
         self.log = log
         self.ended = ended
         self.last_screen = last_screen
+        self.sizes = sizes
         self.separate = separate_stderr
         self.err_mark = stderr_mark(nonce)
         self.out_mark = stdout_mark(nonce)
@@ -98,7 +106,9 @@ class Reader:
         data = self.log.read(start, self.log.end)
         if self.separate:
             data, _ = self.split_streams(data, self.begins_in_stderr(start))
-        shown = last_screen(data)
+        _, columns, rows = size_at(self.sizes, start)
+        changed = changes(self.sizes, start, self.log.end)
+        shown = last_screen(data, columns, rows, () if self.separate else changed)
         return f"{LAST_SCREEN}\n{shown}\n" if shown else ""
 
     def _folded(self, start: int, data: bytes) -> tuple[str, str]:
@@ -107,11 +117,15 @@ class Reader:
         inside = start > self.log.start  # a page's redraw may go above its first line
         alternate = inside and self.begins_alternate(start)
         before = self.line_before(start) if inside and not alternate else b""
+        _, columns, rows = size_at(self.sizes, start)
         if not self.separate:
-            return render(data, continued=inside, alternate=alternate, before=before), ""
+            changed = changes(self.sizes, start, start + len(data))
+            text = render(data, columns, rows, continued=inside, alternate=alternate, before=before, sizes=changed)
+            return text, ""
         out, err = self.split_streams(data, self.begins_in_stderr(start))
         before, _ = self.split_streams(before, self.begins_in_stderr(start - len(before)))
-        return render(out, continued=inside, alternate=alternate, before=before), render(err, continued=inside)
+        text = render(out, columns, rows, continued=inside, alternate=alternate, before=before)
+        return text, render(err, columns, rows, continued=inside)
 
     def line_before(self, start: int) -> bytes:
         """What was printed of the line in which `start` is; empty where its beginning is far away or gone."""

@@ -15,6 +15,7 @@ from mcp_background_job.output.emulator.picture import picture
 from mcp_background_job.output.emulator.render import split_point
 from mcp_background_job.store.log import Log, SegmentGone
 from mcp_background_job.store.models import Spec
+from mcp_background_job.store.sizes import Size, changes, read_sizes
 from mcp_background_job.store.timing import Timing
 from mcp_background_job.supervisor.markers import end_mark, stderr_mark, stdout_mark, sync_mark
 
@@ -23,10 +24,11 @@ BLOCK = 1 << 20  # bytes read at a time
 
 @dataclass(frozen=True)
 class Frame:
-    """What was drawn at `time`, in seconds of the recording."""
+    """What was drawn at `time`, in seconds of the recording; or the size that the window has got then, and no text."""
 
     time: float
     text: str
+    size: Size | None = None
 
 
 class Cleaner:
@@ -72,6 +74,10 @@ class Recording:
             oldest = next(timing.pieces(log.start, log.end), None)
             self.begins = 0.0 if oldest is None else max(0.0, age(spec, oldest.time))
 
+    def sizes(self) -> list[Size]:
+        """The sizes that the window has had."""
+        return read_sizes(self.folder)
+
     def files(self) -> tuple[Log, Timing]:
         """The files as they are now."""
         log = Log(self.folder / "log")
@@ -81,16 +87,26 @@ class Recording:
         """What there is now that was not given out yet."""
         log, timing = self.files()
         self.lost += max(0, log.start - self.position)
+        self.position = max(self.position, log.start)
+        sizes = self.sizes()
         for piece in timing.pieces(max(self.position, log.start), log.end):
             time = max(0.0, age(self.spec, piece.time) - self.begins) if self.timed else 0.0
             for start in range(piece.start, piece.stop, BLOCK):
-                self.position = min(start + BLOCK, piece.stop)
-                try:
-                    data = log.read(start, self.position)
-                except SegmentGone:  # dropped a moment ago, while it was being printed
-                    data = b""
-                self.lost += self.position - start - len(data)
-                yield Frame(time, self.cleaner.feed(data))
+                after = max(start, 1) - 1  # the size at offset 0 is the recording's
+                for size in changes(sizes, after, min(start + BLOCK, piece.stop)):
+                    yield self.frame(log, time, after + size.offset)
+                    yield Frame(time, "", size)
+                yield self.frame(log, time, min(start + BLOCK, piece.stop))
+
+    def frame(self, log: Log, time: float, stop: int) -> Frame:
+        """What was drawn up to offset `stop`."""
+        start, self.position = self.position, stop
+        try:
+            data = log.read(start, stop)
+        except SegmentGone:  # dropped a moment ago, while it was being printed
+            data = b""
+        self.lost += stop - start - len(data)
+        return Frame(time, self.cleaner.feed(data))
 
 
 def age(spec: Spec, time: int) -> float:

@@ -12,6 +12,7 @@
                                run.json    processes and terminal
                                log/        what it printed
                                timing/     when it printed what
+                               sizes       how large its terminal was when, if not 50 rows of 200 columns
                                holder      a person has the keys
                                declined    the last one whom an agent asked said no
                                exit.json   how it ended

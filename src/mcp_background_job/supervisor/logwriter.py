@@ -105,6 +105,43 @@ class TimingLog:
             self.fd = -1
 
 
+class SizeLog:
+    """Writes down at which offset of the log the job's terminal has another size: lines of `offset rows columns`.
+
+    A size is looked at when output comes, since it is what is drawn that depends on it.
+    """
+
+    def __init__(self, job: str, rows: int, columns: int) -> None:
+        self.path = os.path.join(job, "sizes")
+        self.run = os.path.join(job, "run.json")
+        self.terminal = ""
+        self.size = rows, columns
+        try:
+            with open(self.path) as file:  # of a log writer that has died
+                last = file.read().split()[-2:]
+            self.size = int(last[0]), int(last[1])
+        except (OSError, ValueError, IndexError):
+            pass
+
+    def note(self, offset: int) -> None:
+        """The byte at `offset` comes now."""
+        try:
+            if not self.terminal:
+                with open(self.run) as file:
+                    self.terminal = file.read().split('"tty": "', 1)[1].split('"', 1)[0]
+            fd = os.open(self.terminal, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                columns, rows = os.get_terminal_size(fd)
+            finally:
+                os.close(fd)
+            if (rows, columns) != self.size:
+                with open(self.path, "a") as file:
+                    file.write(f"{offset} {rows} {columns}\n")
+                self.size = rows, columns
+        except (OSError, IndexError):
+            pass  # not begun yet, or ended; a disk that takes nothing
+
+
 def number(value: int) -> bytes:
     """`value` in as few bytes as it takes, 7 bits in each."""
     found = bytearray()
@@ -118,10 +155,11 @@ def number(value: int) -> bytes:
 class SegmentLog:
     """Appends bytes to the segments of one folder and drops the oldest past `limit` bytes."""
 
-    def __init__(self, folder: str, limit: int, timing: TimingLog | None = None) -> None:
+    def __init__(self, folder: str, limit: int, timing: TimingLog | None = None, sizes: SizeLog | None = None) -> None:
         self.folder = folder
         self.limit = limit
         self.timing = timing
+        self.sizes = sizes
         self.segment_size = min(max(limit // SEGMENTS, MIN_SEGMENT), MAX_SEGMENT)
         self.kept: list[tuple[int, int]] = []  # (offset of the first byte, bytes on disk), oldest first
         for offset in list_offsets(folder):
@@ -134,6 +172,8 @@ class SegmentLog:
         view = memoryview(data)
         if self.timing is not None and view:
             self.timing.note(self.end)
+        if self.sizes is not None and view:
+            self.sizes.note(self.end)
         if len(view) > self.limit:  # all but its end would be dropped at once
             self.end += len(view) - self.limit
             view = view[-self.limit :]
@@ -250,7 +290,8 @@ def main() -> None:
         pass  # a full disk: the runner looks now and then whether we live
     launch = LaunchFile(job)
     timing = TimingLog(os.path.join(job, "timing"), launch.log_limit)
-    log = SegmentLog(os.path.join(job, "log"), launch.log_limit, timing)
+    sizes = SizeLog(job, launch.rows, launch.columns)
+    log = SegmentLog(os.path.join(job, "log"), launch.log_limit, timing, sizes)
     if again or log.kept:
         log.append(INTERRUPTED)
     whole = copy_until_mark(0, log, end_mark(launch.nonce))

@@ -26,7 +26,7 @@ from mcp_background_job.store.models import EndedJob, Job
 from mcp_background_job.ui.console import note
 from mcp_background_job.ui.wording import ending_line
 
-from .export import launched_with, note_what_is_missing, note_what_was_lost
+from .export import note_what_is_missing, note_what_was_lost
 from .terminal_modes import Modes
 
 OUT = 1  # the descriptor: a terminal is given bytes, not text
@@ -203,11 +203,11 @@ def replay(options: argparse.Namespace) -> int:
 
 def note_how_it_plays(recording: Recording, job: Job, keys: Keys) -> None:
     """Before it begins: what may look wrong, and the keys."""
-    launch = launched_with(recording)
     columns, rows = shutil.get_terminal_size()
-    if columns < int(launch["columns"]) or rows < int(launch["rows"]):
-        window = f"{launch['columns']}x{launch['rows']}"
-        note(f"the job's window is {window}, this terminal {columns}x{rows}: the layout may differ")
+    sizes = recording.sizes()
+    widest, highest = max(size.columns for size in sizes), max(size.rows for size in sizes)
+    if columns < widest or rows < highest:
+        note(f"the job's window is {widest}x{highest}, this terminal {columns}x{rows}: the layout may differ")
     if keys.listens and sys.stderr.isatty():
         live = "" if isinstance(job, EndedJob) else "; the job still runs and is followed until it ends"
         note(f"{KEYS_HELP}{live}")

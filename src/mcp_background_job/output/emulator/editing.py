@@ -181,6 +181,7 @@ class EditableScreen(PrintingScreen):
         self.lines = [Row()]
         if used < self.rows:
             self.unwrap(-1)
+        self.scrolled = 0
         self.go(self.y)
 
     # -- inserting and deleting --------------------------------------------------------------------------

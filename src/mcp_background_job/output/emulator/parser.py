@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from .editing import EditableScreen
+from .resizing import ResizableScreen
 from .screen import BUDGET, FRESH
 
 ALTERNATE_NOTE = "[full-screen program: call screen to see it]"
@@ -52,7 +52,7 @@ def taken_apart(control: str) -> list[str]:
     return [*inner, "\x1b" + _IGNORED_IN_CSI.sub("", control[1:])] if inner else []
 
 
-class Terminal(EditableScreen):
+class Terminal(ResizableScreen):
     """A screen that obeys control sequences."""
 
     def __init__(self, columns: int, rows: int, continued: bool = False, alternate: bool = False) -> None:

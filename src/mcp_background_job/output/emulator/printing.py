@@ -90,6 +90,7 @@ class PrintingScreen(Screen):
         for row in self.lines:
             self.push(row)
         self.history.append(head + "\n")
+        self.scrolled += self.rows
         self.history_open = False
         # Blank rows hold the place until the tail pushes them out again.
         self.lines = [Row(unknown=True) for _ in range(self.rows - 1)]

@@ -15,7 +15,7 @@ Rules that are not the terminal's own:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Literal
 
@@ -69,36 +69,52 @@ def render(
     continued: bool = False,
     alternate: bool = False,
     before: bytes = b"",
+    sizes: Sequence[tuple[int, int, int]] = (),
 ) -> str:
     """Fold raw terminal bytes, as pipe-pane logs them, into the text that a person would read.
 
     columns, rows: the window's size. continued: data starts inside a log, so the cursor may go up over
     rows that are not in data. alternate: a full-screen program was running where data starts. before: what stands
-    already in the line in which data starts; it is drawn, and left out as far as data has left it as it was.
+    already in the line in which data starts; it is drawn, and left out as far as data has left it as it was. sizes:
+    where in data the window's size changed, and its new columns and rows.
 
     A drawing whose control sequences cost too much is given up, with a last line that says so.
     """
     if not alternate and (text := _plain_lines(data)) is not None and _plain_lines(before) is not None:
         return text
     terminal = Terminal(columns, rows, continued, alternate)
-    if b"\r" not in before + data:
+    if b"\r" not in before + data and not sizes:
         data = data.replace(b"\n", b"\r\n")
-    for chunk in _chunks(before):
-        _feed(terminal, chunk)
+    _feed_all(terminal, before)
     known = terminal.text_before_cursor() if before else ""
-    if continued and not alternate and b"\x1b[?" in data:
+    if continued and not alternate and not sizes and b"\x1b[?" in data:
         data = _mark_alternate_start(data)
-    for chunk in _chunks(data):
-        _feed(terminal, chunk)
+    _feed_sized(terminal, data, sizes)
     text = terminal.text().removeprefix(known)
     return f"{text.rstrip()}\n[… {terminal.cut} {CUT_END}" if terminal.cut else text
 
 
-def last_screen(data: bytes, columns: int = 200, rows: int = 50) -> str:
-    """What a full-screen program showed last, that has drawn `data` since it took the screen."""
-    terminal = Terminal(columns, rows)
+def _feed_sized(terminal: Terminal, data: bytes, sizes: Sequence[tuple[int, int, int]]) -> None:
+    start = 0
+    for position, columns, rows in sizes:
+        stop = start + split_point(data[start:position])
+        if not data[stop:position].strip(b"\r"):
+            stop = position
+        _feed_all(terminal, data[start:stop])
+        terminal.resize(columns, rows)
+        start = stop
+    _feed_all(terminal, data[start:])
+
+
+def _feed_all(terminal: Terminal, data: bytes) -> None:
     for chunk in _chunks(data):
         _feed(terminal, chunk)
+
+
+def last_screen(data: bytes, columns: int = 200, rows: int = 50, sizes: Sequence[tuple[int, int, int]] = ()) -> str:
+    """What a full-screen program showed last, that has drawn `data` since it took the screen."""
+    terminal = Terminal(columns, rows)
+    _feed_sized(terminal, data, sizes)
     return trimmed([row.text() for row in terminal.lines])
 
 

@@ -21,6 +21,7 @@ class Screen:
         self.work = 0  # done so far; a drawing that has done BUDGET is cut (parser.py)
         self.history: list[str] = []
         self.history_open = False  # its last row goes on in the first row of the screen
+        self.scrolled = 0  # rows that went there since the screen was cleared, and come back where it grows
         self.lines = [Row(unknown=True) for _ in range(rows - 1)] if continued else []
         self.lines.append(Row())
         self.x = 0
@@ -74,6 +75,7 @@ class Screen:
         if self.drawn and not row.wrapped:
             text = text.rstrip(" ")
         self.work += 1 + len(text) // WORTH
+        self.scrolled += 1
         if text or not row.unknown:
             self.history.append(text if row.wrapped else text + "\n")
             self.history_open = row.wrapped
