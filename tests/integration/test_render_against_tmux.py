@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_background_job.output.emulator.printing import LINE_DRAWING
-from mcp_background_job.output.emulator.render import ALTERNATE_NOTE, render
+from mcp_background_job.output.emulator.render import PAST_NOTE, render
 from mcp_background_job.output.emulator.row import WIDTHS
 
 EXAMPLES = int(os.environ.get("RENDER_EXAMPLES", "250"))
@@ -376,4 +376,4 @@ CLEARS_HISTORY = "clear"  # tmux forgets what was above, we keep it
 @pytest.mark.promise("output-readable")
 def test_a_recorded_program_reads_as_tmux_shows_it(tmux: Tmux, raw: Path) -> None:
     data = raw.read_bytes()
-    assert [line for line in read(data, 200, 50) if line != ALTERNATE_NOTE] == tmux.show(data, 200, 50)
+    assert [line for line in read(data, 200, 50) if line != PAST_NOTE] == tmux.show(data, 200, 50)

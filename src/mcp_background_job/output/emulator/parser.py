@@ -13,6 +13,7 @@ from .resizing import ResizableScreen
 from .screen import BUDGET, FRESH
 
 ALTERNATE_NOTE = "[full-screen program: call screen to see it]"
+PAST_NOTE = "[full-screen program]"  # of one that has given the screen back
 
 CSI = re.compile("\x1b\\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])")
 _IGNORED_IN_CSI = re.compile("[\0-\x1f\x7f-\U0010ffff]")
@@ -283,9 +284,9 @@ class Terminal(ResizableScreen):
         if self.lines[-1].cells:
             self.newline()
         self.x = 0
-        said = self.y > 0 and self.lines[self.y - 1].cells == ALTERNATE_NOTE
+        said = self.y > 0 and self.lines[self.y - 1].cells == PAST_NOTE
         if not said:
-            self.write(ALTERNATE_NOTE + "\n")
+            self.write(PAST_NOTE + "\n")
 
     def reset(self) -> None:
         """RIS. As with `clear`, what was on the screen stays in the history."""

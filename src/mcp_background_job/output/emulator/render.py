@@ -21,10 +21,11 @@ from typing import Literal
 
 from mcp_background_job.text import trimmed
 
-from .parser import ALTERNATE_NOTE, Terminal
+from .parser import ALTERNATE_NOTE, PAST_NOTE, Terminal
 
 __all__ = [
     "ALTERNATE_NOTE",
+    "PAST_NOTE",
     "STRING_LIMIT",
     "begins_whole",
     "ends_alternate",
@@ -91,6 +92,8 @@ def render(
         data = _mark_alternate_start(data)
     _feed_sized(terminal, data, sizes)
     text = terminal.text().removeprefix(known)
+    if terminal.alternate and text.endswith(PAST_NOTE + "\n"):
+        text = text.removesuffix(PAST_NOTE + "\n") + ALTERNATE_NOTE + "\n"
     return f"{text.rstrip()}\n[… {terminal.cut} {CUT_END}" if terminal.cut else text
 
 

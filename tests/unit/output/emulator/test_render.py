@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_background_job.output.emulator import render as module
-from mcp_background_job.output.emulator.render import ALTERNATE_NOTE, STRING_LIMIT, ends_alternate, render, split_point
+from mcp_background_job.output.emulator.render import (
+    ALTERNATE_NOTE,
+    PAST_NOTE,
+    STRING_LIMIT,
+    ends_alternate,
+    render,
+    split_point,
+)
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -84,15 +91,15 @@ def test_invalid_bytes_show_and_do_not_swallow_text() -> None:
 
 def test_a_full_screen_program_is_one_line() -> None:
     drawn = b"\x1b[?1049h\x1b[1;24r\x1b[H\x1b[2J~\r\n~\x1b[24;1H:q\x1b[?1l\x1b[?1049l"
-    assert render(b"$ vim\r\n" + drawn + b"$ ") == f"$ vim\n{ALTERNATE_NOTE}\n$ "
-    assert render(b"$ " + drawn + drawn + b"\r\n") == f"$ \n{ALTERNATE_NOTE}\n\n"
+    assert render(b"$ vim\r\n" + drawn + b"$ ") == f"$ vim\n{PAST_NOTE}\n$ "
+    assert render(b"$ " + drawn + drawn + b"\r\n") == f"$ \n{PAST_NOTE}\n\n"
     assert render(b"x\r\n\x1b[?47hstill here") == f"x\n{ALTERNATE_NOTE}\n"
 
 
 def test_a_page_inside_a_full_screen_program_is_that_line_too() -> None:
     page = b"\x1b[5;10Hdrawn\x1b[K"
     assert render(page, continued=True, alternate=True) == f"{ALTERNATE_NOTE}\n"
-    assert render(page + b"\x1b[?1049l$ ", continued=True) == f"{ALTERNATE_NOTE}\n$ "
+    assert render(page + b"\x1b[?1049l$ ", continued=True) == f"{PAST_NOTE}\n$ "
     assert render(b"text\r\n\x1b[?1049l$ ", continued=True) == "text\n$ "
 
 
