@@ -21,10 +21,11 @@ PATIENCE = 1.0  # seconds that an answer waits for this
 
 @dataclass(frozen=True)
 class Presence:
-    """Who is at the session of a held job: `idle_seconds` since a key, at most since the hold."""
+    """Who is at the session of a held job: `idle_seconds` since a key, or since the hold where none has come."""
 
     attached: int
     idle_seconds: float
+    pressed: bool = True  # a key has come since the hold
 
     @property
     def seems_present(self) -> bool:
@@ -35,6 +36,8 @@ class Presence:
         ago = f"{minutes:.0f} minutes" if minutes >= 2 else f"{self.idle_seconds:.0f} seconds"
         if self.attached:
             return f"{self.attached} attached, but no key for {ago}"
+        if not self.pressed:
+            return f"Nobody is attached, and no key has come in the {ago} since"
         return f"Nobody is attached, the last key was {ago} ago"
 
 
@@ -52,5 +55,8 @@ def presence(server: TmuxServer, session: str, hold: Hold) -> Presence:
 
     Raises TmuxError.
     """
-    idle = time.time() - max(hold.since, last_key(server, session))
-    return Presence(attached_to(server, session), max(0.0, idle))
+    key = last_key(server, session)
+    idle = time.time() - max(hold.since, key)
+    # Without a message a person has taken the job, with a key; tmux tells whole seconds.
+    pressed = not hold.message or key > int(hold.since)
+    return Presence(attached_to(server, session), max(0.0, idle), pressed)

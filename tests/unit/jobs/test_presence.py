@@ -22,6 +22,7 @@ def test_a_person_is_there_while_attached_and_not_silent(attached: int, idle: fl
         (Presence(0, 119), "Nobody is attached, the last key was 119 seconds ago"),
         (Presence(0, 600), "Nobody is attached, the last key was 10 minutes ago"),
         (Presence(2, 240), "2 attached, but no key for 4 minutes"),
+        (Presence(0, 5.2, pressed=False), "Nobody is attached, and no key has come in the 5 seconds since"),
     ],
 )
 def test_an_absence_reads_as_a_sentence(presence: Presence, text: str) -> None:
