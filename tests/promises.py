@@ -27,6 +27,10 @@ PROMISES: dict[str, str] = {
     # Output and cursors
     "output-whole-at-end": "A job whose end is visible has its whole output on disk.",
     "output-readable": "Output reads as on a screen: no escape codes, progress and redraws in their last state.",
+    "own-names": "On Linux `killall python3` and `pkill python` pass by what belongs to jobs and servers.",
+    "left-running": "What an ended job has left running is told, and ended by a kill.",
+    "signalled": "A stopped job says so; signals that end nothing reach the foreground of the job.",
+    "killed-by": "A kill is only told where one was asked for, with who did.",
     "output-any-bytes": "Bytes that are no text are shown as such and swallow nothing.",
     "output-resized": "A split, a zoom, another size of the window lose no line and garble none.",
     "last-screen": "What a full-screen program showed when its job ended is in the output.",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypedDict
 
 from mcp_background_job.jobs.control import Handoff
-from mcp_background_job.jobs.manager import KillStatus
+from mcp_background_job.jobs.manager import Killed, KillStatus
 from mcp_background_job.jobs.presence import Presence
 from mcp_background_job.jobs.view import JobView, Listing
 from mcp_background_job.jobs.waiting import Outcome, WaitReason
@@ -29,6 +29,7 @@ from mcp_background_job.tmux.panes import Capture
 
 Fields = Mapping[str, object]
 MAX_NAME, MAX_NAMES = 80, 20  # characters and number of unreadable folders, whose names may be anything
+MAX_LEFT = 200  # columns of a left process's command line
 Holder = Literal["agent", "human"]
 
 
@@ -85,6 +86,16 @@ class FullStatus(Ending, Absence, total=False):
     cpu_seconds: float
     peak_memory_bytes: int
     survivors: list[int]
+    stopped: bool
+    killed_by: str
+    left_running: list[LeftRunning]
+
+
+class LeftRunning(TypedDict):
+    """A process that an ended job has left running."""
+
+    pid: int
+    command: str
 
 
 class PageAnswer(TypedDict, total=False):
@@ -128,10 +139,11 @@ class ScreenAnswer(TypedDict):
     alternate: bool
 
 
-class KillAnswer(TypedDict):
+class KillAnswer(TypedDict, total=False):
     """The answer of `kill`."""
 
     status: KillStatus
+    ended_processes: int
 
 
 class HandoffAnswer(TypedDict):
@@ -140,6 +152,14 @@ class HandoffAnswer(TypedDict):
     holder: Holder
     attach: str
     watching: int
+
+
+def killed(found: Killed) -> KillAnswer:
+    """What a kill did."""
+    fields: KillAnswer = {"status": found.status}
+    if found.ended_processes:
+        fields["ended_processes"] = found.ended_processes
+    return fields
 
 
 def add_ending(fields: Ending, job: Job) -> None:
@@ -219,9 +239,18 @@ def full_status(view: JobView, job: Job, attach: str) -> FullStatus:
         fields["pid"] = run.pid
     if not isinstance(job, EndedJob):
         fields["duration"] = round(spec.age, 3)
+        if view.stopped(job):
+            fields["stopped"] = True
         return fields
     end = job.end
     fields["reason"] = end.reason
+    if end.by:
+        fields["killed_by"] = end.by
+    left = view.left_running(job)
+    if left:
+        fields["left_running"] = [
+            {"pid": pid, "command": shorten(one_line(escaped(command)), MAX_LEFT)} for pid, command in left[:MAX_NAMES]
+        ]
     fields["ended"] = timestamp(end.ended)
     if end.duration is not None:
         fields["duration"] = round(end.duration, 3)

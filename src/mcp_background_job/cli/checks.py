@@ -249,7 +249,7 @@ async def round_trip(manager: JobManager) -> str:
         return "the output of a job did not reach its log"
     slept = manager.start(Request("sleep 1000", "doctor")).job_id
     killed = await manager.kill(slept)
-    return "" if killed == "killed" else f"a job that was killed is {killed}"
+    return "" if killed.status == "killed" else f"a job that was killed is {killed.status}"
 
 
 STEPS = (check_settings, check_tmux, check_state, check_jobs, check_environment, check_round_trip)

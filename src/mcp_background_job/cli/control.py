@@ -13,7 +13,7 @@ import time
 from mcp_background_job.errors import StoreError
 from mcp_background_job.jobs.manager import JobManager, signal_number
 from mcp_background_job.jobs.sweep import sweep
-from mcp_background_job.responses import Fields
+from mcp_background_job.responses import Fields, killed
 from mcp_background_job.store.models import EndedJob
 from mcp_background_job.ui.console import print_json, progress
 from mcp_background_job.ui.units import size
@@ -34,10 +34,11 @@ def kill(options: argparse.Namespace) -> int:
     for job in jobs:
         job_id = job.spec.job_id
         with progress(f"ending {job.spec.name}"):
-            result = asyncio.run(manager.kill(job_id, options.signal, by="person"))
-        ended.append({"job_id": job_id, "status": result})
+            result = asyncio.run(manager.kill(job_id, options.signal, person=True))
+        ended.append({"job_id": job_id, **killed(result)})
         if not options.json:
-            print(f"{label(job)}: {result.replace('_', ' ')}")
+            left = f", {result.ended_processes} left processes ended" if result.ended_processes else ""
+            print(f"{label(job)}: {result.status.replace('_', ' ')}{left}")
     if options.json:
         print_json(ended[0] if len(ended) == 1 else {"jobs": ended})
     return 0

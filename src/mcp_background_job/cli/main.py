@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from mcp_background_job.errors import JobError, WrongUsage
+from mcp_background_job.supervisor.naming import name_process
 
 from .parser import DEFAULT_HOST, DEFAULT_PORT, HANDLERS, PROGRAM, parser
 
@@ -71,6 +72,7 @@ def serve(options: argparse.Namespace) -> int:
     """The MCP server; a bad setting is one line on stderr and exit status 2."""
     # Of what these imports allocate nothing is garbage; looking for it takes an eighth of the start.
     gc.disable()
+    name_process("mcp-bg-server")
     from .settings import settings
 
     config = settings()

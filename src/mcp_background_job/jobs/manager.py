@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -17,10 +17,10 @@ import anyio.to_thread
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import HumanHolds, InvalidInput, JobError, JobNotFound
 from mcp_background_job.output.pages import WAIT_CHARS, WAIT_ENDS
-from mcp_background_job.process.orphans import resume
+from mcp_background_job.process.orphans import end_processes, resume
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.models import EndedJob, Job, RunningJob, StartingJob, run_of, signal_name
-from mcp_background_job.store.requests import request_kill
+from mcp_background_job.store.requests import request_kill, request_signal
 from mcp_background_job.store.transcript import Sent
 from mcp_background_job.tmux.panes import Capture, capture, list_panes
 from mcp_background_job.tmux.session import JobsSession
@@ -38,9 +38,17 @@ KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped
 LOOK_AGAIN = 0.25  # seconds between looks at a job that is being killed: a killed runner changes no file
 MAX_WAIT = 50.0  # seconds: clients built on the TypeScript SDK give up a call after 60
-NOT_ENDING = {"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"}
+# Which go to the foreground of the job's terminal and end no job: a program may do what it wants with its own.
+PASSED_ON = {"STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH", "USR1", "USR2"}
 
-KillStatus = Literal["killed", "already_terminated", "not_found"]
+KillStatus = Literal["killed", "already_terminated", "not_found", "signalled"]
+
+
+class Killed(NamedTuple):
+    """What a kill did: the job's fate, and how many processes of an ended one it ended."""
+
+    status: KillStatus
+    ended_processes: int = 0
 
 
 class JobManager:
@@ -79,28 +87,37 @@ class JobManager:
 
     # -- ending ---------------------------------------------------------------------------------------------
 
-    async def kill(
-        self, job_id: str, signal_text: str = "TERM", by: Literal["agent", "person"] = "agent"
-    ) -> KillStatus:
-        """End the job and everything it started; returns once all of it has ended. A person may, held or not.
+    async def kill(self, job_id: str, signal_text: str = "TERM", who: str = "", person: bool = False) -> Killed:
+        """End the job and everything it started; returns once all of it has ended. A `person` may, held or not.
 
-        Raises InvalidInput for a signal that ends nothing, HumanHolds, or JobError where the job doesn't end.
+        What an ended job has left running is ended, too. A signal that ends no job is passed on to its foreground.
+        Raises InvalidInput for what is no signal, HumanHolds, or JobError where the job doesn't end.
         """
         signum = signal_number(signal_text)
         try:
             job = self.view.job(job_id)
         except JobNotFound:
-            return "not_found"
+            return Killed("not_found")
         if isinstance(job, EndedJob):
-            return "already_terminated"
-        if by == "agent":
+            return Killed("already_terminated", await self._end_left(job, signum))
+        if not person:
             await self.control.require_agent_control(job)
+        if signal_name(signum) in PASSED_ON:
+            request_signal(self.view.folder(job_id), signum)
+            return Killed("signalled")
         with FolderEvents([self.view.folder(job_id)]) as events:
-            noted = request_kill(self.view.folder(job_id), signum)
+            noted = request_kill(self.view.folder(job_id), signum, "a person" if person else who or "an agent")
             ended = await self._until_ended(job_id, events)
         # Where the disk takes no record, nobody will know why it ended.
         by_us = ended.end.cause == "kill" or (ended.end.cause == "lost" and not noted)
-        return "killed" if by_us else "already_terminated"
+        return Killed("killed" if by_us else "already_terminated")
+
+    async def _end_left(self, job: EndedJob, signum: int) -> int:
+        """End the processes that an ended job has left running; how many there were."""
+        if not self.view.left_running(job):
+            return 0
+        grace = 0.0 if signum == signal.SIGKILL else GRACE
+        return await anyio.to_thread.run_sync(end_processes, job.spec.job_id, signum, grace)
 
     async def _until_ended(self, job_id: str, events: FolderEvents) -> EndedJob:
         started = time.monotonic()
@@ -241,17 +258,14 @@ class JobManager:
 def signal_number(text: str) -> int:
     """`TERM`, `SIGTERM` or `15` → 15.
 
-    Raises InvalidInput for no signal, or one that ends nothing.
+    Raises InvalidInput for no signal.
     """
     name = text.strip().upper().removeprefix("SIG")
     try:
         number = int(name) if name.isdigit() else int(signal.Signals[f"SIG{name}"])
-        known = signal_name(signal.Signals(number))
+        signal.Signals(number)
     except (KeyError, ValueError):
-        raise InvalidInput(f"{text[:40]!r} is not a valid signal", "Use TERM, INT, HUP, QUIT or KILL") from None
-    if known in NOT_ENDING:
         raise InvalidInput(
-            f"Signal {known} does not end a job",
-            "Use TERM, INT, HUP, QUIT or KILL; C-z and the like go by interact keys",
-        )
+            f"{text[:40]!r} is not a valid signal", "Use TERM, INT, HUP, QUIT, KILL, STOP or CONT"
+        ) from None
     return number

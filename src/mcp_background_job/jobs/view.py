@@ -16,7 +16,7 @@ from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, JobNotRunning, StoreError
 from mcp_background_job.output.modes import Modes
 from mcp_background_job.output.pages import DEFAULT_CHARS, Page, Reader
-from mcp_background_job.process.orphans import end_orphans
+from mcp_background_job.process.orphans import end_orphans, processes_of
 from mcp_background_job.store.clock import boot_id
 from mcp_background_job.store.holds import read_hold
 from mcp_background_job.store.jobstore import JobStore
@@ -51,6 +51,7 @@ class JobView:
         self.store = JobStore(config.state_dir, config.session_name, end_orphans)
         self.inputs = Inputs()
         self._modes: OrderedDict[str, Modes] = OrderedDict()
+        self._left_nothing: set[str] = set()  # ended jobs of which nothing runs any more
 
     def job(self, job_id: str) -> Job:
         """Raises JobNotFound or StoreError."""
@@ -100,6 +101,26 @@ class JobView:
         """What kind of input the job waits for right now."""
         found = self.resting(job)
         return found.awaiting if found else None
+
+    def stopped(self, job: Job) -> bool:
+        """Whether all in the foreground of a running job's terminal is stopped, as by C-z."""
+        if not isinstance(job, RunningJob):
+            return False
+        from mcp_background_job.process.procfs import foreground, process
+
+        main = process(job.run.pid)
+        states = [member.state for member in foreground(main)] if main else []
+        return bool(states) and set(states) == {"T"}
+
+    def left_running(self, job: EndedJob) -> list[tuple[int, str]]:
+        """The processes that an ended job has left, and that still run: pid and command line."""
+        job_id = job.spec.job_id
+        if not job.end.left or job_id in self._left_nothing:
+            return []
+        found = processes_of(job_id)
+        if not found:
+            self._left_nothing.add(job_id)
+        return found
 
     # -- output ---------------------------------------------------------------------------------------------
 

@@ -169,12 +169,17 @@ class Tools:
         return with_clamp(responses.outcome(found), timeout)
 
     async def kill(
-        self, job_id: str, signal: Annotated[str, Field(description="first signal; KILL follows after 5 s")] = "TERM"
+        self,
+        ctx: AnyContext,
+        job_id: str,
+        signal: Annotated[
+            str, Field(description="KILL follows after 5 s; CONT, STOP, USR1, USR2 only reach its foreground")
+        ] = "TERM",
     ) -> KillAnswer:
-        """End a job and every process it started; returns once all of them have ended. To interrupt only the current
-        command of a shell or REPL, use interact with keys=["C-c"].
+        """End a job and every process it started, also what an ended one left running; returns once all of them have
+        ended. To interrupt only the current command of a shell or REPL, use interact with keys=["C-c"].
         """
-        return {"status": await self.manager.kill(job_id, signal)}
+        return responses.killed(await self.manager.kill(job_id, signal, who=client_name(ctx)))
 
     async def wait(
         self,

@@ -9,6 +9,7 @@
                                runner.lock held by the runner for as long as it lives
                                control     a FIFO that wakes the runner
                                kill        a request to end the job: a signal number
+                               killer      who made it
                                run.json    processes and terminal
                                log/        what it printed
                                timing/     when it printed what

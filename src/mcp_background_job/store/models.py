@@ -111,6 +111,8 @@ class _End:
     cpu: float | None = None  # seconds of all the job's processes that were waited for
     peak_memory: int | None = None  # bytes of the largest process
     survivors: list[int] = field(default_factory=list)
+    left: bool = False  # processes outlived the command, and may still run
+    by: str = ""  # who asked for the kill
 
     @property
     def exitcode(self) -> int | None:

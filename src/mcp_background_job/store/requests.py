@@ -12,9 +12,11 @@ from pathlib import Path
 from .files import write_whole
 
 
-def request_kill(folder: Path, signum: int) -> bool:
-    """Write the request down, then wake the runner; whether it could be written down."""
+def request_kill(folder: Path, signum: int, by: str = "") -> bool:
+    """Write the request down, and who makes it, then wake the runner; whether it could be written down."""
     try:
+        if by:
+            write_whole(folder / "killer", by.encode())  # by itself: a runner of 0.2 reads nothing but the number
         write_whole(folder / "kill", str(signum).encode())
     except OSError:
         # A disk that is full or can't be written to must not keep anybody from ending what fills it.
@@ -22,6 +24,11 @@ def request_kill(folder: Path, signum: int) -> bool:
         return False
     wake(folder)
     return True
+
+
+def request_signal(folder: Path, signum: int) -> None:
+    """Have the runner send a signal to the foreground of the job's terminal."""
+    wake(folder, f"s{signum}\n".encode())
 
 
 def wake(folder: Path, words: bytes = b"\n") -> None:

@@ -43,6 +43,7 @@ class Runner:
         self.exitcode: int | None = None  # the main process's exit code, or its signal as a negative number
         self.main = 0
         self.survivors: list[int] = []
+        self.left = False  # processes that outlive the command
         self.stderr: StderrTerminal | None = None
         self.pane = Pane(os.path.basename(job))
         self.heard = b""  # from the control FIFO
@@ -89,7 +90,7 @@ class Runner:
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGHUP, lambda *_: self.end_by("window_closed", signal.SIGHUP))
-        signal.signal(signal.SIGTERM, lambda *_: self.end_by("kill", signal.SIGTERM))
+        signal.signal(signal.SIGTERM, lambda *_: self.end_by("outside", signal.SIGTERM))
         # Opened for both ways, or every sender's leaving would read as an end of file.
         self.control = os.open(self.path("control"), os.O_RDWR | os.O_NONBLOCK)
 
@@ -125,7 +126,7 @@ class Runner:
         while True:
             self.reap()
             if self.exitcode is not None and self.cause == "exit":
-                self.hang_up_stragglers()
+                self.left = self.hang_up_stragglers()
                 return
             request = self.requested()
             if request:
@@ -138,6 +139,8 @@ class Runner:
                     # tmux keeps the pipe of a pane that a person respawns: theirs is not for the job's log.
                     self.pane.pipe_to(self.launch.tmux, patience=SHOW_WAIT)
                 self.take_down(self.signal_number)
+                if self.cause == "outside":
+                    self.cause = "exit"  # nobody asked here: a signal has ended it
                 return
             self.log.look()
             self.sleep(min(left, self.log.interval))
@@ -162,7 +165,18 @@ class Runner:
                 except BlockingIOError:
                     continue
                 if fd == self.control:
-                    self.heard = (self.heard + data)[-100:]
+                    self.heard = (self.heard + self.pass_on(data))[-100:]
+
+    def pass_on(self, data: bytes) -> bytes:
+        """Send the terminal's foreground the signals that are asked for as `s18`; what else was asked for."""
+        words = data.split()
+        for word in words:
+            if word[:1] == b"s" and word[1:].isdigit():
+                try:
+                    os.killpg(os.tcgetpgrp(0), int(word[1:]))
+                except (OSError, OverflowError):
+                    continue
+        return b" ".join(word for word in words if word[:1] != b"s") + b"\n"
 
     def reap(self) -> None:
         """Collect every child that has ended, adopted ones too."""
@@ -195,14 +209,24 @@ class Runner:
             numbers = [int(word) for word in self.heard.split() if word.isdigit()]
             return numbers[-1] if numbers else 0
 
+    def asked_by(self) -> str:
+        """Who has asked for the kill; empty where they did not say, or the disk took no file."""
+        try:
+            with open(self.path("killer"), encoding="utf-8", errors="replace") as file:
+                return "".join(char for char in file.read(200) if char.isprintable())
+        except OSError:
+            return ""
+
     # -- the end --------------------------------------------------------------------------------------------
 
-    def hang_up_stragglers(self) -> None:
-        """What the command left in its own process group goes as it would with a terminal."""
-        for process in descendants():
+    def hang_up_stragglers(self) -> bool:
+        """What the command left in its own process group goes as it would with a terminal; whether it left anything."""
+        left = descendants()
+        for process in left:
             if process.group == self.main:
                 send(process, signal.SIGHUP)
                 send(process, signal.SIGCONT)
+        return bool(left)
 
     def take_down(self, signum: int) -> None:
         """End every process of the job: `signum` and CONT to each, a grace, then KILL until none is left."""
@@ -267,6 +291,10 @@ class Runner:
         parts.append(f'"peak_memory": {used.ru_maxrss * unit}')
         if self.survivors:
             parts.append(f'"survivors": {self.survivors}')
+        if self.left:
+            parts.append('"left": true')
+        if self.cause == "kill" and (by := self.asked_by()):
+            parts.append(f'"by": {quote(by)}')
         return "{" + ", ".join(parts) + "}"
 
 

@@ -114,7 +114,7 @@ class Actions:
     def kill(self, job_id: str) -> None:
         # A person's kill counts though a person holds the job: an agent's is what is refused then.
         self.manager.view.running(job_id)
-        request_kill(self.manager.view.folder(job_id), signal.SIGTERM)
+        request_kill(self.manager.view.folder(job_id), signal.SIGTERM, "a person")
         self.say(f"Killing {self.name_of(job_id)}: TERM now, KILL after {GRACE:.0f} seconds.")
 
     def take_or_give(self) -> None:

@@ -21,6 +21,7 @@ from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.process.usage import Meter, Usage
 from mcp_background_job.store.models import RunningJob
+from mcp_background_job.supervisor.naming import name_process
 from mcp_background_job.text import escaped, one_line, padding_shown
 
 from . import board_view
@@ -202,6 +203,7 @@ class Board:
 
 def run_board(config: BackgroundJobConfig, window: bool = False) -> int:
     """Show the board until the person quits; the exit status."""
+    name_process("mcp-bg-board")
     if not (os.isatty(0) and os.isatty(1)):
         print("mcp-background-job: the board needs a terminal. Use `list` in a script.", file=sys.stderr)
         return 1

@@ -70,7 +70,7 @@ def kill(options: Namespace) -> None:
     if (folder / "exit.json").exists():
         say(options, "This job has ended.")
         return
-    request_kill(folder, signal.SIGTERM)
+    request_kill(folder, signal.SIGTERM, "a person")
 
 
 def ask_kill(options: Namespace) -> None:

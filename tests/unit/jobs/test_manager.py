@@ -28,9 +28,3 @@ def test_a_signal_is_known_by_name_and_number(text: str, number: int) -> None:
 def test_what_is_not_a_signal_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="Use TERM"):
         signal_number(text)
-
-
-@pytest.mark.parametrize("text", ["STOP", "CONT", "WINCH", "17"])
-def test_a_signal_that_ends_nothing_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="does not end a job"):
-        signal_number(text)

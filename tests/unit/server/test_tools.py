@@ -115,7 +115,7 @@ def test_the_ten_tools_are_listed_within_their_bytes(manager: JobManager) -> Non
         ("execute", {"command": ""}, "The command is empty. Give the shell command to run."),
         ("execute", {"command": "true", "pattern": "x"}, "A pattern is given, but no wait"),
         ("status", {"job_id": "nobody"}, "Job 'nobody' not found. Call list to see the jobs."),
-        ("kill", {"job_id": "abcdef", "signal": "NONE"}, "Use TERM, INT, HUP, QUIT or KILL."),
+        ("kill", {"job_id": "abcdef", "signal": "NONE"}, "Use TERM, INT, HUP, QUIT, KILL, STOP or CONT."),
         ("interact", {"job_id": "abcdef", "input": "x"}, "Job 'abcdef' is not running (failed)."),
         ("handoff", {"job_id": "abcdef", "message": " "}, "The message is empty."),
     ],
