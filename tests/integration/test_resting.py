@@ -150,6 +150,67 @@ def test_with_a_pattern_a_poll_in_raw_mode_does_not_end_the_wait(server: Server)
     server.call("kill", job_id=answer["job_id"], signal="KILL")
 
 
+@pytest.mark.promise("busy-raw")
+def test_a_thread_that_listens_does_not_end_the_wait_for_a_pattern(server: Server) -> None:
+    """The console of a server: one thread reads lines, another starts up."""
+    code = "import sys, threading, time; threading.Thread(target=sys.stdin.read, daemon=True).start()"
+    command = program(
+        f"{code}; print('starting', flush=True); time.sleep(1.2); print('Done', flush=True); time.sleep(99)"
+    )
+    answer = server.call("execute", command=command, wait=20, pattern="^Done")
+    assert answer["reason"] == "match"
+    server.call("kill", job_id=answer["job_id"], signal="KILL")
+
+
+@pytest.mark.promise("screen-pattern")
+def test_an_answer_that_was_on_the_screen_before_is_found_again(server: Server) -> None:
+    command = "tmux -L again -f /dev/null new-session 'bash --norc -i'"
+    job_id = server.call("execute", command=command, wait=15, pattern="bash-")["job_id"]
+    for _ in range(3):
+        answer = server.call("interact", job_id=job_id, input="echo DO''NE", pattern="^DONE", timeout=10)
+        assert answer["reason"] == "match"
+    server.call("interact", job_id=job_id, input="exit", timeout=15)
+
+
+@pytest.mark.promise("wait-pattern")
+def test_what_looks_like_an_echo_further_on_is_the_programs_own(server: Server) -> None:
+    says = {b"r": b"server restarted\r\n", b"q": b"quit\r\n"}
+    code = (
+        "import os, tty; tty.setraw(0); os.write(1, b'up\\r\\n')\n"
+        f"while True: os.write(1, {says!r}.get(os.read(0, 1), b'?'))"
+    )
+    job_id = server.call("execute", command=program(code), wait=10, pattern="^up")["job_id"]
+    for key, line in [("r", "^server restarted$"), ("q", "^quit$"), ("r", "^server restarted$")]:
+        answer = server.call("interact", job_id=job_id, input=key, enter=False, pattern=line, timeout=10)
+        assert answer["reason"] == "match", line
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.parametrize("shell", ["bash --norc -i", "zsh -f", "fish", "dash -i"])
+@pytest.mark.promise("wait-pattern")
+def test_the_echo_of_what_was_typed_is_no_match_however_it_is_drawn(server: Server, shell: str) -> None:
+    if shutil.which(shell.split()[0]) is None:
+        pytest.skip(f"{shell} is not here")
+    job_id = server.call("execute", command=shell, wait=20, pattern="[#$%>] ?$")["job_id"]
+    wide = f"x='{'a' * 230}'; sleep 0.6; echo END_OF_IT" if shell != "fish" else "sleep 0.6; echo END_OF_IT"
+    for command in ("sleep 0.3; echo foo; sleep 0.6; echo END_OF_IT", wide):
+        begun = time.monotonic()
+        answer = server.call("interact", job_id=job_id, input=command, pattern="END_OF", timeout=20)
+        assert answer["reason"] == "match"
+        assert time.monotonic() - begun > 0.55, "time is the promise: it is echoed at once, and printed at the end"
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.promise("shell-exit-code")
+def test_the_exit_code_of_a_command_is_not_told_for_the_next_one(server: Server) -> None:
+    job_id = server.call("execute", command="bash --norc -i", wait=10)["job_id"]
+    assert "exit_code" not in server.call("interact", job_id=job_id, input="sleep 1; sh -c 'exit 7'", timeout=0.2)
+    answer = server.call("interact", job_id=job_id, input="sleep 3; sh -c 'exit 5'", timeout=2)
+    assert answer["reason"] == "timeout" and "exit_code" not in answer
+    assert server.call("wait", job_ids=[job_id], until="input", timeout=20)["reason"] == "input"
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
 @pytest.mark.promise("screen-pattern")
 def test_a_pattern_sees_the_screen_of_a_full_screen_program(server: Server) -> None:
     command = program(

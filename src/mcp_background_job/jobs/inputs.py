@@ -15,7 +15,10 @@ from mcp_background_job.store.transcript import SHOWN, Sent, note_sent, note_sho
 from mcp_background_job.tmux.quoting import is_character
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")  # which a terminal shows as ^X (termios: ECHOCTL)
+BLANKS, FOLD = re.compile("[ \t]{1,8}"), re.compile(r"\\?\n")
 SHORT = 4  # characters; fewer begin or end many a line by chance
+FIRST_LINES = 3  # in which an input's echo begins
+MOST_STARTS = 200  # places that are looked at for an echo
 REMEMBERED = 20  # inputs of one job
 JOBS = 100  # whose inputs are remembered
 LOOKED_AT = 16 << 10  # bytes of output in which an input's echo begins
@@ -83,6 +86,72 @@ def holds(shown: str, typed: str) -> bool:
     if len(typed) < SHORT:
         return re.search(f"(?:^|[ ]){echo}$", shown.rstrip()) is not None
     return re.search(f"^{echo}|{echo}$", shown.rstrip() if not typed.endswith(" ") else shown) is not None
+
+
+def without_echo(text: str, typed: Sequence[str], first: bool) -> tuple[str, list[int]]:
+    """`text`, printed since the lines `typed` were sent, without their echo, and where each one's echo ended in it.
+
+    The first line's echo, if it is still to come (`first`), is where the output begins; each other's is at the end of
+    a line, behind a prompt. What only looks like it further on is the program's own.
+    """
+    parts: list[str] = []
+    ends: list[int] = []
+    position = 0
+    for number, line in enumerate(typed):
+        found = find_echo(text, position, line, first and not number)
+        if found is None:
+            break
+        parts.append(text[position : found[0]])
+        position = found[1]
+        ends.append(position)
+    return "".join(parts) + text[position:], ends
+
+
+def find_echo(text: str, position: int, typed: str, first: bool) -> tuple[int, int] | None:
+    """Where the echo of a typed line begins and ends; of the `first` one, in the first lines from `position` on."""
+    limit = len(text)
+    if first:
+        for _ in range(1 if len(typed) < SHORT else FIRST_LINES):
+            limit = text.find("\n", position if limit == len(text) else limit + 1)
+            if limit < 0:
+                limit = len(text)
+                break
+    start = position if first else text.find(typed[:1], position)
+    for _ in range(MOST_STARTS):
+        if not 0 <= start < max(limit, position + 1):
+            return None
+        end = echo_end(text, start, typed)
+        if end is not None:
+            rest = text[end : text.find("\n", end) if "\n" in text[end:] else None]
+            # Behind it is nothing, a right prompt, or what was printed behind an input without Enter.
+            if not rest.strip(" ") or ((len(typed) >= SHORT or rest.startswith("  ")) and start == position):
+                return start, end
+        start = text.find(typed[:1], start + 1)
+    return None
+
+
+def echo_end(text: str, start: int, typed: str) -> int | None:
+    """Where the echo of `typed` ends that begins at `start`; line editors fold a long line, with a backslash or not."""
+    at = start
+    for character in typed:
+        if at >= len(text):
+            return at  # the rest of it is still to come
+        if character == "\t":
+            blanks = BLANKS.match(text, at)
+            if blanks is None:
+                return None
+            at = blanks.end()
+            continue
+        if CONTROL.match(character):
+            at += 2 * text.startswith("^" + chr(ord(character) ^ 64), at)
+            continue
+        if not text.startswith(character, at):
+            fold = FOLD.match(text, at)
+            if fold is None or not text.startswith(character, fold.end()):
+                return None
+            at = fold.end()
+        at += 1
+    return at
 
 
 def echo_of(typed: str) -> re.Pattern[str]:

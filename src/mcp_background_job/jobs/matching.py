@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from difflib import SequenceMatcher
 from functools import cache, partial
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from mcp_background_job.regexes.search import check_patterns, first_line
 from mcp_background_job.store.log import looking_again
 from mcp_background_job.store.models import RunningJob
 
-from .inputs import echo_of
+from .inputs import holds, without_echo
 from .view import JobView
 
 Result = TypeVar("Result")
@@ -44,6 +45,7 @@ class OutputSearch:
     def restart(self, start: int) -> None:
         """Search what comes from `start` on."""
         self.start = self.scanned = start  # output up to `scanned` has been searched
+        self.to_echo: dict[int, list[str]] = {}  # lines of each input, by its offset, whose echo has not been seen
 
     async def matches(self, end: int) -> bool:
         """Whether the pattern is in the output up to `end` that has not been searched yet.
@@ -82,9 +84,14 @@ class OutputSearch:
             out.append("".join(reader.text(position, reader.log.read(position, cut))))
             following = sent[index + 1].offset if index + 1 < len(sent) else stop
             text = "".join(reader.text(cut, reader.log.read(cut, max(cut, following))))
-            for line in filter(None, item.text.split("\n")):
-                text = echo_of(line).sub("", text, count=1)
-            out.append(text)
+            lines = self.to_echo.setdefault(item.offset, [line for line in item.text.split("\n") if line])
+            shown, ends = without_echo(text, lines, cut == item.offset)
+            # An unfinished line is looked at again, with its echo.
+            done = len(text) if following < stop else text.rfind("\n")
+            del lines[: sum(end <= done for end in ends)]
+            if not ends and cut == item.offset and done >= 0:
+                lines.clear()
+            out.append(shown)
             position = max(cut, following)
         out.append("".join(reader.text(position, reader.log.read(position, stop))))
         return "".join(out)
@@ -106,15 +113,17 @@ class ScreenSearch:
         except JobError:
             return []
 
-    async def find(self, pattern: str, job: RunningJob, start: int, before: frozenset[str]) -> str | None:
-        """The first line that matches, was not there before, and does not echo what was typed since offset `start`."""
-        lines = [line for line in await self.lines(job) if line not in before]
+    async def find(self, pattern: str, job: RunningJob, start: int, before: list[str]) -> str | None:
+        """The first line that matches, is new on the screen, and does not echo what was typed since offset `start`."""
+        now = await self.lines(job)
+        steps = SequenceMatcher(None, before, now, autojunk=False).get_opcodes()
+        lines = [line for step, _, _, first, stop in steps if step != "equal" for line in now[first:stop]]
         if not lines:
             return None
         job_id = job.spec.job_id
         typed = self.view.inputs.since(job_id, self.view.folder(job_id), start)
-        echoes = [echo_of(part) for sent in typed for part in sent.text.split("\n") if part]
-        text = "\n".join(line for line in lines if not any(echo.search(line) for echo in echoes))
+        echoes = [part for sent in typed for part in sent.text.split("\n") if part]
+        text = "\n".join(line for line in lines if not any(holds(line, echo) for echo in echoes))
         return await in_search_thread(partial(first_line, pattern, text))
 
 

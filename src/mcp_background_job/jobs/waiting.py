@@ -78,7 +78,7 @@ class Watched:
     job: Job | None = None  # as last read from its files
     changed: float = field(default_factory=time.monotonic)  # when output last came
     resting: tuple[Resting, float] | None = None  # what it waits for, and since when
-    shown: frozenset[str] = frozenset()  # lines that a full-screen program showed before the input
+    shown: list[str] = field(default_factory=list)  # lines that a full-screen program showed before the input
 
 
 class Watch:
@@ -149,7 +149,7 @@ class Watch:
         for watched in self.jobs:
             job = self.view.job(watched.job_id)
             if watched.search is not None and isinstance(job, RunningJob):
-                watched.shown = frozenset(await self.screen.lines(job))
+                watched.shown = await self.screen.lines(job)
             watched.start = watched.end = self.view.log(watched.job_id).end
             if watched.search is not None:
                 watched.search.restart(watched.start)
@@ -264,8 +264,10 @@ class Watch:
         job = self.view.job(watched.job_id)
         page = self.view.reader(job).between(watched.start, self.max_chars, self.ends)
         match = watched.search.match if watched.search is not None and reason == "match" else ""
-        code = None if self.sent_at is None else self.view.told_exit_code(job, watched.start)
-        return Outcome(job, reason, self.view.awaiting(job), page, match, command_exit_code=code)
+        awaiting = self.view.awaiting(job)
+        # Of a shell at its prompt: what was told before is of another command.
+        code = self.view.told_exit_code(job, watched.start) if awaiting and self.sent_at is not None else None
+        return Outcome(job, reason, awaiting, page, match, command_exit_code=code)
 
 
 async def started(view: JobView, job_id: str) -> Job:

@@ -76,11 +76,15 @@ def resting(tty: str, pid: int) -> Resting | None:
         if main.state == "R" and main.group == main.foreground:
             return None
         for member in procfs.foreground(main):
-            if member.state == "S" and (wait := _reading(member, terminal, modes)):
+            if member.state == "S" and (found := _reading(member, terminal, modes)):
                 # Input on its way to the reader, or a mode changed since: it is about to wake, or just has.
                 if _pending(fd) or _modes(fd) != modes:
                     return None
-                return Resting(_kind(modes), "line") if modes.canonical else _behind(member, terminal, wait)
+                tid, wait = found
+                if not modes.canonical:
+                    return _behind(member, terminal, wait)
+                blocks = tid == member.pid and (wait.call == "read" or wait.endless)
+                return Resting(_kind(modes), "line" if blocks else "poll")
         if not modes.canonical and any(map(_handed_over, procfs.foreground(main))) and not _pending(fd):
             return Resting("screen", "relay")
     return None
@@ -104,9 +108,9 @@ def _kind(modes: Terminal) -> Awaiting:
     return "prompt" if modes.echo else "password"
 
 
-def _reading(member: procfs.Process, terminal: int, modes: Terminal) -> procfs.Wait | None:
-    """The wait in which a process reads the terminal."""
-    return next((wait for tid, wait in _waits(member) if _reads_in(wait, member, tid, terminal, modes)), None)
+def _reading(member: procfs.Process, terminal: int, modes: Terminal) -> tuple[int, procfs.Wait] | None:
+    """The thread of a process that reads the terminal, and the wait in which it does."""
+    return next(((tid, wait) for tid, wait in _waits(member) if _reads_in(wait, member, tid, terminal, modes)), None)
 
 
 def _rest(wait: procfs.Wait, member: procfs.Process, terminal: int) -> Rest:
@@ -115,7 +119,8 @@ def _rest(wait: procfs.Wait, member: procfs.Process, terminal: int) -> Rest:
     read: a call that only input ends, as readline's. Traps: Go reads the terminal in one thread and the network in
     another; psql's readline has a connection open, too, but does not listen to it meanwhile.
     poll: a call with a time limit, or for something else as well: an event loop's. Between two frames of a spinner or
-    a test runner, or while another thread works (Codex), it looks the same as at its end.
+    a test runner, or while another thread works (Codex), it looks the same as at its end. In line mode, too, a thread
+    that is not the first may listen while the others work (the console of a Java server).
     relay: it waits for the other side as well (ssh, docker exec, a serial console): what the other side does now
     is not known here. Traps: a dev server listens for connections, and has none; a pipe or a pair of sockets to
     itself is a wake-up; an editor listens to the display and the bus; what looks at the terminal through epoll is an

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_background_job.jobs.inputs import JOBS, Inputs, note_if_shown, shown_lines
+from mcp_background_job.jobs.inputs import JOBS, Inputs, note_if_shown, shown_lines, without_echo
 from mcp_background_job.store.transcript import TRANSCRIPT, Sent
 
 
@@ -59,3 +59,27 @@ def test_the_memory_of_inputs_is_bounded(tmp_path: Path) -> None:
             inputs.note(str(number), tmp_path, "x", [], "", False)
     assert len(inputs.since(str(JOBS), tmp_path, 0)) == 20
     assert inputs.since("0", tmp_path, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "typed", "first", "left"),
+    [
+        ("echo hi\nhi\n", ["echo hi"], True, "\nhi\n"),
+        ("$ echo hi\nhi\n", ["echo hi"], True, "$ \nhi\n"),
+        ("server restarted\n", ["r"], True, "server restarted\n"),
+        ("r\nr\n", ["r"], True, "\nr\n"),
+        ("quit\n", ["q"], True, "quit\n"),
+        ("hello", ["hello"], True, ""),
+        ("hel", ["hello"], True, ""),
+        ("hello\nhello\n", ["hello"], False, "\nhello\n"),
+        ("made\nhello\n", ["made hello"], True, "made\nhello\n"),
+        ("a" * 199 + "\n" + "b" * 9 + "\nout", ["a" * 199 + "b" * 9], True, "\nout"),
+        ("a" * 198 + "\\\n" + "b" * 9 + "\nout", ["a" * 198 + "b" * 9], True, "\nout"),
+        ("a       b ^E\nout", ["a\tb \x05"], True, "\nout"),
+        ("for x in y:\n... print(x)\n1\n", ["for x in y:", "print(x)"], True, "\n... \n1\n"),
+        ("ls            12:00\nfile\n", ["ls"], True, "            12:00\nfile\n"),
+        ("other output\nmore\n", ["echo hi"], True, "other output\nmore\n"),
+    ],
+)
+def test_the_echo_is_taken_out_where_it_is_one(text: str, typed: list[str], first: bool, left: str) -> None:
+    assert without_echo(text, typed, first)[0] == left

@@ -288,6 +288,8 @@ def test_a_pattern_that_runs_away_is_stopped(tmp_path: Path, pattern: str) -> No
         (b"$ ", b"for i in 1; do\r\x1b[K$ for i in 1; do echo M; done", "for i in 1; do echo M; done"),
         (b"loading 10%", b"\rloading 20%\r\nok", "loading 20%\nok"),
         (b"host%      12:00\r\x1b[6C", b"ls\x1b[K\r\n", "ls\n"),
+        (b"$ make\r", b"\nfoo\r\n", "\nfoo\n"),
+        (b"$ a\tb\r", b"\nfoo\r\n", "\nfoo\n"),
         (b"\xe4\xb8\xad> ", b"x\b \by\r\n", "y\n"),
         (b"x" * 250 + b" ", b"y\r\n", "y\n"),
         (b"one\ttwo", b"\tthree\r\n", "\tthree\n"),

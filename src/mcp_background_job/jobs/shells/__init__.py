@@ -26,8 +26,9 @@ LOOKBACK = 256 << 10  # bytes before the end in which the mark of the last comma
 # First of all that bash does before a prompt, or `$?` would be that of what came before it.
 CALL = 'eval "$MCP_BG_PROMPT"'
 PROMPT = (
-    "printf '\\033]133;D;%s\\033\\\\' \"$?\"; export -n PROMPT_COMMAND MCP_BG_PROMPT; "
-    f"case $PROMPT_COMMAND in '{CALL}'*) ;; *) PROMPT_COMMAND='{CALL};'${{PROMPT_COMMAND//'{CALL}'/:}} ;; esac"
+    f"case $PROMPT_COMMAND in '{CALL}'*) printf '\\033]133;D;%s\\033\\\\' \"$?\" ;; "
+    f"*) {{ PROMPT_COMMAND='{CALL};'${{PROMPT_COMMAND//'{CALL}'/:}}; }} 2>/dev/null ;; esac; "
+    "export -n PROMPT_COMMAND MCP_BG_PROMPT"
 )
 FOLDER = Path(__file__).parent
 DATA_DIRS = "/usr/local/share:/usr/share"  # where XDG_DATA_DIRS is not set (freedesktop's base directories)

@@ -87,11 +87,12 @@ def render(
     if b"\r" not in before + data and not sizes:
         data = data.replace(b"\n", b"\r\n")
     _feed_all(terminal, before)
-    known = terminal.text_before_cursor() if before else ""
+    line, head = (terminal.text(), terminal.text_before_cursor()) if before else ("", "")
     if continued and not alternate and not sizes and b"\x1b[?" in data:
         data = _mark_alternate_start(data)
     _feed_sized(terminal, data, sizes)
-    text = terminal.text().removeprefix(known)
+    text = terminal.text()
+    text = text.removeprefix(line if text.startswith(line) else head)
     if terminal.alternate and text.endswith(PAST_NOTE + "\n"):
         text = text.removesuffix(PAST_NOTE + "\n") + ALTERNATE_NOTE + "\n"
     return f"{text.rstrip()}\n[… {terminal.cut} {CUT_END}" if terminal.cut else text

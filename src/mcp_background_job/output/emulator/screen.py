@@ -5,7 +5,7 @@ It scrolls and wraps as tmux 3.3 does, whose `capture-pane -J` is the oracle of 
 
 from __future__ import annotations
 
-from .row import BLANK, TAB, Row, joined
+from .row import BLANK, TAB, Row, joined, split_cells
 
 BUDGET = 500_000  # units of work of one drawing, each a microsecond or less; 4 MB of progress bars take as many
 WORTH = 16  # characters that go to the history for one unit
@@ -63,7 +63,8 @@ class Screen:
     def text_before_cursor(self) -> str:
         """What stands before the cursor, history first."""
         rows = [row for row in self.lines[: self.y] if not row.unknown or row.text()]
-        cells = self.lines[self.y].as_cells(self.columns)[: self.x]
+        row = self.lines[self.y]  # which stays as it is: with its tabs
+        cells = (split_cells(joined(row.cells), self.columns) if row.end else row.cells)[: self.x]
         above = "".join(row.text() if row.wrapped else row.text() + "\n" for row in rows)
         return "".join(self.history) + above + joined(cells).replace(BLANK, " ") + " " * (self.x - len(cells))
 
