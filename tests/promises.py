@@ -32,6 +32,7 @@ PROMISES: dict[str, str] = {
     "signalled": "A stopped job says so; signals that end nothing reach the foreground of the job.",
     "killed-by": "A kill is only told where one was asked for, with who did.",
     "output-any-bytes": "Bytes that are no text are shown as such and swallow nothing.",
+    "person-looks": "On a terminal output has its colours, and its times if asked, and no other control sequence.",
     "output-resized": "A split, a zoom, another size of the window lose no line and garble none.",
     "last-screen": "What a full-screen program showed when its job ended is in the output.",
     "output-bounded": "No answer is longer than it may be, and one that is cut says so and where to read on.",

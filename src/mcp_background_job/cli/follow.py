@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 from mcp_background_job.jobs.view import JobView
+from mcp_background_job.output.dress import Dress
 from mcp_background_job.output.pages import Reader
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.log import Log, looking_again
@@ -21,6 +22,8 @@ from mcp_background_job.store.models import EndedJob, Job
 from mcp_background_job.text import clip, direction_shown
 from mcp_background_job.ui.console import note, print_page
 from mcp_background_job.ui.units import size
+
+from .shown import Show
 
 T = TypeVar("T")
 
@@ -33,9 +36,11 @@ DRAW_PAUSE = 0.03  # seconds between two looks at a job that floods
 class Follower:
     """Shows what one job prints from `cursor` on."""
 
-    def __init__(self, view: JobView, job: Job, cursor: int = 0) -> None:
+    def __init__(self, view: JobView, job: Job, cursor: int = 0, dress: Dress | None = None) -> None:
         self.view = view
         self.job = job
+        self.dress = dress
+        self.show = Show(job, dress)
         self.cursor = cursor  # behind the last byte that is shown for good
         self.drawn = False  # whether a part of a line stands on the screen
         self.live = sys.stdout.isatty() and not job.spec.separate_stderr
@@ -43,7 +48,7 @@ class Follower:
     @looking_again
     def show_new(self, ended: bool) -> None:
         """What has come since; all of it where the job has ended."""
-        reader = self.view.reader(self.job)
+        reader = self.view.reader(self.job, self.dress)
         kept = reader.log.next_kept(self.cursor)
         if kept > self.cursor:
             self.erase()
@@ -55,11 +60,15 @@ class Follower:
             if whole:
                 self.erase()
                 out, err = reader.text(self.cursor, data[:whole])
-                print_page({"stdout": out, "stderr": err})
+                if self.dress is None:
+                    print_page({"stdout": out, "stderr": err})
+                else:
+                    print(self.show.text(out), end="", flush=True)
                 self.cursor += whole
                 continue
             if self.live:
-                self.draw(reader.text(self.cursor, data[: reader.unbroken(self.cursor, data)])[0])
+                plain = self.view.reader(self.job)
+                self.draw(plain.text(self.cursor, data[: plain.unbroken(self.cursor, data)])[0])
             break
         if ended and self.drawn:
             print()

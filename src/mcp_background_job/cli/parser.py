@@ -164,6 +164,7 @@ def add_reading(add: Adder) -> None:
     made = add("tail", "show the last lines of a job's output", json=True)
     made.add_argument("-n", "--lines", type=lines, default=50, metavar="N", help="default: 50")
     made.add_argument("-f", "--follow", action="store_true", help="keep showing until the job ends or Ctrl-C")
+    add_looks(made)
     add_job(made)
     made = add("output", "show what a job printed", json=True)
     made.add_argument("--since", type=count, metavar="CURSOR", help="start at this cursor of an earlier answer")
@@ -172,6 +173,8 @@ def add_reading(add: Adder) -> None:
         "-g", "--grep", default="", metavar="REGEX", help="only matching lines, numbered; exit with 1 if none"
     )
     made.add_argument("-C", "--context", type=count, default=0, metavar="N", help="lines around each match")
+    made.add_argument("--html", action="store_true", help="as a page of HTML, for a bug report")
+    add_looks(made)
     add_job(made)
     add_recordings(add)
     made = add("wait", "wait until a job ends; of several, the first to end", json=True)
@@ -182,6 +185,14 @@ def add_reading(add: Adder) -> None:
     )
     made.add_argument("-t", "--timeout", type=positive, metavar="SECONDS", help="exit with 124 after this")
     add_job(made, many=True)
+
+
+def add_looks(made: argparse.ArgumentParser, times: bool = True) -> None:
+    made.add_argument(
+        "--color", choices=["auto", "always", "never"], default="auto", help="auto: on a terminal without NO_COLOR"
+    )
+    if times:
+        made.add_argument("--timestamps", action="store_true", help="when each line was printed, before it")
 
 
 def add_recordings(add: Adder) -> None:
@@ -209,6 +220,7 @@ def add_acting(add: Adder) -> None:
     made.add_argument("-t", "--timeout", type=positive, metavar="SECONDS", help="kill it after this")
     made.add_argument("--separate-stderr", action="store_true", help="keep stderr apart from stdout")
     made.add_argument("-w", "--wait", action="store_true", help="show its output and exit with its status")
+    add_looks(made, times=False)
     text = "one word: a shell command line; several: a program and its arguments"
     made.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
     made = add("send", "type into a job and show its answer", json=True, aliases=["interact"])

@@ -24,6 +24,7 @@ from mcp_background_job.ui.wording import ending_line, label
 from .follow import Follower, follow, run_to_end
 from .lookup import find_job
 from .settings import settings
+from .shown import dress_for
 
 FOREVER = 10 * 365 * 86400.0  # seconds
 TIMED_OUT, NO_CODE = 124, 125
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         responses.add_ending(fields, ended)
         print_json(fields)
     else:
-        ended = run_to_end(lambda: follow(Follower(manager.view, job)))
+        ended = run_to_end(lambda: follow(Follower(manager.view, job, dress=dress_for(manager.view, job, options))))
         if sys.stderr.isatty():
             note(ending_line(ended))
     return exit_status(ended)

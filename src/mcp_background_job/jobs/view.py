@@ -29,6 +29,7 @@ from .inputs import Inputs
 from .shells import LOOKBACK, last_exit_code
 
 if TYPE_CHECKING:
+    from mcp_background_job.output.dress import Dress
     from mcp_background_job.process.input_state import Resting
 
 MODES_OF = 100  # jobs whose terminal's modes are remembered
@@ -128,12 +129,12 @@ class JobView:
         """A look at the job's log as it is now."""
         return self.store.log(job_id)
 
-    def reader(self, job: Job) -> Reader:
-        """The job's log as text."""
+    def reader(self, job: Job, dress: Dress | None = None) -> Reader:
+        """The job's log as text, with what `dress` keeps of its colours and times."""
         log, ended = self.log(job.spec.job_id), isinstance(job, EndedJob)
         last_screen = self.modes(job, log).screen_since if ended else None
         sizes = read_sizes(self.folder(job.spec.job_id))
-        return Reader(log, job.spec.nonce, job.spec.separate_stderr, ended, last_screen, sizes)
+        return Reader(log, job.spec.nonce, job.spec.separate_stderr, ended, last_screen, sizes, dress)
 
     @looking_again
     def output(
@@ -164,24 +165,24 @@ class JobView:
         return reader.whole(max_chars) if since is None else reader.page(since, max_chars)
 
     @looking_again
-    def tail(self, job: Job, lines: int) -> Page:
+    def tail(self, job: Job, lines: int, dress: Dress | None = None) -> Page:
         """The last `lines` lines.
 
         Raises StoreError where the log has been removed.
         """
-        return self.kept_output(job).tail(lines)
+        return self.kept_output(job, dress).tail(lines)
 
     @looking_again
     def tail_is_quick(self, job: Job, lines: int) -> bool:
         """Whether `tail` takes less time than a thread takes to begin."""
         return self.reader(job).tail_is_quick(lines)
 
-    def kept_output(self, job: Job) -> Reader:
+    def kept_output(self, job: Job, dress: Dress | None = None) -> Reader:
         """The reader of a job's log.
 
         Raises StoreError where something else has removed it.
         """
-        reader = self.reader(job)
+        reader = self.reader(job, dress)
         if not reader.log.folder.is_dir():
             raise StoreError(
                 f"The log of job {job.spec.job_id!r} has been removed from the disk; what it prints from now on is kept"

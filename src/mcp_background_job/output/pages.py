@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from mcp_background_job.regexes.search import check_patterns, matching_lines
 from mcp_background_job.store.log import Log, SegmentGone
@@ -15,6 +16,9 @@ from mcp_background_job.supervisor.markers import stderr_mark, stdout_mark
 
 from .grep import Matches
 from .sharing import giving_way
+
+if TYPE_CHECKING:
+    from .dress import Dress
 
 DEFAULT_CHARS = 40_000
 # What a wait answers unasked: all of it, or where it is more the ends: after a build of 50,000 lines an agent needs to
@@ -61,7 +65,8 @@ class Reader:
     """Reads one job's log as text; `nonce` tells its stderr marks from anything the job prints itself.
 
     `ended`: no more will come, so that nothing is held back. `last_screen`: the offset from which on a full-screen
-    program had the screen that has ended in it. `sizes`: those of its terminal.
+    program had the screen that has ended in it. `sizes`: those of its terminal. `dress`:
+    what text is to keep of its colours and times, of streams that are not kept apart.
     """
 
     def __init__(
@@ -72,11 +77,13 @@ class Reader:
         ended: bool = False,
         last_screen: int | None = None,
         sizes: Sequence[Size] = (FIRST,),
+        dress: Dress | None = None,
     ) -> None:
         self.log = log
         self.ended = ended
         self.last_screen = last_screen
         self.sizes = sizes
+        self.dress = dress
         self.separate = separate_stderr
         self.err_mark = stderr_mark(nonce)
         self.out_mark = stdout_mark(nonce)
@@ -120,6 +127,8 @@ class Reader:
         _, columns, rows = size_at(self.sizes, start)
         if not self.separate:
             changed = changes(self.sizes, start, start + len(data))
+            if self.dress is not None:
+                data, changed = self.dress.dressed(start, data, changed)
             text = render(data, columns, rows, continued=inside, alternate=alternate, before=before, sizes=changed)
             return text, ""
         out, err = self.split_streams(data, self.begins_in_stderr(start))

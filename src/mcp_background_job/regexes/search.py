@@ -199,6 +199,16 @@ def match_any(patterns: Sequence[str], texts: Sequence[str]) -> list[bool]:
         return cast("list[bool]", worker.receive())
 
 
+def match_spans(pattern: str, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+    """For each text where the pattern's matches begin and end.
+
+    Raises InvalidInput where that takes too long.
+    """
+    with a_worker() as worker:
+        worker.send("match_spans", pattern, list(texts))
+        return cast("list[list[tuple[int, int]]]", worker.receive())
+
+
 def first_line(pattern: str, text: str) -> str | None:
     """The first line of `text` in which `pattern` matches.
 

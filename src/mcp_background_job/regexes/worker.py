@@ -89,6 +89,12 @@ def match_any(patterns: Sequence[str], texts: Sequence[str]) -> list[bool]:
     return [any(pattern.match(text) for pattern in compiled) for text in texts]
 
 
+def match_spans(pattern: str, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+    """For each text where the matches that are not empty begin and end."""
+    find = prepared(pattern).compiled.finditer
+    return [[match.span() for match in find(text) if match.end() > match.start()] for text in texts]
+
+
 def find_lines(pattern: str, text: str, first: bool) -> tuple[bytes, int]:
     """Four numbers for each line of `text` that matches: where it begins and ends, where the match does in it, and how
     many lines are before it.
@@ -152,7 +158,12 @@ def _worth(literals: set[str]) -> tuple[int, int]:
     return (min(map(len, literals)), -len(literals)) if literals else (0, 0)
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {"check": check, "match_any": match_any, "find_lines": find_lines}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "check": check,
+    "match_any": match_any,
+    "match_spans": match_spans,
+    "find_lines": find_lines,
+}
 
 
 def answer(name: str, *arguments: Any) -> tuple[Any, Any]:
