@@ -316,7 +316,7 @@ class Reader:
 
     def safe_start(self, offset: int) -> int:
         """The last offset up to `offset` at which no character and no escape sequence is cut."""
-        start = max(self.log.start, offset - FRAME_LOOKBACK)
+        start = min(max(self.log.start, offset - FRAME_LOOKBACK), offset)
         return start + self.unbroken(start, self.log.read(start, offset))
 
     def line_start(self, offset: int) -> int:
