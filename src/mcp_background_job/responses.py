@@ -239,7 +239,7 @@ def full_status(view: JobView, job: Job, attach: str) -> FullStatus:
         fields["pid"] = run.pid
     if not isinstance(job, EndedJob):
         fields["duration"] = round(spec.age, 3)
-        if view.stopped(job):
+        if not awaiting and view.stopped(job):
             fields["stopped"] = True
         return fields
     end = job.end

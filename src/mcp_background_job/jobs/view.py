@@ -104,14 +104,14 @@ class JobView:
         return found.awaiting if found else None
 
     def stopped(self, job: Job) -> bool:
-        """Whether all in the foreground of a running job's terminal is stopped, as by C-z."""
+        """Whether a running job is stopped, as by C-z: its first process is, and has the terminal."""
         if not isinstance(job, RunningJob):
             return False
-        from mcp_background_job.process.procfs import foreground, process
+        from mcp_background_job.process.procfs import process
 
+        # A shell with job control is not: it takes the terminal back from what it has stopped.
         main = process(job.run.pid)
-        states = [member.state for member in foreground(main)] if main else []
-        return bool(states) and set(states) == {"T"}
+        return main is not None and main.state == "T" and main.group == main.foreground
 
     def left_running(self, job: EndedJob) -> list[tuple[int, str]]:
         """The processes that an ended job has left, and that still run: pid and command line."""
@@ -132,9 +132,12 @@ class JobView:
     def reader(self, job: Job, dress: Dress | None = None) -> Reader:
         """The job's log as text, with what `dress` keeps of its colours and times."""
         log, ended = self.log(job.spec.job_id), isinstance(job, EndedJob)
-        last_screen = self.modes(job, log).screen_since if ended else None
+        modes = self.modes(job, log) if ended else None
+        last_screen = modes.screen_since if modes else None
         sizes = read_sizes(self.folder(job.spec.job_id))
-        return Reader(log, job.spec.nonce, job.spec.separate_stderr, ended, last_screen, sizes, dress)
+        reader = Reader(log, job.spec.nonce, job.spec.separate_stderr, ended, last_screen, sizes, dress)
+        reader.flat = modes is not None and modes.never_full_screen(log)
+        return reader
 
     @looking_again
     def output(

@@ -27,6 +27,8 @@ class Modes:
         self._switched: dict[bytes, bool] = {}
         self.screen_since: int | None = None  # offset behind what switched to the alternate screen, while that is shown
         self._position = 0
+        self._from: int | None = None  # the first offset that was looked at
+        self._screens_switched = False
         self._lock = Lock()
 
     def follow(self, log: Log) -> Modes:
@@ -36,6 +38,7 @@ class Modes:
         """
         with self._lock:
             position = max(self._position, log.start, log.end - LOOKBACK)
+            self._from = position if self._from is None else self._from
             while position < log.end:
                 stop = min(position + BLOCK, log.end)
                 # What was looked at before says the same again.
@@ -50,10 +53,15 @@ class Modes:
                 self._switched.clear()
             else:
                 self._switched.update(dict.fromkeys(switch[1].split(b";"), switch[2] == b"h"))
+            self._screens_switched |= switch[1] is not None and not set(ALTERNATE).isdisjoint(switch[1].split(b";"))
             if not self.full_screen:
                 self.screen_since = None
             elif self.screen_since is None:
                 self.screen_since = start + switch.end()
+
+    def never_full_screen(self, log: Log) -> bool:
+        """Whether nothing that is kept of the log has switched screens."""
+        return self._from is not None and self._from <= log.start and not self._screens_switched
 
     def is_on(self, mode: bytes) -> bool:
         """Whether a mode is on; a terminal begins with none but the cursor's."""

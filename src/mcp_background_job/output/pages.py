@@ -5,6 +5,7 @@ Every function reads a bounded part of the log, except `grep`, which goes throug
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ MAX_DRAWN = 1 << 20  # bytes of the last full-screen program that are drawn; eac
 LAST_SCREEN = "[full-screen program; its last screen:]"
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
 LINE_LOOKBACK = 4 << 10  # bytes of a line that are drawn for a page that begins inside of it
+PRINTED = re.compile(rb"[\n !-~]")  # what surely shows, where no sequence is near
 LEAST_LOOK = 4 << 10  # bytes looked at first for whether they draw anything
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
 ALTERNATE_LOOKBACK = 256 << 10  # bytes; a search for one sequence, 0.4 ms
@@ -84,6 +86,7 @@ class Reader:
         self.last_screen = last_screen
         self.sizes = sizes
         self.dress = dress
+        self.flat = False  # no full-screen program has ever had the screen
         self.separate = separate_stderr
         self.err_mark = stderr_mark(nonce)
         self.out_mark = stdout_mark(nonce)
@@ -144,6 +147,8 @@ class Reader:
 
     def begins_alternate(self, start: int) -> bool:
         """Whether a full-screen program has the screen at `start`, as far as it can be seen from near there."""
+        if self.flat:
+            return False
         from mcp_background_job.output.emulator.render import ends_alternate
 
         return ends_alternate(self.log.read(max(self.log.start, start - ALTERNATE_LOOKBACK), start))
@@ -186,9 +191,11 @@ class Reader:
         """Whether the sequence or the character at `at`, cut by a page's end, ends behind it, or may still do so."""
         from mcp_background_job.output.emulator.render import STRING_LIMIT, begins_whole
 
-        rest = self.log.read(at, min(at + STRING_LIMIT, self.log.run_end(at, STRING_LIMIT)))
-        if begins_whole(rest):
-            return True
+        rest = b""
+        for size in (HELD_BACK, STRING_LIMIT):
+            rest = self.log.read(at, min(at + size, self.log.run_end(at, size)))
+            if begins_whole(rest):
+                return True
         return not self.ended and len(rest) <= HELD_BACK and b"\n" not in rest
 
     def unbroken_lines(self, start: int, data: bytes) -> int:
@@ -250,6 +257,9 @@ class Reader:
         from mcp_background_job.output.emulator.render import ALTERNATE_NOTE
 
         cursor, end, size = page.cursor, self.readable, LEAST_LOOK
+        following_bytes = self.log.read(cursor, min(cursor + size, end))
+        if b"\x1b" not in following_bytes and PRINTED.search(following_bytes):
+            return replace(page, truncated=True)
         while cursor < end:
             size = min(size, end - cursor)
             following = self.cut(cursor, size) if self.log.run_end(cursor, size) >= cursor + size else page
