@@ -55,6 +55,8 @@ class ListedJob(Ending, total=False):
     status: Status
     command: str
     started: str
+    duration: float  # seconds
+    awaiting_input: str
     holder: Holder
     client: str
 
@@ -200,9 +202,15 @@ def listed(view: JobView, job: Job) -> ListedJob:
     if not spec.name:  # an older version's record
         del fields["name"]
     if isinstance(job, EndedJob):
+        if job.end.duration is not None:
+            fields["duration"] = round(job.end.duration, 3)
         add_ending(fields, job)
-    elif view.hold(job):
-        fields["holder"] = "human"
+    else:
+        fields["duration"] = round(spec.age, 3)
+        if awaiting := view.awaiting(job):
+            fields["awaiting_input"] = awaiting
+        if view.hold(job):
+            fields["holder"] = "human"
     if spec.client:
         fields["client"] = spec.client
     return fields
@@ -273,13 +281,15 @@ def page(found: Page, job: Job) -> PageAnswer:
 def outcome(found: Outcome) -> OutcomeAnswer:
     """What a wait ended with."""
     fields: OutcomeAnswer = {}
-    add_outcome(fields, found)
+    add_outcome(fields, found, always_stderr=True)
     return fields
 
 
-def add_outcome(fields: OutcomeAnswer, found: Outcome) -> None:
-    """What a wait ended with, behind what is in `fields` already."""
+def add_outcome(fields: OutcomeAnswer, found: Outcome, always_stderr: bool = False) -> None:
+    """What a wait ended with, behind what is in `fields` already; stderr where it was to be kept apart."""
     add_page(fields, found.page, found.job)
+    if not (always_stderr or found.job.spec.separate_stderr):
+        del fields["stderr"]
     # The job's own limit is its reason; where the wait's time was over, the job is running.
     own_limit = isinstance(found.job, EndedJob) and found.job.end.cause == "timeout"
     fields["reason"] = "timeout" if found.reason == "exit" and own_limit else found.reason

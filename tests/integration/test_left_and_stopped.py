@@ -97,7 +97,9 @@ def test_signals_that_end_nothing_reach_the_foreground(server: Server, name: str
     code = (
         f"import signal, sys; signal.signal({number}, lambda *_: print('got it', flush=True)); print('up', flush=True)"
     )
-    job_id = server.call("execute", command=f'{PYTHON} -c "{code}; sys.stdin.read()"')["job_id"]
+    # Not in one endless read: a signal right before it would be minded after it.
+    waits = "import time; [time.sleep(0.05) for _ in range(2000)]"
+    job_id = server.call("execute", command=f'{PYTHON} -c "{code}; {waits}"')["job_id"]
     shows(server, job_id, "up")
     assert server.call("kill", job_id=job_id, signal=name) == {"status": "signalled"}
     shows(server, job_id, "got it")

@@ -276,3 +276,12 @@ def shows(server: Server, job_id: str, text: str, timeout: float = 10.0) -> str:
         return whole if text in whole else ""
 
     return wait_until(output, timeout, what=f"{text!r} in the output of {job_id}")
+
+
+def timeless(listing: Answer) -> Answer:
+    """A list of jobs without how long those that run have run."""
+    jobs = [
+        {name: value for name, value in job.items() if (name, job["status"]) != ("duration", "running")}
+        for job in listing["jobs"]
+    ]
+    return {**listing, "jobs": jobs}

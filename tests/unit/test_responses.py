@@ -84,7 +84,7 @@ def test_a_running_job_is_told_with_its_holder_its_attach_line_and_its_whole_com
 
 
 def test_a_list_tells_what_differs_from_the_usual(view: JobView) -> None:
-    assert ", ".join(responses.listed(view, starting())) == "job_id, name, status, command, started"
+    assert ", ".join(responses.listed(view, starting())) == "job_id, name, status, command, started, duration"
     asked_for(view)
     assert responses.listed(view, running())["holder"] == "human"
     assert "holder" not in responses.listed(view, ended(code=0))

@@ -6,15 +6,11 @@ runs; an id in full always means that job.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mcp_background_job.config import load_config
-from mcp_background_job.errors import InvalidInput, JobNotFound
+from mcp_background_job.errors import JobNotFound
 from mcp_background_job.jobs.manager import JobManager
-from mcp_background_job.jobs.view import JobView
-from mcp_background_job.store.models import Job, RunningJob, status_of
-
-SHOWN = 8  # candidates that a refusal lists
+from mcp_background_job.jobs.view import JobView, ambiguous
+from mcp_background_job.store.models import Job, RunningJob
 
 
 def find_job(manager: JobManager, given: str) -> Job:
@@ -36,14 +32,6 @@ def find_job(manager: JobManager, given: str) -> Job:
     if len(candidates) != 1:
         raise ambiguous(given, candidates) if candidates else JobNotFound(given)
     return candidates[0]
-
-
-def ambiguous(given: str, candidates: Sequence[Job]) -> InvalidInput:
-    shown = [f"{job.spec.job_id} {job.spec.name} ({status_of(job)})" for job in candidates[:SHOWN]]
-    more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
-    return InvalidInput(
-        f"{given!r} could be any of {len(candidates)} jobs: {', '.join(shown)}{more}", "Give the id, or more of it"
-    )
 
 
 def names_for_completion(prefix: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from mcp_background_job.process.input_state import Resting
 
 MODES_OF = 100  # jobs whose terminal's modes are remembered
+LONGEST_ID = 40  # characters; ours have six
+CANDIDATES = 8  # that a refusal lists
 LONGEST = 1e9  # seconds, which no job lasts; more would be no number of milliseconds
 
 
@@ -66,12 +69,25 @@ class JobView:
         return job
 
     def jobs(self, include_all: bool) -> Listing:
-        """Running jobs and those whose window is still open, or all that are recorded."""
+        """Running jobs and those whose window is still open, or all that are recorded; the newest running one first."""
         found, unreadable = self.store.load_all()
         longest = self.config.cleanup_interval_seconds
         jobs = [job for job in found if include_all or not isinstance(job, EndedJob) or self.store.age(job) < longest]
-        jobs.sort(key=start_order, reverse=True)
+        jobs.sort(key=lambda job: (not isinstance(job, EndedJob), start_order(job)), reverse=True)
         return Listing(jobs, sorted({*unreadable, *self.store.foreign()}))
+
+    def id_of(self, given: str) -> str:
+        """The id of the job that `given` names: by its id, or by a name that only one has, or only one that runs.
+
+        Itself where there is none. Raises InvalidInput for a name that could be several jobs'.
+        """
+        if not given or (given.isalnum() and len(given) < LONGEST_ID and self.folder(given).is_dir()):
+            return given
+        named = [job for job in self.jobs(include_all=True).jobs if job.spec.name == given]
+        running = [job for job in named if not isinstance(job, EndedJob)]
+        if len(running if running else named) > 1:
+            raise ambiguous(given, running or named)
+        return (running or named)[0].spec.job_id if named else given
 
     def command(self, job_id: str) -> str:
         """The command, verbatim."""
@@ -243,6 +259,15 @@ class JobView:
             return time.monotonic()
         ran = job.end.duration if job.end.duration is not None else job.end.ended - job.spec.started
         return (job.spec.started_monotonic or 0.0) + max(0.0, ran) + self.store.age(job)
+
+
+def ambiguous(given: str, candidates: Sequence[Job]) -> InvalidInput:
+    """The refusal of what could name several jobs."""
+    shown = [f"{job.spec.job_id} {job.spec.name} ({status_of(job)})" for job in candidates[:CANDIDATES]]
+    more = f" and {len(candidates) - CANDIDATES} more" if len(candidates) > CANDIDATES else ""
+    return InvalidInput(
+        f"{given!r} could be any of {len(candidates)} jobs: {', '.join(shown)}{more}", "Give the id, or more of it"
+    )
 
 
 def start_order(job: Job) -> tuple[bool, float]:

@@ -34,12 +34,18 @@ class Arguments(ArgModelBase):
 class JobTool(Tool):
     """A tool whose arguments are all known, and whose refusals are plain sentences."""
 
+    adapt: Callable[[dict[str, Any]], dict[str, Any]]  # arguments as they are meant; raises JobError
+
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Validate, call, and turn the answer or the refusal into a result."""
         known = self.parameters.get("properties", {})
+        try:
+            arguments = self.adapt(arguments)
+        except JobError as error:
+            return failure(str(error))
         if unknown := next((name for name in arguments if name not in known), None):
             return failure(f"Unknown parameter {shorten(escaped(unknown), 60)!r}. Use only: {', '.join(known)}.")
-        given = {name: value for name, value in arguments.items() if value is not None}
+        given = {name: value for name, value in arguments.items() if not is_left_out(value, known[name])}
         try:
             validated = self.fn_metadata.validate_arguments(given)
         except ValidationError as error:
@@ -67,6 +73,15 @@ def success(fields: Fields) -> CallToolResult:
 
 def failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def is_left_out(value: object, schema: dict[str, Any]) -> bool:
+    """Whether a value stands for none: null, and "" or 0 where they can mean nothing else, as some clients fill in."""
+    if value is None:
+        return True
+    if value == "":
+        return schema.get("type") != "string"
+    return value == 0 and not isinstance(value, bool) and schema.get("minimum", 0) > 0
 
 
 def explain(error: ValidationError) -> str:
@@ -98,8 +113,12 @@ def slim(schema: Any) -> Any:
     }
 
 
-def make_tool(function: Callable[..., Awaitable[Fields]], annotations: ToolAnnotations) -> JobTool:
-    """A tool that refuses unknown arguments, with a schema of few bytes."""
+def make_tool(
+    function: Callable[..., Awaitable[Fields]],
+    annotations: ToolAnnotations,
+    adapt: Callable[[dict[str, Any]], dict[str, Any]],
+) -> JobTool:
+    """A tool that refuses unknown arguments, with a schema of few bytes; `adapt` makes them what is meant."""
     description = " ".join((function.__doc__ or "").split())
     # The SDK's own Tool.from_function would build each model twice, and 40 ms of every start.
     kinds = inspect.get_annotations(function, eval_str=True)
@@ -119,4 +138,5 @@ def make_tool(function: Callable[..., Awaitable[Fields]], annotations: ToolAnnot
         is_async=True,
         context_kwarg="ctx" if "ctx" in kinds else None,
         annotations=annotations,
+        adapt=adapt,
     )

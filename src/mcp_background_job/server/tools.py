@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import anyio
 import anyio.to_thread
@@ -17,6 +17,7 @@ from mcp_background_job.errors import InvalidInput
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
 from mcp_background_job.jobs.matching import check_pattern, in_search_thread
+from mcp_background_job.jobs.view import JobView
 from mcp_background_job.jobs.waiting import started
 from mcp_background_job.output.pages import DEFAULT_CHARS
 from mcp_background_job.responses import (
@@ -273,6 +274,28 @@ def all_tools(tools: Tools) -> list[JobTool]:
     """The ten, with their hints."""
     acts = (tools.execute, tools.interact, tools.handoff)
     reads = (tools.list, tools.status, tools.output, tools.tail, tools.wait, tools.screen)
-    made = [make_tool(function, ACTS) for function in acts]
-    made += [make_tool(function, READS) for function in reads]
-    return [*made, make_tool(tools.kill, ENDS)]
+    by_name = functools.partial(with_ids, tools.manager.view)
+    made = [make_tool(function, ACTS, brought_along if function == tools.execute else by_name) for function in acts]
+    made += [make_tool(function, READS, by_name) for function in reads]
+    return [*made, make_tool(tools.kill, ENDS, by_name)]
+
+
+def brought_along(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `execute` without what models bring from other shell tools; a description names the job."""
+    kept = {name: value for name, value in arguments.items() if name not in ("description", "run_in_background")}
+    if arguments.get("description") and not kept.get("name"):
+        kept["name"] = arguments["description"]
+    return kept
+
+
+def with_ids(view: JobView, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments in which a job that is named by its name has its id.
+
+    Raises InvalidInput for a name that could be several jobs'.
+    """
+    found = dict(arguments)
+    if isinstance(given := found.get("job_id"), str):
+        found["job_id"] = view.id_of(given)
+    if isinstance(many := as_list(found.get("job_ids")), list):
+        found["job_ids"] = [view.id_of(one) if isinstance(one, str) else one for one in many]
+    return found

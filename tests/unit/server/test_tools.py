@@ -107,7 +107,6 @@ def test_the_ten_tools_are_listed_within_their_bytes(manager: JobManager) -> Non
     [
         ("status", {}, "Parameter 'job_id' is missing. Give it a value."),
         ("status", {"job_id": "x", "verbose": True}, "Unknown parameter 'verbose'. Use only: job_id."),
-        ("tail", {"job_id": "abcdef", "lines": 0}, "Parameter 'lines' can't be 0."),
         ("tail", {"job_id": "abcdef", "lines": 1001}, "Parameter 'lines' can't be 1001."),
         ("output", {"job_id": "abcdef", "since": -1}, "Parameter 'since' can't be -1."),
         ("wait", {"job_ids": []}, "Parameter 'job_ids' can't be []."),
@@ -146,6 +145,7 @@ def test_an_ended_job_is_told_in_full(manager: JobManager, ask: Ask) -> None:
             "status": "failed",
             "command": "make",
             "started": "2001-09-09T01:46:40.000Z",
+            "duration": 2.5,
             "exit_code": 3,
             "client": "tests",
         }

@@ -1,0 +1,77 @@
+"""Lines of the contract that are about arguments and fields, each on the real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.rpc import Server, ToolError
+from support.sandbox import Sandbox, run_job, shows
+
+
+@pytest.mark.promise("brought-along")
+def test_execute_takes_what_models_bring_from_other_shell_tools(server: Server) -> None:
+    job_id = server.call("execute", command="true", description="build the docs", run_in_background=True)["job_id"]
+    assert server.call("status", job_id=job_id)["name"] == "build the docs"
+    job_id = server.call("execute", command="true", description="build the docs", name="docs")["job_id"]
+    assert server.call("status", job_id=job_id)["name"] == "docs"
+    with pytest.raises(ToolError, match="Unknown parameter 'background'"):
+        server.call("execute", command="true", background=True)
+    with pytest.raises(ToolError, match="Unknown parameter 'description'"):
+        server.call("status", job_id=job_id, description="x")
+
+
+@pytest.mark.promise("left-out")
+def test_a_default_given_and_what_can_mean_nothing_else_are_as_left_out(server: Server) -> None:
+    job_id = run_job(server, "seq 60", timeout=0, env=None, cwd="", pattern="", separate_stderr=None)["job_id"]
+    plain = server.call("output", job_id=job_id)
+    assert (
+        server.call("output", job_id=job_id, since=None, grep="", context=0, max_chars=0, since_seconds=None) == plain
+    )
+    assert server.call("output", job_id=job_id, since="", max_chars="") == plain
+    assert server.call("tail", job_id=job_id, lines=0) == server.call("tail", job_id=job_id, lines=50)
+    # 0 and "" that mean something stay what they are.
+    assert server.call("output", job_id=job_id, since=0)["stdout"] == plain["stdout"]
+    with pytest.raises(ToolError, match="command"):
+        server.call("execute", command="")
+
+
+@pytest.mark.promise("by-name")
+def test_a_job_is_found_by_its_name(server: Server) -> None:
+    old = run_job(server, "echo old", name="web server")["job_id"]
+    assert server.call("status", job_id="web server")["job_id"] == old
+    new = server.call("execute", command="echo new; exec cat", name="web server")["job_id"]
+    shows(server, new, "new")
+    # The one that runs is meant.
+    for tool, more in [("status", {}), ("output", {}), ("tail", {}), ("screen", {}), ("interact", {"input": "x"})]:
+        server.call(tool, job_id="web server", **more)
+    assert server.call("tail", job_id="web server")["stdout"].startswith("new\n")
+    assert server.call("wait", job_ids=["web server"], timeout=0.1)["job_id"] == new
+    assert server.call("kill", job_id="web server")["status"] == "killed"
+    with pytest.raises(ToolError, match="could be any of 2 jobs"):
+        server.call("status", job_id="web server")
+    with pytest.raises(ToolError, match=r"Job 'nobody' not found\. Call list"):
+        server.call("status", job_id="nobody")
+    assert server.call("kill", job_id="nobody") == {"status": "not_found"}
+
+
+@pytest.mark.promise("list-told")
+def test_a_list_tells_how_long_and_what_waits_and_running_ones_first(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    asks = server.call("execute", command="read x", wait=10)["job_id"]
+    ended = run_job(server, "sleep 0.2; exit 3")["job_id"]
+    first, second = server.call("list")["jobs"]
+    assert (first["job_id"], first["awaiting_input"], first["status"]) == (asks, "prompt", "running")
+    assert first["duration"] > 0
+    assert (second["job_id"], second["exit_code"]) == (ended, 3) and 0.15 < second["duration"] < 5
+    assert "awaiting_input" not in second
+
+
+@pytest.mark.promise("stderr-asked")
+def test_stderr_is_a_field_where_it_was_asked_for(server: Server) -> None:
+    assert "stderr" not in server.call("execute", command="echo x", wait=10)
+    apart = server.call("execute", command="echo x >&2", wait=10, separate_stderr=True)
+    assert apart["stderr"] == "x\n"
+    merged = run_job(server, "echo x")["job_id"]
+    assert "stderr" not in server.call("wait", job_ids=[merged])
+    assert server.call("wait", job_ids=[apart["job_id"]], since=0)["stderr"] == "x\n"
+    assert server.call("output", job_id=merged)["stderr"] == server.call("tail", job_id=merged)["stderr"] == ""
