@@ -39,13 +39,22 @@ class Style:
 
     def obey(self, parameters: str) -> None:
         """Take the parameters of one sequence."""
-        values = parameters.replace(":", ";").split(";") if parameters else ["0"]
-        rest = iter(int(value) if value.isdigit() else 0 for value in values)
+        codes: list[int] = []
+        for value in parameters.split(";"):
+            head, *parts = value.split(":")
+            if head in ("38", "48", "58") and parts:  # with colons: a colour space may stand before red
+                parts = [parts[0], *parts[2 if parts[0] == "2" and len(parts) > 4 else 1 :]]
+                codes += [number(part) for part in (head, *parts)]
+            else:
+                codes.append(number(head))  # 4:3 is an underline, too
+        rest = iter(codes)
         for code in rest:
             if code == 0:
                 self.__init__()  # type: ignore[misc]
-            elif code in (38, 48):
-                self._set(code, _extended(code, rest))
+            elif code in (38, 48, 58):
+                colour = _extended(code, rest)
+                if code != 58:  # of an underline, which few terminals show
+                    self._set(code, colour)
             elif 30 <= code <= 37 or 90 <= code <= 97 or code == 39:
                 self._set(38, "" if code == 39 else str(code))
             elif 40 <= code <= 47 or 100 <= code <= 107 or code == 49:
@@ -65,6 +74,10 @@ class Style:
         """The parameters that make it; empty for none."""
         codes = [*map(str, sorted(self.attributes)), self.foreground, self.background]
         return ";".join(filter(None, codes))
+
+
+def number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
 
 
 def _extended(code: int, rest: Iterator[int]) -> str:
@@ -174,7 +187,8 @@ class Dress:
         for characters, mark in _SHOWN.findall(line):
             # All but the last have no style of their own.
             own = styles[ord(mark) - FIRST_STYLE] if mark else ""
-            for part, its in ((characters[:-1], ""), (characters[-1], own)):
+            last = [one.start() for one in _CLUSTER.finditer(characters)][-1:] or [0]
+            for part, its in ((characters[: last[0]], ""), (characters[last[0] :], own)):
                 if part and its != style:
                     out.append(coloured(clean(run), style))
                     style, run = its, ""

@@ -18,8 +18,10 @@ class Matches:
         self.room_of_last = max_chars // 2
         self.widest = min(WIDEST, max(MOST_NARROW, max_chars // 4))
         self.shown: list[str] = []
-        self.last: deque[tuple[str, bool]] = deque()  # what has come since there was no room for all; which are matches
+        # What has come since there was no room for all: a match with the lines before it, or a line behind one.
+        self.last: deque[tuple[str, bool]] = deque()
         self.last_size = 0
+        self.gap = False  # no room among the first any more
         self.before: deque[str] = deque(maxlen=context)
         self.line = 0
         self.last_shown = 0
@@ -42,12 +44,11 @@ class Matches:
         if match >= 0:
             self.count += 1
             first = self.line - len(self.before)
-            if self.context and self.last_shown and first > self.last_shown + 1:
-                self.add_line("--")
-            for number, line in enumerate(self.before, first):
-                self.add_line(f"{number}-{around(line, 0, self.widest)}")
+            lines = ["--"] if self.context and self.last_shown and first > self.last_shown + 1 else []
+            lines += [f"{number}-{around(line, 0, self.widest)}" for number, line in enumerate(self.before, first)]
             self.before.clear()
-            self.add_line(f"{self.line}:{around(text, match, self.widest)}", counts=True)
+            lines.append(f"{self.line}:{around(text, match, self.widest)}")
+            self.add_line("\n".join(lines), counts=True)
             self.last_shown = self.line
             self.after = self.context
         elif self.after:
@@ -76,18 +77,23 @@ class Matches:
         self.line += count
 
     def add_line(self, line: str, counts: bool = False) -> None:
-        """Half of the room is the first lines', the other the last ones'."""
+        """Half of the room is the first lines', the other the last ones'; what is behind a match goes with it."""
         size = len(line) + 1
-        if not self.last and self.room - size >= self.room_of_last:
+        if not self.gap and self.room - size >= self.room_of_last:
             self.room -= size
             self.shown.append(line)
             return
+        self.gap = True
+        if not counts and not self.last:
+            return  # its match is not shown
         self.last.append((line, counts))
         self.last_size += size
         while self.last_size > self.room:
             gone, counted = self.last.popleft()
             self.last_size -= len(gone) + 1
             self.left_out += counted
+            while self.last and not self.last[0][1]:
+                self.last_size -= len(self.last.popleft()[0]) + 1
 
     def text(self) -> str:
         """All of it, with a line between the first and the last where there was no room for what is between."""

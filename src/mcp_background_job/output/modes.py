@@ -50,7 +50,8 @@ class Modes:
     def _note(self, data: bytes, start: int) -> None:
         for switch in SWITCH.finditer(data):
             if switch[1] is None:
-                self._switched.clear()
+                # As in tmux, whose alternate screen a reset does not leave.
+                self._switched = {mode: on for mode, on in self._switched.items() if mode in ALTERNATE}
             else:
                 self._switched.update(dict.fromkeys(switch[1].split(b";"), switch[2] == b"h"))
             self._screens_switched |= switch[1] is not None and not set(ALTERNATE).isdisjoint(switch[1].split(b";"))

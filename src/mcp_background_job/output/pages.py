@@ -114,6 +114,9 @@ class Reader:
 
         start = max(since, self.log.start, self.log.end - MAX_DRAWN)
         data = self.log.read(start, self.log.end)
+        if start > since:  # somewhere inside: from the next sequence on
+            begins = max(0, data.find(b"\x1b"))
+            start, data = start + begins, data[begins:]
         if self.separate:
             data, _ = self.split_streams(data, self.begins_in_stderr(start))
         _, columns, rows = size_at(self.sizes, start)
@@ -178,14 +181,41 @@ class Reader:
 
         if self.ended and start + len(data) >= self.log.end:
             return len(data)
+        if self.separate:
+            data = data[: self.unbroken_streams(start, data)]
         length = split_point(data)
         if length < len(data) and not self.goes_on(start + length):
             length = split_point(data, "no DCS")
             if length < len(data) and not self.goes_on(start + length):
                 length = split_point(data, "none")
                 if length < len(data) and not self.goes_on(start + length):
-                    return len(data)
+                    # Of an ended job that is its last character, which the page that reaches the end has whole.
+                    return length if self.ended else len(data)
         return length
+
+    def unbroken_streams(self, start: int, data: bytes) -> int:
+        """The same where streams are kept apart: what is unfinished in one goes on behind pieces of the other."""
+        from mcp_background_job.output.emulator.render import split_point
+
+        ends = len(data)
+        streams: tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]] = ([], [])
+        in_stderr, position = self.begins_in_stderr(start), 0
+        while position < len(data):
+            mark = self.out_mark if in_stderr else self.err_mark
+            found = data.find(mark, position)
+            stop = len(data) if found < 0 else found
+            streams[in_stderr].append((position, data[position:stop]))
+            position = stop + len(mark)
+            in_stderr = not in_stderr
+        for pieces in streams:
+            if not pieces or not pieces[-1][1]:
+                continue
+            at, piece = pieces[-1]
+            whole = split_point(piece)
+            rest = piece[whole:]
+            if rest.strip(b"\r") and len(rest) <= HELD_BACK and b"\n" not in rest:
+                ends = min(ends, at + whole)
+        return ends
 
     def goes_on(self, at: int) -> bool:
         """Whether the sequence or the character at `at`, cut by a page's end, ends behind it, or may still do so."""

@@ -35,7 +35,10 @@ def processes_of(job_id: str) -> list[tuple[int, str]]:
 
 def end_processes(job_id: str, signum: int, grace: float) -> int:
     """End every process of this user that the job has started: a signal, then KILL after `grace` s; how many."""
-    ended = sum(kill_if_of(pid, job_id, signum) for pid in _pids_of(job_id))
+    found = _pids_of(job_id)
+    ended = sum(kill_if_of(pid, job_id, signum) for pid in found)
+    for pid in found:
+        kill_if_of(pid, job_id, signal.SIGCONT)  # what is stopped would not mind the signal
     deadline = time.monotonic() + grace
     while time.monotonic() < deadline and processes_of(job_id):
         time.sleep(4 * PAUSE)

@@ -166,6 +166,8 @@ class SegmentLog:
             self.kept.append((offset, os.stat(self.path(offset)).st_size))
         self.end = sum(self.kept[-1]) if self.kept else 0
         self.fd = -1
+        self.full = False  # the segment was ended at a line's end, short of its size
+        self.line_begins = False  # the last byte was a line's end
 
     def append(self, data: bytes) -> None:
         """Write `data`; on a disk error its bytes are counted and lost, and the next segment starts behind them."""
@@ -181,7 +183,7 @@ class SegmentLog:
         if self.fd >= 0 and not os.fstat(self.fd).st_nlink:
             self.begin_anew()
         while view:
-            if self.fd < 0 or self.kept[-1][1] >= self.segment_size:
+            if self.fd < 0 or self.full or self.kept[-1][1] >= self.segment_size:
                 try:
                     self.start_segment()
                 except OSError:
@@ -189,6 +191,13 @@ class SegmentLog:
                     return
             start, size = self.kept[-1]
             part = view[: self.segment_size - size]
+            if len(part) < len(view):
+                # At a line's end: once it is the oldest, nothing begins inside a line or a sequence.
+                lines = bytes(part).rfind(b"\n") + 1
+                self.full = True
+                if not lines and self.line_begins and size:
+                    continue
+                part = part[: lines or len(part)]
             try:
                 written = os.write(self.fd, part)
             except OSError:
@@ -196,6 +205,7 @@ class SegmentLog:
                 self.leave_segment()
                 return
             self.kept[-1] = (start, size + written)
+            self.line_begins = bytes(part[written - 1 : written]) == b"\n"
             self.end += written
             view = view[written:]
             self.drop_oldest()
@@ -203,6 +213,7 @@ class SegmentLog:
     def start_segment(self) -> None:
         """Open the segment that begins at the present end."""
         self.close()
+        self.full = False
         self.fd = os.open(self.path(self.end), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         if not self.kept or self.kept[-1][0] != self.end:
             self.kept.append((self.end, 0))

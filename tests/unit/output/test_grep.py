@@ -94,3 +94,13 @@ def test_beyond_the_room_are_the_first_and_the_last_and_how_many_there_are(count
         assert before == list(range(len(before)))
     else:
         assert numbers == list(range(count))
+
+
+def test_context_is_shown_with_its_match_and_never_without() -> None:
+    text = block([f"NEEDLE {number}" if number % 10 == 0 else f"ctx {number}" for number in range(1, 201)])
+    for room in (60, 200, 500, 1000):
+        matches = Matches(3, room)
+        for (one,), (found_in_it,) in matching_lines("NEEDLE", [(text,)]):
+            matches.add_block(one, found_in_it)
+        groups = re.split(r"--\n|\[….*…\]\n", matches.text())
+        assert all("NEEDLE" in group for group in groups if group)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.output.pages import Reader, last_lines
+from mcp_background_job.output.modes import Modes
+from mcp_background_job.output.pages import LAST_SCREEN, Reader, last_lines
 from mcp_background_job.regexes.search import SEARCH_SECONDS
 from mcp_background_job.store.log import Log
 from mcp_background_job.supervisor.logwriter import SegmentLog
@@ -293,7 +294,8 @@ def test_a_pattern_that_runs_away_is_stopped(tmp_path: Path, pattern: str) -> No
         (b"\xe4\xb8\xad> ", b"x\b \by\r\n", "y\n"),
         (b"x" * 250 + b" ", b"y\r\n", "y\n"),
         (b"one\ttwo", b"\tthree\r\n", "\tthree\n"),
-        (b"one", b"\r\x1b[Atwo\r\n", "two\none"),
+        (b"one", b"\r\x1b[Atwo\r\n", "two\n"),
+        (b"Loading", b"\x1b[10;1Hxyz\r\n", "xyz\n"),
     ],
 )
 @pytest.mark.promise("cursor-exact")
@@ -316,3 +318,39 @@ def test_every_prefix_of_real_output_is_told_to_its_end(tmp_path: Path, program:
         assert all_pages(reader, MANY) == [whole.stdout]
         assert reader.between(0, MANY).stdout == whole.stdout
         assert len(all_pages(reader, 1000)) < 30
+
+
+@pytest.mark.parametrize("piece", ["€".encode(), b"\x1b[31mred\x1b[0m", b"\x1b]0;title\x07x"])
+@pytest.mark.promise("output-streams", "cursor-exact")
+def test_what_is_unfinished_in_one_stream_goes_on_behind_the_other(tmp_path: Path, piece: bytes) -> None:
+    for cut in range(1, len(piece)):
+        first = ERR + b"abc " + piece[:cut] + OUT
+        running = reader_of(tmp_path / f"r{cut}", first, separate=True)
+        page = running.page(0, 1000)
+        whole = first + b"out\r\n" + ERR + piece[cut:] + b" end\r\n" + OUT
+        later = reader_of(tmp_path / f"l{cut}", whole, separate=True, ended=True)
+        rest = later.page(page.cursor, 1000)
+        both = later.page(0, 1000)
+        assert (page.stderr + rest.stderr, page.stdout + rest.stdout) == (both.stderr, both.stdout)
+        assert "\N{REPLACEMENT CHARACTER}" not in both.stderr and "31m" not in both.stderr
+
+
+@pytest.mark.promise("dropped-told")
+def test_what_is_left_of_a_long_output_begins_at_a_line(tmp_path: Path) -> None:
+    for size in (1500, 2003, 2501):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        log = SegmentLog(str(folder), size)
+        for number in range(3000):
+            log.append(f"\x1b[38;2;10;20;30mé line {number}\x1b[0m\r\n".encode())
+        log.close()
+        reader = Reader(Log(folder), NONCE, False, ended=True)
+        assert reader.log.start > 0
+        assert re.match(r"é line \d+\n", reader.page(0, 100_000).stdout)
+
+
+@pytest.mark.promise("last-screen")
+def test_a_reset_does_not_leave_the_alternate_screen_as_in_tmux(tmp_path: Path) -> None:
+    reader = reader_of(tmp_path, b"first\r\n\x1b[?1049hfull\r\n\x1bcNEEDLE\r\n", ended=True)
+    reader.last_screen = Modes().follow(reader.log).screen_since
+    assert reader.page(0, 1000).stdout == f"first\n{LAST_SCREEN}\nNEEDLE\n"

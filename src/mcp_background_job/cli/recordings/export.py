@@ -80,7 +80,7 @@ def cast_lines(job: Job, recording: Recording, max_idle: float | None = None, ve
         if data:
             last = max(last, time)
             # Version 3 tells the time since the event before: since what was told of it, or the thousandths add up.
-            at = round(last - shown, 3) if version == 3 else round(last, 3)
+            at = max(0.0, round(last - shown, 3)) if version == 3 else round(last, 3)
             shown += at
             yield line([at, kind, data])
 

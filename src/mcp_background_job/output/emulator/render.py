@@ -92,7 +92,12 @@ def render(
         data = _mark_alternate_start(data)
     _feed_sized(terminal, data, sizes)
     text = terminal.text()
-    text = text.removeprefix(line if text.startswith(line) else head)
+    if line and text.startswith(line):
+        text = text.removeprefix(line)
+    elif line and text.endswith("\n" + line):
+        text = text.removesuffix(line)  # what came was drawn above it
+    else:
+        text = text.removeprefix(head)
     if terminal.alternate and text.endswith(PAST_NOTE + "\n"):
         text = text.removesuffix(PAST_NOTE + "\n") + ALTERNATE_NOTE + "\n"
     return f"{text.rstrip()}\n[… {terminal.cut} {CUT_END}" if terminal.cut else text
