@@ -21,9 +21,8 @@ from mcp_background_job.store.log import Log, looking_again
 from mcp_background_job.store.models import EndedJob, Job
 from mcp_background_job.text import clip, direction_shown
 from mcp_background_job.ui.console import note, print_page
+from mcp_background_job.ui.looks import Show
 from mcp_background_job.ui.units import size
-
-from .shown import Show
 
 T = TypeVar("T")
 
@@ -68,18 +67,18 @@ class Follower:
                 continue
             if self.live:
                 plain = self.view.reader(self.job)
-                self.draw(plain.text(self.cursor, data[: plain.unbroken(self.cursor, data)])[0])
+                self.draw(plain.text(self.cursor, data[: plain.cuts.unbroken(self.cursor, data)])[0])
             break
         if ended and self.drawn:
             print()
 
     def whole(self, reader: Reader, data: bytes) -> int:
         """How many bytes of `data` can be shown for good."""
-        length = reader.unbroken(self.cursor, data)
+        length = reader.cuts.unbroken(self.cursor, data)
         all_of_it = reader.ended and self.cursor + length >= reader.log.end
         if all_of_it or self.job.spec.separate_stderr or length >= LONGEST_LINE:
             return length
-        lines = reader.unbroken_lines(self.cursor, data)
+        lines = reader.cuts.unbroken_lines(self.cursor, data)
         return lines if data[:lines].endswith(b"\n") else 0
 
     def draw(self, text: str) -> None:

@@ -16,13 +16,13 @@ from mcp_background_job.output.dress import Dress
 from mcp_background_job.output.pages import Page
 from mcp_background_job.store.models import Job
 from mcp_background_job.ui.console import end_last_line, note, print_jobs, print_json, print_page, print_status
+from mcp_background_job.ui.looks import Show, colours_wanted, dress_for, html, texts, with_matches
 from mcp_background_job.ui.units import size
 from mcp_background_job.ui.wording import ending_line
 
 from .follow import Follower, follow, line_begins, run_to_end
 from .lookup import find_job
 from .settings import settings
-from .shown import Show, colours_wanted, dress_for, html, texts, with_matches
 
 PAGE = 1_000_000  # characters read at a time
 

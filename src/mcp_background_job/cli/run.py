@@ -19,12 +19,12 @@ from mcp_background_job.jobs.matching import check_pattern
 from mcp_background_job.jobs.waiting import Outcome, Watch, wait_for
 from mcp_background_job.store.models import EndedJob, Exited, Signaled
 from mcp_background_job.ui.console import end_last_line, note, print_json, print_page, progress
+from mcp_background_job.ui.looks import dress_for
 from mcp_background_job.ui.wording import ending_line, label
 
 from .follow import Follower, follow, run_to_end
 from .lookup import find_job
 from .settings import settings
-from .shown import dress_for
 
 FOREVER = 10 * 365 * 86400.0  # seconds
 TIMED_OUT, NO_CODE = 124, 125

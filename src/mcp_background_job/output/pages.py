@@ -6,20 +6,16 @@ Every function reads a bounded part of the log, except `grep`, which goes throug
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 from mcp_background_job.regexes.search import check_patterns, matching_lines
-from mcp_background_job.store.log import Log, SegmentGone
-from mcp_background_job.store.sizes import FIRST, Size, changes, size_at
-from mcp_background_job.supervisor.markers import stderr_mark, stdout_mark
+from mcp_background_job.store.log import SegmentGone
 
+from .cuts import Cuts
+from .drawing import Drawing
 from .grep import Matches
-from .sharing import giving_way
-
-if TYPE_CHECKING:
-    from .dress import Dress
 
 DEFAULT_CHARS = 40_000
 # What a wait answers unasked: all of it, or where it is more the ends: after a build of 50,000 lines an agent needs to
@@ -27,17 +23,11 @@ DEFAULT_CHARS = 40_000
 WAIT_CHARS = 10_000
 WAIT_ENDS = (300, 1_500)
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
-LONG = 16 << 10  # bytes whose drawing may take longer than a call
 LEAST_BLOCK = 32 << 10  # the same of what costs too much to be drawn at once
-MAX_DRAWN = 1 << 20  # bytes of the last full-screen program that are drawn; each draws all anew now and then
-LAST_SCREEN = "[full-screen program; its last screen:]"
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some
-LINE_LOOKBACK = 4 << 10  # bytes of a line that are drawn for a page that begins inside of it
 PRINTED = re.compile(rb"[\n !-~]")  # what surely shows, where no sequence is near
 LEAST_LOOK = 4 << 10  # bytes looked at first for whether they draw anything
 FRAME_LOOKBACK = 16 << 10  # bytes; one piece of stderr and its marks are far smaller
-ALTERNATE_LOOKBACK = 256 << 10  # bytes; a search for one sequence, 0.4 ms
-HELD_BACK = 512  # bytes without a line's end, in which a running job's output can end, of a sequence that goes on
 GREP_BLOCK = 1 << 19  # bytes; with its text a pipe's whole buffer is not exceeded
 
 
@@ -63,190 +53,13 @@ def was_cut(page: Page) -> bool:
     return text_was_cut(page.stdout) or text_was_cut(page.stderr)
 
 
-class Reader:
-    """Reads one job's log as text; `nonce` tells its stderr marks from anything the job prints itself.
+class Reader(Drawing):
+    """Reads one job's log as text, page by page."""
 
-    `ended`: no more will come, so that nothing is held back. `last_screen`: the offset from which on a full-screen
-    program had the screen that has ended in it. `sizes`: those of its terminal. `dress`:
-    what text is to keep of its colours and times, of streams that are not kept apart.
-    """
-
-    def __init__(
-        self,
-        log: Log,
-        nonce: str,
-        separate_stderr: bool,
-        ended: bool = False,
-        last_screen: int | None = None,
-        sizes: Sequence[Size] = (FIRST,),
-        dress: Dress | None = None,
-    ) -> None:
-        self.log = log
-        self.ended = ended
-        self.last_screen = last_screen
-        self.sizes = sizes
-        self.dress = dress
-        self.flat = False  # no full-screen program has ever had the screen
-        self.separate = separate_stderr
-        self.err_mark = stderr_mark(nonce)
-        self.out_mark = stdout_mark(nonce)
-
-    # -- bytes to text --------------------------------------------------------------------------------------
-
-    def text(self, start: int, data: bytes) -> tuple[str, str]:
-        """`data`, which begins at offset `start`, as stdout and stderr."""
-        if len(data) <= LONG:
-            return self._drawn(start, data)
-        with giving_way():
-            return self._drawn(start, data)
-
-    def _drawn(self, start: int, data: bytes) -> tuple[str, str]:
-        from mcp_background_job.output.emulator.render import ALTERNATE_NOTE
-
-        out, err = self._folded(start, data)
-        if self.last_screen is None or start + len(data) < self.log.end or not data:
-            return out, err
-        return out.removesuffix(ALTERNATE_NOTE + "\n") + self.screen_at_end(self.last_screen), err
-
-    def screen_at_end(self, since: int) -> str:
-        """The last words of a full-screen program, which went with its screen."""
-        from mcp_background_job.output.emulator.render import last_screen
-
-        start = max(since, self.log.start, self.log.end - MAX_DRAWN)
-        data = self.log.read(start, self.log.end)
-        if start > since:  # somewhere inside: from the next sequence on
-            begins = max(0, data.find(b"\x1b"))
-            start, data = start + begins, data[begins:]
-        if self.separate:
-            data, _ = self.split_streams(data, self.begins_in_stderr(start))
-        _, columns, rows = size_at(self.sizes, start)
-        changed = changes(self.sizes, start, self.log.end)
-        shown = last_screen(data, columns, rows, () if self.separate else changed)
-        return f"{LAST_SCREEN}\n{shown}\n" if shown else ""
-
-    def _folded(self, start: int, data: bytes) -> tuple[str, str]:
-        from mcp_background_job.output.emulator.render import render
-
-        inside = start > self.log.start  # a page's redraw may go above its first line
-        alternate = inside and self.begins_alternate(start)
-        before = self.line_before(start) if inside and not alternate else b""
-        _, columns, rows = size_at(self.sizes, start)
-        if not self.separate:
-            changed = changes(self.sizes, start, start + len(data))
-            if self.dress is not None:
-                data, changed = self.dress.dressed(start, data, changed)
-            text = render(data, columns, rows, continued=inside, alternate=alternate, before=before, sizes=changed)
-            return text, ""
-        out, err = self.split_streams(data, self.begins_in_stderr(start))
-        before, _ = self.split_streams(before, self.begins_in_stderr(start - len(before)))
-        text = render(out, columns, rows, continued=inside, alternate=alternate, before=before)
-        return text, render(err, columns, rows, continued=inside)
-
-    def line_before(self, start: int) -> bytes:
-        """What was printed of the line in which `start` is; empty where its beginning is far away or gone."""
-        before = self.log.read(max(self.log.start, start - LINE_LOOKBACK), start)
-        begins = before.rfind(b"\n") + 1
-        return before[begins:] if begins or len(before) < LINE_LOOKBACK else b""
-
-    def begins_alternate(self, start: int) -> bool:
-        """Whether a full-screen program has the screen at `start`, as far as it can be seen from near there."""
-        if self.flat:
-            return False
-        from mcp_background_job.output.emulator.render import ends_alternate
-
-        return ends_alternate(self.log.read(max(self.log.start, start - ALTERNATE_LOOKBACK), start))
-
-    def begins_in_stderr(self, start: int) -> bool:
-        before = self.log.read(max(self.log.start, start - FRAME_LOOKBACK), start)
-        return before.rfind(self.err_mark) > before.rfind(self.out_mark)
-
-    def split_streams(self, data: bytes, in_stderr: bool) -> tuple[bytes, bytes]:
-        """The bytes outside and inside of the marks."""
-        streams: tuple[list[bytes], list[bytes]] = ([], [])
-        position = 0
-        while position < len(data):
-            mark = self.out_mark if in_stderr else self.err_mark
-            found = data.find(mark, position)
-            stop = len(data) if found < 0 else found
-            streams[in_stderr].append(data[position:stop])
-            position = stop + len(mark)
-            in_stderr = not in_stderr
-        return b"".join(streams[0]), b"".join(streams[1])
-
-    # -- where a page can end -------------------------------------------------------------------------------
-
-    def unbroken(self, start: int, data: bytes) -> int:
-        """How many bytes of `data`, which begins at `start`, mean the same whatever stands behind them."""
-        from mcp_background_job.output.emulator.render import split_point
-
-        if self.ended and start + len(data) >= self.log.end:
-            return len(data)
-        if self.separate:
-            data = data[: self.unbroken_streams(start, data)]
-        length = split_point(data)
-        if length < len(data) and not self.goes_on(start + length):
-            length = split_point(data, "no DCS")
-            if length < len(data) and not self.goes_on(start + length):
-                length = split_point(data, "none")
-                if length < len(data) and not self.goes_on(start + length):
-                    # Of an ended job that is its last character, which the page that reaches the end has whole.
-                    return length if self.ended else len(data)
-        return length
-
-    def unbroken_streams(self, start: int, data: bytes) -> int:
-        """The same where streams are kept apart: what is unfinished in one goes on behind pieces of the other."""
-        from mcp_background_job.output.emulator.render import split_point
-
-        ends = len(data)
-        streams: tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]] = ([], [])
-        in_stderr, position = self.begins_in_stderr(start), 0
-        while position < len(data):
-            mark = self.out_mark if in_stderr else self.err_mark
-            found = data.find(mark, position)
-            stop = len(data) if found < 0 else found
-            streams[in_stderr].append((position, data[position:stop]))
-            position = stop + len(mark)
-            in_stderr = not in_stderr
-        for pieces in streams:
-            if not pieces or not pieces[-1][1]:
-                continue
-            at, piece = pieces[-1]
-            whole = split_point(piece)
-            rest = piece[whole:]
-            if rest.strip(b"\r") and len(rest) <= HELD_BACK and b"\n" not in rest:
-                ends = min(ends, at + whole)
-        return ends
-
-    def goes_on(self, at: int) -> bool:
-        """Whether the sequence or the character at `at`, cut by a page's end, ends behind it, or may still do so."""
-        from mcp_background_job.output.emulator.render import STRING_LIMIT, begins_whole
-
-        rest = b""
-        for size in (HELD_BACK, STRING_LIMIT):
-            rest = self.log.read(at, min(at + size, self.log.run_end(at, size)))
-            if begins_whole(rest):
-                return True
-        return not self.ended and len(rest) <= HELD_BACK and b"\n" not in rest
-
-    def unbroken_lines(self, start: int, data: bytes) -> int:
-        """The same, up to a line's end if there is one."""
-        length = self.unbroken(start, data)
-        stop = length
-        while line_end := data.rfind(b"\n", 0, stop) + 1:
-            stop = self.unbroken(start, data[:line_end])
-            if stop == line_end:
-                return line_end
-        return length
-
-    @property
-    def readable(self) -> int:
-        """The offset up to which there is something to read now."""
-        if self.ended:
-            return self.log.end
-        start = max(self.log.start, self.log.end - HELD_BACK - 4)
-        return start + self.unbroken(start, self.log.read(start, self.log.end))
-
-    # -- pages ----------------------------------------------------------------------------------------------
+    @cached_property
+    def cuts(self) -> Cuts:
+        """Where its pages can end."""
+        return Cuts(self.log, self.streams, self.separate, self.ended)
 
     def page(self, since: int, max_chars: int) -> Page:
         """What was printed from offset `since` on, at most `max_chars` characters of it."""
@@ -286,7 +99,7 @@ class Reader:
         """The page with `truncated` where there is more to read behind it; behind it go sequences that draw nothing."""
         from mcp_background_job.output.emulator.render import ALTERNATE_NOTE
 
-        cursor, end, size = page.cursor, self.readable, LEAST_LOOK
+        cursor, end, size = page.cursor, self.cuts.readable, LEAST_LOOK
         following_bytes = self.log.read(cursor, min(cursor + size, end))
         if b"\x1b" not in following_bytes and PRINTED.search(following_bytes):
             return replace(page, truncated=True)
@@ -303,7 +116,9 @@ class Reader:
     def cut(self, start: int, size: int) -> Page:
         """The page of at most `size` bytes from `start`, ended at a line's end where more comes."""
         data = self.log.read(start, start + size)
-        length = self.unbroken_lines(start, data) if start + size < self.log.end else self.unbroken(start, data)
+        length = (
+            self.cuts.unbroken_lines(start, data) if start + size < self.log.end else self.cuts.unbroken(start, data)
+        )
         out, err = self.text(start, data[:length])
         return Page(out, err, start + length)
 
@@ -357,7 +172,7 @@ class Reader:
     def safe_start(self, offset: int) -> int:
         """The last offset up to `offset` at which no character and no escape sequence is cut."""
         start = min(max(self.log.start, offset - FRAME_LOOKBACK), offset)
-        return start + self.unbroken(start, self.log.read(start, offset))
+        return start + self.cuts.unbroken(start, self.log.read(start, offset))
 
     def line_start(self, offset: int) -> int:
         """The first offset from `offset` on at which a line begins; `offset` where most of what follows is one line."""
@@ -369,7 +184,7 @@ class Reader:
 
     def to_end(self, start: int) -> Page:
         data = self.log.read(start, self.log.end)
-        length = self.unbroken(start, data)
+        length = self.cuts.unbroken(start, data)
         out, err = self.text(start, data[:length])
         return Page(out, err, self.log.end - (len(data) - length))
 
@@ -407,7 +222,7 @@ class Reader:
                 data = self.log.read(position, min(position + size, self.log.run_end(position, size)))
                 if not data:
                     return
-                length = self.unbroken_lines(position, data) or len(data)
+                length = self.cuts.unbroken_lines(position, data) or len(data)
                 texts = self.text(position, data[:length])
             except SegmentGone:
                 self.log.look()

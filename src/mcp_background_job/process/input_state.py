@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from . import procfs
+from . import procfs, sockets
 
 Awaiting = Literal["prompt", "password", "screen"]
 # How a reader rests, by what the kernel tells; the traps are in `_rest`.
@@ -138,7 +138,7 @@ def _relays(wait: procfs.Wait, member: procfs.Process, terminal: int) -> bool:
     beside = [fd for fd in wait.fds or () if not _is_terminal(member.pid, fd, terminal)]
     if wait.call == "read" and member.threads > 1:
         beside += [fd for _, other in _waits(member) if other.call != "read" for fd in other.fds or ()]
-    if any(procfs.is_connected(member.pid, fd) for fd in beside):
+    if any(sockets.is_connected(member.pid, fd) for fd in beside):
         return True
     if wait.call not in ("poll", "select"):
         return False
@@ -154,7 +154,7 @@ def _handed_over(member: procfs.Process) -> bool:
     wait = procfs.waiting_call(member.pid, member.pid) if (member.state, member.threads) == ("S", 1) else None
     if wait is None or not wait.endless or wait.call not in ("poll", "select"):
         return False
-    peers = [procfs.unix_peer(member.pid, fd) for fd in wait.fds or ()]
+    peers = [sockets.unix_peer(member.pid, fd) for fd in wait.fds or ()]
     return any(peer and not peer.own for peer in peers) and not any(procfs.children(member))
 
 
@@ -175,7 +175,7 @@ def _reads_in(wait: procfs.Wait, member: procfs.Process, tid: int, terminal: int
     if wait.call == "read" or not plain:
         return True
     # In the plain mode many listen to the terminal in passing: ssh running a command, a server.
-    if any(procfs.is_network_socket(member.pid, fd) for fd in wait.fds):
+    if any(sockets.is_network_socket(member.pid, fd) for fd in wait.fds):
         return False
     # libuv leaves the terminal in its epoll set when it stops reading. But a node that waits without a timer,
     # for no socket and no child, would have ended if it weren't for the terminal.
@@ -190,7 +190,7 @@ def _reads_blindly(call: procfs.Call, member: procfs.Process, terminal: int, pla
         return bool(inputs) and not plain
     # ssh asking about a host key has a connection open too; but who opens /dev/tty means to ask.
     return any(files[fd] == "/dev/tty" for fd in inputs) or not any(
-        name.startswith(_LIKE_TERMINALS) or procfs.is_network_socket(member.pid, fd) for fd, name in files.items()
+        name.startswith(_LIKE_TERMINALS) or sockets.is_network_socket(member.pid, fd) for fd, name in files.items()
     )
 
 

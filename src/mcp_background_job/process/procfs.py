@@ -12,11 +12,8 @@ exception. Three depths of sight, tried in turn:
 
 import os
 import platform
-import re
-import socket
 import stat
 import struct
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -71,9 +68,6 @@ _WCHANS: dict[bytes, Call] = {
 }
 
 _POLLIN = 0x1 | 0x40 | 0x80  # POLLIN, POLLRDNORM, POLLRDBAND
-# Names of sockets over which programs are served, and no terminal: display, bus, sound, keys, names, logs.
-_SERVICES = re.compile(rb"X11-unix|wayland|bus|pulse|pipewire|agent|keyring|nscd|systemd")
-_SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
 _MANY = 4096  # descriptors in one poll: beyond that it is a server, and not worth the reading
 
 
@@ -99,7 +93,7 @@ class Wait(NamedTuple):
 
 def process(pid: int) -> Process | None:
     # The name in parentheses may hold spaces and parentheses itself.
-    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split(None, 18)
+    fields = read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split(None, 18)
     if len(fields) < 18:
         return None
     parent, group, _, terminal, foreground = map(int, fields[1:6])
@@ -143,7 +137,7 @@ def foreground(main: Process) -> Iterator[Process]:
 
 def waiting_call(pid: int, tid: int) -> Wait | None:
     """What the thread is asleep in, None if it runs or sleeps in something other than a read."""
-    words = _read(f"/proc/{pid}/task/{tid}/syscall").split()
+    words = read_file(f"/proc/{pid}/task/{tid}/syscall").split()
     if words and _NUMBERS is not None:
         if len(words) < 7:  # "running", or "-1 SP PC": stopped outside of any call
             return None
@@ -156,7 +150,7 @@ def waiting_call(pid: int, tid: int) -> Wait | None:
             limit = {"poll": third, "select": fifth, "epoll": fourth}.get(call, 0)
             endless = limit in (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
             return Wait(call, _descriptors(pid, call, first, second), endless)
-    wchan = _read(f"/proc/{pid}/task/{tid}/wchan").partition(b".")[0]  # do_poll.constprop.0
+    wchan = read_file(f"/proc/{pid}/task/{tid}/wchan").partition(b".")[0]  # do_poll.constprop.0
     call = _WCHANS.get(wchan)
     if call == "epoll":
         sets = [fd for fd, name in open_files(pid).items() if name == "anon_inode:[eventpoll]"]
@@ -184,87 +178,10 @@ def device(pid: int, fd: int) -> int | None:
     return facts.st_rdev if stat.S_ISCHR(facts.st_mode) else None
 
 
-def is_network_socket(pid: int, fd: int) -> bool:
-    path = Path(f"/proc/{pid}/fd/{fd}")
-    try:
-        if not stat.S_ISSOCK(path.stat().st_mode):
-            return False
-        return not os.getxattr(path, "system.sockprotoname").startswith((b"UNIX", b"NETLINK"))
-    except OSError:
-        return True
-
-
-def is_connected(pid: int, fd: int) -> bool:
-    """Whether a descriptor is a socket with another end that is nobody of its own: not one that listens.
-
-    Of Unix sockets those that were connected by name: a pair is a wake-up of its own, or for its children.
-    """
-    if not is_network_socket(pid, fd):
-        peer = unix_peer(pid, fd)
-        return peer is not None and bool(peer.name)
-    inode = b"%d" % _socket_inode(pid, fd)
-    for name in ("tcp", "tcp6"):
-        for line in _read(f"/proc/{pid}/net/{name}", whole=True).splitlines()[1:]:
-            words = line.split()
-            if len(words) > 9 and words[9] == inode:
-                return words[3] == b"01"  # established
-    return False
-
-
-class Peer(NamedTuple):
-    """The other end of a Unix socket: its name, empty for a pair's, and whether the process itself has it open."""
-
-    name: bytes
-    own: bool
-
-
-def unix_peer(pid: int, fd: int) -> Peer | None:
-    """The other end of a Unix socket, by sock_diag(7).
-
-    None if there is none, if it only serves programs (`_SERVICES`), and where the kernel or the network namespace
-    tells nothing.
-    """
-    inode = _socket_inode(pid, fd)
-    if not inode:
-        return None
-    with suppress(OSError, struct.error), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
-        other = _unix_facts(kernel, inode).get(2, b"")  # UNIX_DIAG_PEER
-        if len(other) == 4:
-            inode = int.from_bytes(other, sys.byteorder)
-            name = _unix_facts(kernel, inode).get(0, b"")  # UNIX_DIAG_NAME
-            own = f"socket:[{inode}]" in open_files(pid).values()
-            return None if _SERVICES.search(name) else Peer(name, own)
-    return None
-
-
-def _socket_inode(pid: int, fd: int) -> int:
-    """0 where a descriptor is no socket."""
-    try:
-        kind, _, inode = str(Path(f"/proc/{pid}/fd/{fd}").readlink()).partition(":")
-    except OSError:
-        return 0
-    return int(inode[1:-1]) if kind == "socket" else 0
-
-
-def _unix_facts(kernel: socket.socket, inode: int) -> dict[int, bytes]:
-    """What the kernel tells of a Unix socket in this network namespace, by <linux/unix_diag.h>'s numbers."""
-    # The header of netlink(7), then unix_diag_req: any state, the socket of this inode, its name and its peer.
-    asked = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, inode, 1 | 4, 0xFFFFFFFF, 0xFFFFFFFF)
-    kernel.send(struct.pack("=IHHII", 16 + len(asked), 20, 1, 0, 0) + asked)
-    answer = kernel.recv(4096)
-    facts = {}
-    position = 32  # behind netlink's header and unix_diag_msg; an error has no attributes and is shorter than that
-    while int.from_bytes(answer[4:6], sys.byteorder) == 20 and position + 4 <= len(answer):
-        size, kind = struct.unpack_from("=HH", answer, position)
-        facts[kind] = answer[position + 4 : position + size]
-        position += max(4, size + 3 & ~3)
-    return facts
-
-
 def epoll_fds(pid: int, fd: int) -> frozenset[int]:
     """What an epoll instance watches for input."""
     watched = set()
-    for line in _read(f"/proc/{pid}/fdinfo/{fd}", whole=True).splitlines():
+    for line in read_file(f"/proc/{pid}/fdinfo/{fd}", whole=True).splitlines():
         words = line.split()
         if words[:1] == [b"tfd:"] and int(words[3], 16) & _POLLIN:
             watched.add(int(words[1]))
@@ -279,10 +196,10 @@ def names_waits() -> bool:
     folder = f"/proc/self/task/{thread.native_id}"
     try:
         for _ in range(1000):
-            if _read(f"{folder}/stat").rpartition(b")")[2].split()[:1] in ([b"S"], []):
+            if read_file(f"{folder}/stat").rpartition(b")")[2].split()[:1] in ([b"S"], []):
                 break
             time.sleep(0.001)
-        return _read(f"{folder}/wchan") not in (b"", b"0")
+        return read_file(f"{folder}/wchan") not in (b"", b"0")
     finally:
         wake.set()
         thread.join()
@@ -290,13 +207,13 @@ def names_waits() -> bool:
 
 def traces() -> bool:
     """Whether the calls of one's own processes can be read: Yama at 1 gives them to ancestors only."""
-    scope = _read("/proc/sys/kernel/yama/ptrace_scope").strip()
+    scope = read_file("/proc/sys/kernel/yama/ptrace_scope").strip()
     return _NUMBERS is not None and scope in (b"", b"0") and Path("/proc/self/syscall").exists()
 
 
 def _child_ids(member: Process) -> list[int]:
     folder = f"/proc/{member.pid}/task"
-    return [int(word) for tid in threads(member) for word in _read(f"{folder}/{tid}/children", whole=True).split()]
+    return [int(word) for tid in threads(member) for word in read_file(f"{folder}/{tid}/children", whole=True).split()]
 
 
 @cache
@@ -351,7 +268,7 @@ def _numbers(folder: str) -> list[int]:
         return []
 
 
-def _read(path: str, whole: bool = False) -> bytes:
+def read_file(path: str, whole: bool = False) -> bytes:
     """A file's first 4 KB, which all but the lists fit into."""
     # Path.read_bytes takes three times as long, and such reads are most of the work.
     try:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_background_job.errors import InvalidInput
+from mcp_background_job.output.drawing import LAST_SCREEN
 from mcp_background_job.output.modes import Modes
-from mcp_background_job.output.pages import LAST_SCREEN, Reader, last_lines
+from mcp_background_job.output.pages import Reader, last_lines
 from mcp_background_job.regexes.search import SEARCH_SECONDS
 from mcp_background_job.store.log import Log
 from mcp_background_job.supervisor.logwriter import SegmentLog

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_background_job.process import input_state as tty
-from mcp_background_job.process import procfs
+from mcp_background_job.process import procfs, sockets
 from support.waiting import wait_until
 
 linux = pytest.mark.skipif(not tty._has_process_table(), reason="no /proc that tells of terminals")
@@ -261,10 +261,10 @@ def test_only_sockets_to_the_network_count_as_such() -> None:
     near, far = socket.socketpair()
     with near, far, socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
         pid = os.getpid()
-        assert procfs.is_network_socket(pid, tcp.fileno())
-        assert procfs.is_network_socket(pid, udp.fileno())
-        assert not procfs.is_network_socket(pid, near.fileno())
-        assert not procfs.is_network_socket(pid, 0)
+        assert sockets.is_network_socket(pid, tcp.fileno())
+        assert sockets.is_network_socket(pid, udp.fileno())
+        assert not sockets.is_network_socket(pid, near.fileno())
+        assert not sockets.is_network_socket(pid, 0)
 
 
 @linux
@@ -273,19 +273,19 @@ def test_connected_is_what_has_somebody_else_at_its_other_end(tmp_path: Path) ->
     near, far = socket.socketpair()
     with near, far, socket.create_server(("127.0.0.1", 0)) as listener:
         with socket.create_connection(listener.getsockname()) as tcp:
-            told = [procfs.is_connected(pid, one.fileno()) for one in (near, far, listener, tcp)]
+            told = [sockets.is_connected(pid, one.fileno()) for one in (near, far, listener, tcp)]
         assert told == [False, False, False, True]
     for name, counts in [("docker.sock", True), ("dbus-session", False), (".X11-unix-X0", False)]:
         with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
             listener.bind(str(tmp_path / name))
             listener.listen()
-            assert not procfs.is_connected(pid, client.fileno())
+            assert not sockets.is_connected(pid, client.fileno())
             client.connect(str(tmp_path / name))
             served, _ = listener.accept()
             with served:
-                assert procfs.is_connected(pid, client.fileno()) == counts, name
-                assert not procfs.is_connected(pid, listener.fileno())
-    assert not procfs.is_connected(pid, 0)
+                assert sockets.is_connected(pid, client.fileno()) == counts, name
+                assert not sockets.is_connected(pid, listener.fileno())
+    assert not sockets.is_connected(pid, 0)
 
 
 POLLED = """

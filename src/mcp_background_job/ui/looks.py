@@ -62,7 +62,7 @@ def texts(reader: Reader, since: int) -> Iterator[str]:
     position = reader.log.next_kept(since)
     while position < reader.log.end:
         data = reader.log.read(position, min(position + BLOCK, reader.log.run_end(position, BLOCK)))
-        length = reader.unbroken_lines(position, data)
+        length = reader.cuts.unbroken_lines(position, data)
         if not length:
             return
         yield reader.text(position, data[:length])[0]
