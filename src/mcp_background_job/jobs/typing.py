@@ -16,7 +16,7 @@ from mcp_background_job.output.modes import Modes
 from mcp_background_job.store.models import RunningJob
 from mcp_background_job.store.transcript import Sent
 from mcp_background_job.supervisor.locks import try_lock
-from mcp_background_job.tmux.panes import JobPane, type_text
+from mcp_background_job.tmux.panes import JobPane, capture, type_text
 from mcp_background_job.tmux.quoting import is_key
 
 from .view import JobView
@@ -32,6 +32,7 @@ OTHERS_PATIENCE = 30.0  # seconds for which another input may be under way
 # 0.12 s after fast typing, Gemini for 0.2 s after a paste in brackets; of all others no case over 0.06 s is known.
 AFTER_TEXT, AFTER_PASTE, AFTER_KEYS = 0.15, 0.25, 0.07
 ECHO_PATIENCE = 0.1  # seconds in which a text is shown, where it is at all
+LOG_PATIENCE = 2.0  # seconds in which what tmux has drawn is in the log, on a machine that is busy
 LOOK = 0.002  # seconds between looks for it
 
 
@@ -116,7 +117,7 @@ class Input:
             sent = self.view.inputs.note(
                 job_id, self.view.folder(job_id), self.text, self.keys, self.who, hidden=hidden
             )
-            modes = self.view.modes(self.job) if terminal is not None and not terminal.canonical else Modes()
+            modes = self.modes() if terminal is not None and not terminal.canonical else Modes()
             body, brackets = quoted_tabs(self.body, terminal, modes)
             if not body or not self.parts(terminal, modes):
                 type_text(self.pane, body.encode(), brackets, self.ending, self.keys, self.by_agent)
@@ -127,6 +128,16 @@ class Input:
             self.pause(modes.edits_prose(terminal is not None and terminal.signals), end)
             type_text(self.pane, b"", False, self.ending, self.keys, self.by_agent, TEXT_SENT)
             return sent
+
+    def modes(self) -> Modes:
+        """What the program has switched on; for several lines also what is still on its way to the log."""
+        modes = self.view.modes(self.job)
+        if "\n" in self.body and not modes.full_screen and capture(self.pane).alternate:
+            deadline = time.monotonic() + LOG_PATIENCE
+            while not modes.full_screen and time.monotonic() < deadline:
+                time.sleep(LOOK)
+                modes = self.view.modes(self.job)
+        return modes
 
     def parts(self, terminal: Terminal | None, modes: Modes) -> bool:
         """Whether Enter and keys come by themselves: into a program that takes every key itself, C-c included.
