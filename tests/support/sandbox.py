@@ -279,9 +279,10 @@ def shows(server: Server, job_id: str, text: str, timeout: float = 10.0) -> str:
 
 
 def timeless(listing: Answer) -> Answer:
-    """A list of jobs without how long those that run have run."""
+    """A list of jobs without what is of the moment: how long those that run have run, and whether they wait."""
+    of_the_moment = {"duration", "awaiting_input"}
     jobs = [
-        {name: value for name, value in job.items() if (name, job["status"]) != ("duration", "running")}
+        {name: value for name, value in job.items() if job["status"] != "running" or name not in of_the_moment}
         for job in listing["jobs"]
     ]
     return {**listing, "jobs": jobs}
