@@ -366,6 +366,11 @@ def asked(name: str, ready: str) -> Program:
     return Program(name, agent(name), ready, (Step(ANSWER, "Tell me a bird", pattern=ANSWER),), pattern=ready)
 
 
+def tests_of(name: str, command: Callable[[World], str], passed: str) -> Program:
+    """A test runner that watches: `a` runs all again."""
+    return Program(name, command, passed, (Step(passed, keys=("a",), pattern=passed),), pattern=passed)
+
+
 AT_PROMPT = r"[$#%>] ?$"
 SHELL = prompt("echo $((6*7))", "^42$")
 SLOW = (Step("^FIN", "sleep 0.3; echo FI''N"),)
@@ -416,20 +421,8 @@ PROGRAMS = (
         AT_PROMPT,
     ),
     Program("expect", f"expect -c {shlex.quote(EXPECT)}", AT_PROMPT, SHELL + SLOW, "expect"),
-    Program(
-        "vitest",
-        vitest,
-        "1 passed",
-        (Step("1 passed", keys=("a",), pattern=r"^ +Tests +1 passed"),),
-        pattern=r"^ +Tests +1 passed",
-    ),
-    Program(
-        "jest",
-        jest,
-        "1 passed",
-        (Step("1 passed", keys=("a",), pattern=r"^Tests: +1 passed"),),
-        pattern=r"^Tests: +1 passed",
-    ),
+    tests_of("vitest", vitest, r"^ +Tests +1 passed"),
+    tests_of("jest", jest, r"^Tests: +1 passed"),
     Program("vite", vite, "ready in", (Step("press r", "h", pattern="press q"),), pattern="press h"),
     Program("nodemon", nodemon, "serving", (Step("^serving", "rs", pattern="^serving"),), pattern="^serving"),
     Program("clack", in_node("clack.mjs", CLACK), "Your name", (Step("made for Ann", "Ann"),)),

@@ -9,8 +9,8 @@ from __future__ import annotations
 from mcp_background_job.config import load_config
 from mcp_background_job.errors import JobNotFound
 from mcp_background_job.jobs.manager import JobManager
-from mcp_background_job.jobs.view import JobView, ambiguous
-from mcp_background_job.store.models import Job, RunningJob
+from mcp_background_job.jobs.view import JobView, only_one
+from mcp_background_job.store.models import Job
 
 
 def find_job(manager: JobManager, given: str) -> Job:
@@ -26,12 +26,10 @@ def find_job(manager: JobManager, given: str) -> Job:
         for job in manager.view.jobs(include_all=True).jobs
         if given and (job.spec.name == given or job.spec.job_id.startswith(given))
     ]
-    running = [job for job in candidates if isinstance(job, RunningJob)]
-    if len(candidates) > 1 and len(running) == 1:
-        return running[0]
-    if len(candidates) != 1:
-        raise ambiguous(given, candidates) if candidates else JobNotFound(given)
-    return candidates[0]
+    found = only_one(given, candidates)
+    if found is None:
+        raise JobNotFound(given)
+    return found
 
 
 def names_for_completion(prefix: str) -> list[str]:

@@ -84,10 +84,8 @@ class JobView:
         if not given or (given.isalnum() and len(given) < LONGEST_ID and self.folder(given).is_dir()):
             return given
         named = [job for job in self.jobs(include_all=True).jobs if job.spec.name == given]
-        running = [job for job in named if not isinstance(job, EndedJob)]
-        if len(running if running else named) > 1:
-            raise ambiguous(given, running or named)
-        return (running or named)[0].spec.job_id if named else given
+        found = only_one(given, named)
+        return found.spec.job_id if found else given
 
     def command(self, job_id: str) -> str:
         """The command, verbatim."""
@@ -261,11 +259,19 @@ class JobView:
         return (job.spec.started_monotonic or 0.0) + max(0.0, ran) + self.store.age(job)
 
 
-def ambiguous(given: str, candidates: Sequence[Job]) -> InvalidInput:
-    """The refusal of what could name several jobs."""
+def only_one(given: str, candidates: Sequence[Job]) -> Job | None:
+    """The job that `given` means: the only candidate, or the only one that runs; None where there is none.
+
+    Raises InvalidInput that lists the jobs it could mean.
+    """
+    running = [job for job in candidates if not isinstance(job, EndedJob)]
+    if len(candidates) > 1 and len(running) == 1:
+        return running[0]
+    if len(candidates) <= 1:
+        return candidates[0] if candidates else None
     shown = [f"{job.spec.job_id} {job.spec.name} ({status_of(job)})" for job in candidates[:CANDIDATES]]
     more = f" and {len(candidates) - CANDIDATES} more" if len(candidates) > CANDIDATES else ""
-    return InvalidInput(
+    raise InvalidInput(
         f"{given!r} could be any of {len(candidates)} jobs: {', '.join(shown)}{more}", "Give the id, or more of it"
     )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from mcp_background_job.store.log import Log
 
 from .streams import Streams
 
+# What may be open at a page's end, in turn: what does not go on is text.
+STRINGS: tuple[Literal["all", "no DCS", "none"], ...] = ("all", "no DCS", "none")
 HELD_BACK = 512  # bytes without a line's end, in which a running job's output can end, of a sequence that goes on
 
 
@@ -26,15 +30,13 @@ class Cuts:
             return len(data)
         if self.apart:
             data = data[: self.unbroken_streams(start, data)]
-        length = split_point(data)
-        if length < len(data) and not self.goes_on(start + length):
-            length = split_point(data, "no DCS")
-            if length < len(data) and not self.goes_on(start + length):
-                length = split_point(data, "none")
-                if length < len(data) and not self.goes_on(start + length):
-                    # Of an ended job that is its last character, which the page that reaches the end has whole.
-                    return length if self.ended else len(data)
-        return length
+        length = len(data)
+        for strings in STRINGS:
+            length = split_point(data, strings)
+            if length == len(data) or self.goes_on(start + length):
+                return length
+        # Of an ended job that is its last character, which the page that reaches the end has whole.
+        return length if self.ended else len(data)
 
     def unbroken_streams(self, start: int, data: bytes) -> int:
         """The same where streams are kept apart: what is unfinished in one goes on behind pieces of the other."""

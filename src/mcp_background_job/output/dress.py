@@ -34,6 +34,9 @@ class Style:
     """What SGR sequences (ECMA-48) have made of the colours so far."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.attributes: set[int] = set()
         self.foreground = self.background = ""
 
@@ -44,13 +47,13 @@ class Style:
             head, *parts = value.split(":")
             if head in ("38", "48", "58") and parts:  # with colons: a colour space may stand before red
                 parts = [parts[0], *parts[2 if parts[0] == "2" and len(parts) > 4 else 1 :]]
-                codes += [number(part) for part in (head, *parts)]
+                codes += [as_number(part) for part in (head, *parts)]
             else:
-                codes.append(number(head))  # 4:3 is an underline, too
+                codes.append(as_number(head))  # 4:3 is an underline, too
         rest = iter(codes)
         for code in rest:
             if code == 0:
-                self.__init__()  # type: ignore[misc]
+                self.reset()
             elif code in (38, 48, 58):
                 colour = _extended(code, rest)
                 if code != 58:  # of an underline, which few terminals show
@@ -76,7 +79,7 @@ class Style:
         return ";".join(filter(None, codes))
 
 
-def number(text: str) -> int:
+def as_number(text: str) -> int:
     return int(text) if text.isdigit() else 0
 
 

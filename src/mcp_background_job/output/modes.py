@@ -62,7 +62,8 @@ class Modes:
 
     def never_full_screen(self, log: Log) -> bool:
         """Whether nothing that is kept of the log has switched screens."""
-        return self._from is not None and self._from <= log.start and not self._screens_switched
+        looked_at = self._from is not None and self._from <= log.start and self._position >= log.end
+        return looked_at and not self._screens_switched
 
     def is_on(self, mode: bytes) -> bool:
         """Whether a mode is on; a terminal begins with none but the cursor's."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LARGEST = 10_000  # rows or columns, as in tmux
+LONGEST = 20  # digits of a number
 
 
 class Size(NamedTuple):
@@ -32,7 +33,7 @@ def read_sizes(folder: Path) -> list[Size]:
         return found
     for line in lines:
         words = line.split()
-        if len(words) != 3 or not all(word.isdecimal() for word in words):
+        if len(words) != 3 or not all(word.isdecimal() and len(word) < LONGEST for word in words):
             continue
         offset, rows, columns = map(int, words)
         if 0 < rows <= LARGEST and 0 < columns <= LARGEST and offset >= found[-1].offset:

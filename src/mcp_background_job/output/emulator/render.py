@@ -84,7 +84,7 @@ def render(
     if not alternate and (text := _plain_lines(data)) is not None and _plain_lines(before) is not None:
         return text
     terminal = Terminal(columns, rows, continued, alternate)
-    if b"\r" not in before + data and not sizes:
+    if b"\r" not in data and b"\r" not in before and not sizes:
         data = data.replace(b"\n", b"\r\n")
     _feed_all(terminal, before)
     line, head = (terminal.text(), terminal.text_before_cursor()) if before else ("", "")
