@@ -15,7 +15,8 @@ from mcp_background_job.store.transcript import SHOWN, Sent, note_sent, note_sho
 from mcp_background_job.tmux.quoting import is_character
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")  # which a terminal shows as ^X (termios: ECHOCTL)
-BLANKS, FOLD = re.compile("[ \t]{1,8}"), re.compile(r"\\?\n")
+PARTS = re.compile("[ \t]*\t[ \t]*|.", re.DOTALL)  # a TAB with the blanks around it, or a character
+BLANKS, FOLD = re.compile("[ \t]+"), re.compile(r"\\?\n")
 SHORT = 4  # characters; fewer begin or end many a line by chance
 FIRST_LINES = 3  # in which an input's echo begins
 MOST_STARTS = 200  # places that are looked at for an echo
@@ -133,10 +134,10 @@ def find_echo(text: str, position: int, typed: str, first: bool) -> tuple[int, i
 def echo_end(text: str, start: int, typed: str) -> int | None:
     """Where the echo of `typed` ends that begins at `start`; line editors fold a long line, with a backslash or not."""
     at = start
-    for character in typed:
+    for character in PARTS.findall(typed):
         if at >= len(text):
             return at  # the rest of it is still to come
-        if character == "\t":
+        if "\t" in character:
             blanks = BLANKS.match(text, at)
             if blanks is None:
                 return None

@@ -76,6 +76,7 @@ def test_the_memory_of_inputs_is_bounded(tmp_path: Path) -> None:
         ("a" * 199 + "\n" + "b" * 9 + "\nout", ["a" * 199 + "b" * 9], True, "\nout"),
         ("a" * 198 + "\\\n" + "b" * 9 + "\nout", ["a" * 198 + "b" * 9], True, "\nout"),
         ("a       b ^E\nout", ["a\tb \x05"], True, "\nout"),
+        ("a          b\nout", ["a \t  b"], True, "\nout"),
         ("for x in y:\n... print(x)\n1\n", ["for x in y:", "print(x)"], True, "\n... \n1\n"),
         ("ls            12:00\nfile\n", ["ls"], True, "            12:00\nfile\n"),
         ("other output\nmore\n", ["echo hi"], True, "other output\nmore\n"),
