@@ -68,6 +68,19 @@ def test_what_was_left_and_minds_no_signal_is_killed(server: Server) -> None:
     wait_until(lambda: not alive(left["pid"]))
 
 
+@linux
+@pytest.mark.promise("left-running")
+def test_what_was_left_and_is_stopped_minds_the_signal(server: Server, shared: Sandbox) -> None:
+    stops = "trap 'echo cleaned >cleaned; exit' TERM; kill -STOP $$; sleep 1000"
+    job_id = run_job(server, f'setsid bash -c "{stops.replace("$", chr(92) + "$")}" >/dev/null 2>&1 & sleep 0.5')[
+        "job_id"
+    ]
+    (left,) = server.call("status", job_id=job_id)["left_running"]
+    wait_until(lambda: psutil.Process(left["pid"]).status() == psutil.STATUS_STOPPED)
+    assert server.call("kill", job_id=job_id)["ended_processes"] == 1
+    assert shared.path("cleaned").read_text() == "cleaned\n"
+
+
 @pytest.mark.promise("left-running")
 def test_a_job_that_leaves_nothing_tells_nothing(server: Server) -> None:
     assert "left_running" not in server.call("status", job_id=run_job(server, "sleep 0.1 & wait")["job_id"])

@@ -130,6 +130,19 @@ def test_a_shell_tells_each_commands_exit_code(sandbox: Sandbox, shell: str) -> 
 
 
 @pytest.mark.promise("shell-exit-code")
+def test_a_prompt_command_that_can_not_be_put_in_order_tells_no_wrong_code(sandbox: Sandbox) -> None:
+    order = 'PROMPT_COMMAND="true; $PROMPT_COMMAND"; readonly PROMPT_COMMAND'
+    (sandbox.home / ".bashrc").write_text(f"PS1='$ '; {order}\n")
+    server = sandbox.server()
+    job_id = server.call("execute", command="bash", wait=20)["job_id"]
+    for _ in range(2):
+        answer = server.call("interact", job_id=job_id, input="(exit 4)", timeout=20)
+        assert answer["reason"] == "input" and answer.get("exit_code", 4) == 4
+        assert "readonly" not in answer["stdout"]
+    server.call("kill", job_id=job_id, signal="KILL")
+
+
+@pytest.mark.promise("shell-exit-code")
 def test_the_shells_own_marks_are_enough(server: Server) -> None:
     marks = r"PS1='$ ' PROMPT_COMMAND='printf \"\\e]133;D;%s;aid=1\\a\" \$?' bash --norc; true"
     job_id = server.call("execute", command=f'bash -c "{marks}"')["job_id"]

@@ -351,6 +351,15 @@ def test_what_is_left_of_a_long_output_begins_at_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise("last-screen")
+def test_of_much_drawing_the_last_screen_begins_at_a_sequence(tmp_path: Path) -> None:
+    drawn = b"".join(b"\x1b[5;5Hcounter %d value %s" % (number, b"x" * 23) for number in range(60_000))
+    reader = reader_of(tmp_path, b"\x1b[?1049h\x1b[2J" + drawn, limit=10 << 20, ended=True)
+    reader.last_screen = Modes().follow(reader.log).screen_since
+    shown = reader.screen_at_end(reader.last_screen or 0)
+    assert shown == f"{LAST_SCREEN}\n\n\n\n\n    counter 59999 value {'x' * 23}\n"
+
+
+@pytest.mark.promise("last-screen")
 def test_a_reset_does_not_leave_the_alternate_screen_as_in_tmux(tmp_path: Path) -> None:
     reader = reader_of(tmp_path, b"first\r\n\x1b[?1049hfull\r\n\x1bcNEEDLE\r\n", ended=True)
     reader.last_screen = Modes().follow(reader.log).screen_since

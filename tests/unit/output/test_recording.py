@@ -100,6 +100,17 @@ def test_the_events_are_the_log_and_nothing_is_split_or_lost(printed: list[tuple
         assert recording.lost == 0
 
 
+@given(st.lists(st.tuples(st.integers(0, 3000), st.text("ab", min_size=1, max_size=3)), min_size=1, max_size=30))
+@settings(max_examples=TRIES, deadline=None)
+def test_version_3_tells_each_events_time_since_the_one_before(printed: list[tuple[int, str]]) -> None:
+    with job([(pause, text.encode()) for pause, text in printed], []) as (recording, _):
+        lines = list(cast_lines(StartingJob(recording.spec, None), recording, version=3))
+        _, whole = events(Recording(recording.folder, recording.spec))
+    assert not any(line.startswith(b"[-") for line in lines)
+    passed = [json.loads(line)[0] for line in lines[1:]]
+    assert sum(passed) == pytest.approx(whole[-1][0], abs=0.002)
+
+
 @given(st.lists(st.tuples(st.integers(0, 3000), st.text("ab é🦊\n", min_size=1, max_size=9)), min_size=1, max_size=20))
 @settings(max_examples=TRIES, deadline=None)
 def test_every_text_has_its_second(printed: list[tuple[int, str]]) -> None:
