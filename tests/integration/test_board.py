@@ -255,7 +255,7 @@ def test_a_killed_board_is_started_again_and_takes_nothing_along(sandbox: Sandbo
     _board(sandbox).kill()
     person.sees("starts again")
     _shows_line(person, job_id, "talk")
-    assert server.call("interact", job_id=job_id, input="still")["stdout"] == "still\nstill\n"
+    assert server.call("interact", job_id=job_id, input="still")["stdout"] == "still\n"
 
 
 def test_keys_of_the_terminal_do_not_end_window_0(sandbox: Sandbox, server: Server) -> None:

@@ -449,7 +449,7 @@ def test_with_separate_stderr_the_person_sees_both(server: Server, shared: Sandb
 
     wait_until(seen)
     answer = server.call("interact", job_id=job_id, input="echoed")
-    assert answer["stdout"] == "echoed\nechoed\n"
+    assert answer["stdout"] == "echoed\n"
     assert answer["stderr"] == ""
 
 

@@ -153,9 +153,9 @@ def test_a_pdb_session_steps_through_a_program(server: Server, shared: Sandbox) 
     assert "Breakpoint 1" in server.call("interact", job_id=job_id, input="break double")["stdout"]
     stopped = server.call("interact", job_id=job_id, input="continue")
     assert "double" in stopped["stdout"] and stopped["stdout"].rstrip().endswith("(Pdb)")
-    assert "\n21\n" in server.call("interact", job_id=job_id, input="p n")["stdout"]
+    assert "21\n" in server.call("interact", job_id=job_id, input="p n")["stdout"]
     assert "return result" in server.call("interact", job_id=job_id, input="next")["stdout"]
-    assert "\n42\n" in server.call("interact", job_id=job_id, input="p result")["stdout"]
+    assert "42\n" in server.call("interact", job_id=job_id, input="p result")["stdout"]
     server.call("interact", job_id=job_id, input="quit")
     ended(server, job_id)
 

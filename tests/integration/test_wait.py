@@ -179,7 +179,7 @@ def test_execute_with_wait_answers_as_interact_does_and_with_the_exit_code(serve
     answer = server.call("execute", command="echo quick; exit 3", wait=20)
     assert (answer["status"], answer["reason"], answer["exit_code"]) == ("failed", "exit", 3)
     assert answer["stdout"] == "quick\n" and "stderr" not in answer
-    assert {"job_id", "attach", "cursor"} <= set(answer)
+    assert {"job_id", "cursor"} <= set(answer)
     assert answer["cursor"] == server.call("output", job_id=answer["job_id"])["cursor"]
 
 
@@ -196,7 +196,7 @@ def test_execute_with_wait_stops_at_a_question(server: Server) -> None:
     answer = server.call("execute", command='read -p "Sure? " x; echo $x', wait=20)
     assert (answer["status"], answer["reason"], answer["awaiting_input"]) == ("running", "input", "prompt")
     assert answer["stdout"] == "Sure? "
-    assert server.call("interact", job_id=answer["job_id"], input="yes")["stdout"] == "yes\nyes\n"
+    assert server.call("interact", job_id=answer["job_id"], input="yes")["stdout"] == "yes\n"
 
 
 @pytest.mark.slow
@@ -227,7 +227,7 @@ def test_a_cancelled_wait_leaves_the_job_and_the_server_as_they_were(server: Ser
         server.call("status", job_id=job_id)
         server.cancel(pending)
     assert server.call("status", job_id=job_id)["status"] == "running"
-    assert server.call("interact", job_id=job_id, input="still")["stdout"] == "still\nstill\n"
+    assert server.call("interact", job_id=job_id, input="still")["stdout"] == "still\n"
     wait_until(lambda: process.num_fds() <= opened + 3, what="the files of cancelled waits closed")
     assert process.num_threads() <= threads + 8
 

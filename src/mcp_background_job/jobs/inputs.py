@@ -93,7 +93,8 @@ def without_echo(text: str, typed: Sequence[str], first: bool) -> tuple[str, lis
     """`text`, printed since the lines `typed` were sent, without their echo, and where each one's echo ended in it.
 
     The first line's echo, if it is still to come (`first`), is where the output begins; each other's is at the end of
-    a line, behind a prompt. What only looks like it further on is the program's own.
+    a line, behind a prompt. One that has a line to itself takes the line break along. What only looks like an echo
+    further on is the program's own.
     """
     parts: list[str] = []
     ends: list[int] = []
@@ -104,6 +105,8 @@ def without_echo(text: str, typed: Sequence[str], first: bool) -> tuple[str, lis
             break
         parts.append(text[position : found[0]])
         position = found[1]
+        if (not found[0] or text[found[0] - 1] == "\n") and text.startswith("\n", position):
+            position += 1
         ends.append(position)
     return "".join(parts) + text[position:], ends
 

@@ -88,7 +88,7 @@ class OutputSearch:
             shown, ends = without_echo(text, lines, cut == item.offset)
             # An unfinished line is looked at again, with its echo.
             done = len(text) if following < stop else text.rfind("\n")
-            del lines[: sum(end <= done for end in ends)]
+            del lines[: sum(end <= done + 1 for end in ends)]
             if not ends and cut == item.offset and done >= 0:
                 lines.clear()
             out.append(shown)

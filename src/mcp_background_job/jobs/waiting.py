@@ -24,6 +24,7 @@ from mcp_background_job.store.models import EndedJob, Job, LiveJob, RunningJob, 
 from mcp_background_job.supervisor.markers import sync_mark
 from mcp_background_job.text import trimmed
 
+from .inputs import without_echo
 from .matching import OutputSearch, ScreenSearch
 from .view import JobView
 
@@ -107,7 +108,8 @@ class Watch:
             start = since.get(job_id, end)
             if start > end:
                 raise InvalidInput(
-                    f"since={start} is beyond the output's end at {end}", "Use the cursor of an earlier answer"
+                    f"since={start} is beyond the output's end at {end}",
+                    f"Use the cursor of an earlier answer, {end} at most",
                 )
             search = OutputSearch(view, job_id, pattern, start) if pattern else None
             self.jobs.append(Watched(job_id, start, end, search))
@@ -263,6 +265,10 @@ class Watch:
     def _outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
         job = self.view.job(watched.job_id)
         page = self.view.reader(job).between(watched.start, self.max_chars, self.ends)
+        if self.sent_at is not None:
+            typed = self.view.inputs.since(watched.job_id, self.view.folder(watched.job_id), watched.start)
+            lines = [line for sent in typed for line in sent.text.split("\n") if line]
+            page = replace(page, stdout=without_echo(page.stdout, lines, True)[0])
         match = watched.search.match if watched.search is not None and reason == "match" else ""
         awaiting = self.view.awaiting(job)
         # Of a shell at its prompt: what was told before is of another command.
