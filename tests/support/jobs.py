@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 
+from mcp_background_job.store.jobstore import JobStore
 from mcp_background_job.store.models import EndedJob, JobId, Launch, Run, RunningJob, Spec, StartingJob
 from mcp_background_job.store.records import END
 
-__all__ = ["LAUNCH", "ended", "running", "starting"]
+__all__ = ["LAUNCH", "ended", "running", "starting", "write_ended_job"]
 
 LAUNCH = Launch(
     cwd="/",
@@ -39,3 +41,23 @@ def starting() -> StartingJob:
 
 def ended(**end: object) -> EndedJob:
     return EndedJob(spec("name", "sleep 9"), None, END.adapter.validate_python({"ended": time.time(), **end}))
+
+
+def write_ended_job(
+    store: JobStore, job_id: str, printed: bytes = b"one\ntwo\n", code: int = 3, name: str = "build"
+) -> None:
+    """A job's folder as the supervisor leaves it."""
+    spec = Spec(
+        job_id=JobId(job_id),
+        name=name,
+        summary="make",
+        cwd="/",
+        started=1e9,
+        nonce="1",
+        client="tests",
+        socket="/none",
+    )
+    folder = store.create(spec, b"make", {}, LAUNCH, 1000)
+    (folder / "log" / f"{0:020d}.log").write_bytes(printed)
+    end = {"cause": "exit", "code": code, "ended": time.time(), "duration": 2.5, "cpu": 0.25, "peak_memory": 4096}
+    (folder / "exit.json").write_text(json.dumps(end), encoding="ascii")

@@ -6,7 +6,6 @@ Job folders are laid out as the supervisor leaves them.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from mcp_types import CallToolResult, ResourceTemplateReference, TextContent
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.server.app import make_server
-from mcp_background_job.store.models import JobId, Spec
-from support.jobs import LAUNCH
+from support.jobs import write_ended_job
 
 TOOLS = {"execute", "list", "status", "output", "tail", "interact", "kill", "wait", "screen", "handoff"}
 
@@ -75,20 +73,7 @@ def answer(result: CallToolResult) -> dict[str, Any]:
 
 
 def ended_job(manager: JobManager, job_id: str = "abcdef", printed: bytes = b"one\ntwo\n", code: int = 3) -> None:
-    spec = Spec(
-        job_id=JobId(job_id),
-        name="build",
-        summary="make",
-        cwd="/",
-        started=1e9,
-        nonce="1",
-        client="tests",
-        socket="/none",
-    )
-    folder = manager.store.create(spec, b"make", {}, LAUNCH, 1000)
-    (folder / "log" / f"{0:020d}.log").write_bytes(printed)
-    end = {"cause": "exit", "code": code, "ended": time.time(), "duration": 2.5, "cpu": 0.25, "peak_memory": 4096}
-    (folder / "exit.json").write_text(json.dumps(end), encoding="ascii")
+    write_ended_job(manager.store, job_id, printed, code)
 
 
 def test_the_ten_tools_are_listed_within_their_bytes(manager: JobManager) -> None:
