@@ -61,6 +61,9 @@ PROMISES: dict[str, str] = {
     "awaiting-not-false": "A program at work is never said to wait.",
     # Typing
     "interact-whole": "An answer is all that came after the input, and nothing from before.",
+    "news": "Any answer tells what happened to a client's jobs: each thing once, and none that answers tell anyway.",
+    "prompts": "Prompts are filled from the jobs as they are, and change nothing; job ids and names are completed.",
+    "interact-no-echo": "An answer of interact leaves out the echo of its input.",
     "interact-verbatim": "Input arrives byte for byte, whatever characters it has and however long it is.",
     "interact-copy-mode": "A person in copy mode neither stops an input nor is thrown out by it.",
     "interact-one-at-a-time": "Inputs of two agents never interleave.",

@@ -117,7 +117,7 @@ class InputOff(TmuxError):
     def __init__(self, job_id: str, pane: str, sent: str = NOTHING_SENT) -> None:
         super().__init__(
             f"The window of job {job_id!r} takes no input (select-pane -d), {sent}",
-            f"A person can open it again: `tmux select-pane -e -t {pane}`",
+            f"Ask the user to open it again: `tmux select-pane -e -t {pane}`",
         )
 
 

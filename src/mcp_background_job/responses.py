@@ -239,7 +239,8 @@ def full_status(view: JobView, job: Job, attach: str) -> FullStatus:
         fields["awaiting_input"] = awaiting
     if not isinstance(job, EndedJob):
         fields["holder"] = "human" if view.hold(job) else "agent"
-    fields["attach"] = attach
+    if view.may_have_window(job):
+        fields["attach"] = attach
     fields["log"] = str(view.folder(spec.job_id) / "log")
     add_ending(fields, job)
     run = run_of(job)

@@ -75,3 +75,14 @@ def test_stderr_is_a_field_where_it_was_asked_for(server: Server) -> None:
     assert "stderr" not in server.call("wait", job_ids=[merged])
     assert server.call("wait", job_ids=[apart["job_id"]], since=0)["stderr"] == "x\n"
     assert server.call("output", job_id=merged)["stderr"] == server.call("tail", job_id=merged)["stderr"] == ""
+
+
+def test_attach_is_told_while_there_is_a_window(server: Server, shared: Sandbox) -> None:
+    ended_at_once = server.call("execute", command="true", wait=20)
+    assert ended_at_once["status"] == "completed" and "attach" not in ended_at_once
+    job_id = ended_at_once["job_id"]
+    assert "attach" in server.call("status", job_id=job_id), "its window stays open for some minutes"
+    closed = server.call("execute", command="exec sleep 300")["job_id"]
+    shared.tmux("kill-window", "-t", shared.window(closed))
+    server.call("wait", job_ids=[closed], timeout=20)
+    assert "attach" not in server.call("status", job_id=closed)

@@ -49,12 +49,13 @@ class ServerGone(Exception):
 
 
 class Pending:
-    """A request on its way; `progress` collects the notifications that belong to it."""
+    """A request on its way; `progress` collects its notifications, `news` what the answer tells of other jobs."""
 
     def __init__(self, number: int, patience: float) -> None:
         self.number = number
         self.patience = patience
         self.progress: list[Answer] = []
+        self.news: list[Answer] = []
         self._reply: Future[Answer] = Future()
 
     @property
@@ -86,6 +87,7 @@ class Pending:
         structured: Answer = result["structuredContent"]
         assert len(texts) == 1, f"one text that says what the structured content says, not {len(texts)}"
         assert json.loads(texts[0]) == structured, "text content and structured content differ"
+        self.news = structured.pop("news", [])  # of other jobs: not what the call was about
         return structured
 
 
@@ -110,6 +112,7 @@ class Server:
         self.errors = errors
         self.noise: list[bytes] = []
         self.notifications: list[Answer] = []
+        self.news: list[Answer] = []  # all that answers of `call` have told besides
         self.hello: Answer = {}
         self.capabilities: Answer = {}  # what the client says it can do, from `open` on
         self._pending: dict[int, Pending] = {}
@@ -241,8 +244,11 @@ class Server:
         return self.begin("tools/call", {"name": tool, "arguments": arguments}, progress=progress, patience=patience)
 
     def call(self, tool: str, /, **arguments: Any) -> Answer:
-        """Call a tool and return its structured content. Raises ToolError or RpcError when refused."""
-        return self.start(tool, **arguments).answer()
+        """Call a tool and return its structured content, less the news. Raises ToolError or RpcError when refused."""
+        pending = self.start(tool, **arguments)
+        answer = pending.answer()
+        self.news += pending.news
+        return answer
 
     # life and death
 

@@ -164,7 +164,7 @@ class JobManager:
             return await watch.outcome(watch.jobs[0], "human")
         await watch.before_typing(text)
         if not isinstance(job, RunningJob):
-            raise InvalidInput(f"Job {job_id!r} is still starting", "Try again in a second")
+            raise InvalidInput(f"Job {job_id!r} is still starting", "Call interact again in a second")
         typed = Input(self.view, self.tmux.pane(job_id, job.run), job, text, keys, enter, who, by_agent=not person)
         try:
             sent = await anyio.to_thread.run_sync(typed.send)

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from mcp_background_job.store.clients import sweep_clients
 from mcp_background_job.store.models import EndedJob, run_of
 from mcp_background_job.tmux.client import TmuxServer
 from mcp_background_job.tmux.panes import JobPane, Pane, close_panes, list_panes, mark
@@ -33,6 +34,7 @@ def sweep(view: JobView, tmux: JobsSession) -> bool:
 def sweep_alone(view: JobView, tmux: JobsSession) -> None:
     store, config = view.store, view.config
     store.remove_half_made()
+    sweep_clients(store.folder, config.retention_seconds)
     # Ours also where no record is left that names it.
     sockets = {tmux.server.socket}
     ended: dict[str, EndedJob] = {}

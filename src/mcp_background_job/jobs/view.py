@@ -22,7 +22,7 @@ from mcp_background_job.store.clock import boot_id
 from mcp_background_job.store.holds import read_hold
 from mcp_background_job.store.jobstore import JobStore
 from mcp_background_job.store.log import Log, SegmentGone, looking_again
-from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, RunningJob, status_of
+from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, Reason, RunningJob, status_of
 from mcp_background_job.store.sizes import read_sizes
 from mcp_background_job.store.timing import Timing
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mcp_background_job.process.input_state import Resting
 
 MODES_OF = 100  # jobs whose terminal's modes are remembered
+CLOSED: set[Reason] = {"window_closed", "lost"}  # ends that leave no window
+MARKS = 256  # bytes of output that may be nothing but marks and bells
 LONGEST_ID = 40  # characters; ours have six
 CANDIDATES = 8  # that a refusal lists
 LONGEST = 1e9  # seconds, which no job lasts; more would be no number of milliseconds
@@ -94,6 +96,12 @@ class JobView:
     def folder(self, job_id: str) -> Path:
         """Where the job's files lie."""
         return self.store.folder / job_id
+
+    def may_have_window(self, job: Job) -> bool:
+        """Whether the job's window is open, as far as files tell: an ended one's is, until it is tidied away."""
+        if not isinstance(job, EndedJob):
+            return True
+        return job.end.reason not in CLOSED and self.store.age(job) < self.config.cleanup_interval_seconds
 
     def hold(self, job: Job) -> Hold | None:
         """The hold of a person on a running job."""
@@ -175,7 +183,8 @@ class JobView:
             return reader.grep(grep, context, max_chars, start) if grep else reader.between(start, max_chars)
         if since is not None and since > reader.log.end:
             raise InvalidInput(
-                f"since={since} is beyond the output's end at {reader.log.end}", "Use the cursor of an earlier answer"
+                f"since={since} is beyond the output's end at {reader.log.end}",
+                f"Use the cursor of an earlier answer, {reader.log.end} at most",
             )
         if grep:
             return reader.grep(grep, context, max_chars, since or 0)
@@ -233,6 +242,10 @@ class JobView:
         except SegmentGone:
             return ""
 
+    def shows_more(self, job: Job, start: int, end: int) -> bool:
+        """Whether the output from offset `start` to `end` shows anything: marks and bells do not."""
+        return end - start > MARKS or (end > start and self.printed_from(job, start, end - start) != "")
+
     def printed_since(self, job: Job, reader: Reader, seconds: float) -> int:
         """The cursor of what the job printed in the last `seconds`.
 
@@ -271,9 +284,7 @@ def only_one(given: str, candidates: Sequence[Job]) -> Job | None:
         return candidates[0] if candidates else None
     shown = [f"{job.spec.job_id} {job.spec.name} ({status_of(job)})" for job in candidates[:CANDIDATES]]
     more = f" and {len(candidates) - CANDIDATES} more" if len(candidates) > CANDIDATES else ""
-    raise InvalidInput(
-        f"{given!r} could be any of {len(candidates)} jobs: {', '.join(shown)}{more}", "Give the id, or more of it"
-    )
+    raise InvalidInput(f"{given!r} could be any of {len(candidates)} jobs: {', '.join(shown)}{more}", "Give the job_id")
 
 
 def start_order(job: Job) -> tuple[bool, float]:

@@ -22,6 +22,7 @@ from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
 
+from .prompts import all_prompts
 from .resources import add_resources
 from .tools import Tools, all_tools
 
@@ -30,21 +31,24 @@ logger = logging.getLogger(__name__)
 PIPE_BYTES = 1 << 20  # the most that Linux gives an ordinary user
 M_ARENA_MAX = -8  # glibc's malloc.h
 INSTRUCTIONS = """\
-Runs shell commands as background jobs, each in its own window of a tmux session that a person can watch and type \
-into (the `attach` line of an answer tells them how). Jobs live on when this server or the client stops.
+Runs shell commands as background jobs, each in a window of its own of a tmux session, which a person can watch and \
+type into (the `attach` line tells them how). Jobs live on when this server or the client stops.
 
 - Builds, tests, installers: execute with wait=50 gives output and exit code in one call. Still running? wait.
 - Servers, watchers: execute with wait=20 and pattern="ready|listening".
-- REPLs, debuggers, questions: interact types and returns the answer when the job waits for input again. \
-awaiting_input says that it does: prompt, password (echo is off), screen (a REPL or full-screen program).
-- Full-screen programs (vi, top, less): interact with keys; the answer has the screen.
-- Long output: tail, output with grep, or output from a cursor (since); every answer gives the next cursor.
-- Don't poll status: wait returns at once when something happens. A person may hold a job; then wait until=handback.
-- Don't put & after a command: every command is in the background already."""
+- REPLs, questions, editors: interact types and returns the answer once the job waits for input again: \
+awaiting_input is prompt, password (echo is off) or screen (a REPL, or a full-screen program, which the answer shows).
+- Secrets and decisions are the person's: handoff, then wait until=handback. Never type a password yourself.
+- Don't poll or sleep: wait returns at once when something happens, and `news` in any answer tells what happened to \
+your other jobs meanwhile.
+- Long output: tail, output with grep, or output from a cursor (since); every answer has the next cursor.
+- Nobody there to answer questions? env={"CI":"1","GIT_EDITOR":"true","GIT_TERMINAL_PROMPT":"0",\
+"DEBIAN_FRONTEND":"noninteractive"} keeps most programs from asking.
+- No & behind a command and no nohup: every command is in the background already."""
 
 
 def make_server(manager: JobManager) -> MCPServer[None]:
-    """The server with its tools and resources."""
+    """The server with its tools, resources and prompts."""
     server: MCPServer[None] = MCPServer(
         "mcp-background-job",
         title="Background jobs in tmux",
@@ -54,6 +58,8 @@ def make_server(manager: JobManager) -> MCPServer[None]:
         tools=list[Tool](all_tools(Tools(manager))),
     )
     add_resources(server, manager)
+    for prompt in all_prompts(manager):
+        server.add_prompt(prompt)
     return server
 
 

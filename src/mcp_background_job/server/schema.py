@@ -25,6 +25,11 @@ from mcp_background_job.text import escaped, shorten
 logger = logging.getLogger(__name__)
 
 
+Adapt = Callable[[dict[str, Any]], dict[str, Any]]  # arguments as they are meant; raises JobError
+# An answer with what the client is to be told besides, of the call's context, its arguments and the answer.
+Complete = Callable[[Context[Any, Any], dict[str, Any], Fields], Fields]
+
+
 class Arguments(ArgModelBase):
     """Base of every tool's arguments: unknown ones are refused."""
 
@@ -34,7 +39,8 @@ class Arguments(ArgModelBase):
 class JobTool(Tool):
     """A tool whose arguments are all known, and whose refusals are plain sentences."""
 
-    adapt: Callable[[dict[str, Any]], dict[str, Any]]  # arguments as they are meant; raises JobError
+    adapt: Adapt
+    complete: Complete
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Validate, call, and turn the answer or the refusal into a result."""
@@ -52,7 +58,7 @@ class JobTool(Tool):
             return failure(explain(error))
         passed = {self.context_kwarg: context} if self.context_kwarg else {}
         try:
-            return success(await self.fn(**validated, **passed))
+            return success(self.complete(context, arguments, await self.fn(**validated, **passed)))
         except JobError as error:
             return failure(str(error))
         except OSError as error:
@@ -116,9 +122,10 @@ def slim(schema: Any) -> Any:
 def make_tool(
     function: Callable[..., Awaitable[Fields]],
     annotations: ToolAnnotations,
-    adapt: Callable[[dict[str, Any]], dict[str, Any]],
+    adapt: Adapt,
+    complete: Complete,
 ) -> JobTool:
-    """A tool that refuses unknown arguments, with a schema of few bytes; `adapt` makes them what is meant."""
+    """A tool that refuses unknown arguments, with a schema of few bytes."""
     description = " ".join((function.__doc__ or "").split())
     # The SDK's own Tool.from_function would build each model twice, and 40 ms of every start.
     kinds = inspect.get_annotations(function, eval_str=True)
@@ -139,4 +146,5 @@ def make_tool(
         context_kwarg="ctx" if "ctx" in kinds else None,
         annotations=annotations,
         adapt=adapt,
+        complete=complete,
     )

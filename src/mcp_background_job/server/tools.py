@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from mcp_background_job import responses
 from mcp_background_job.errors import InvalidInput
+from mcp_background_job.jobs.events import JobEvents
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
 from mcp_background_job.jobs.matching import check_pattern, in_search_thread
@@ -30,12 +31,12 @@ from mcp_background_job.responses import (
     PageAnswer,
     ScreenAnswer,
 )
-from mcp_background_job.store.models import Job
+from mcp_background_job.store.models import EndedJob, Job
 from mcp_background_job.text import one_line
 
+from .clients import AnyContext, Clients, declared_name
 from .elicitation import Forms
 from .schema import JobTool, make_tool
-from .shown import AnyContext, Shown
 
 MAX_CHARS = 1_000_000
 
@@ -67,7 +68,8 @@ class Tools:
         self.manager = manager
         manager.tmux.prepare_calls()
         self.forms = Forms(manager)
-        self.shown = Shown()
+        self.events = JobEvents(manager.view)
+        self.clients = Clients(manager.view, self.events)
 
     async def execute(
         self,
@@ -81,10 +83,10 @@ class Tools:
         wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
         pattern: Annotated[str, Field(description="regex: with wait, also return once output matches")] = "",
     ) -> OutcomeAnswer:
-        """Run a shell command as a background job; returns its job_id at once. With wait, returns when it ends or
-        asks for input, or after that many seconds, with output (of more than 10,000 characters the first and last)
-        and exit_code: best for builds and tests; with pattern, for servers. stderr is merged into stdout unless
-        separate_stderr.
+        """Run a shell command as a background job; returns its job_id at once. With wait, returns once it ends or
+        asks for input, at the latest after that many seconds, with its output (of more than 10,000 characters the
+        first and last) and exit_code: for builds and tests; with pattern too, for servers. stderr comes merged into
+        stdout, in true order, unless separate_stderr.
         """
         if pattern and wait <= 0:
             raise InvalidInput("A pattern is given, but no wait to look for it in", "Give wait its seconds too")
@@ -97,8 +99,10 @@ class Tools:
         found = await self.manager.wait(
             [new.job_id], "input", min(wait, MAX_WAIT), pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
         )
+        if isinstance(found.job, EndedJob):
+            del fields["attach"]
         responses.add_outcome(fields, found)
-        self.shown.note(ctx, new.job_id, found.page.cursor)
+        self.clients.note_shown(ctx, new.job_id, found.page.cursor)
         return with_clamp(fields, wait)
 
     async def list(
@@ -128,14 +132,15 @@ class Tools:
         since_seconds: Annotated[float | None, Field(ge=0, description="printed in the last s")] = None,
     ) -> PageAnswer:
         """What the job printed, as a person would read it: without escape codes, progress bars in their last state.
-        All of it (head and tail where it is long), or the next page from a cursor, or the lines that match.
+        All of it (head and tail where it is long), or the next page from a cursor (again while truncated), or the
+        lines that match grep. dropped_bytes: so much of the oldest output is gone, as the log is limited (10 MB).
         """
         job = self.manager.view.job(job_id)
         read = functools.partial(self.manager.view.output, job, since, grep, context, max_chars, since_seconds)
         in_thread = in_search_thread if grep else anyio.to_thread.run_sync
         found = await in_thread(read)
         if not grep:
-            self.shown.note(ctx, job_id, found.cursor)
+            self.clients.note_shown(ctx, job_id, found.cursor)
         return responses.page(found, job)
 
     async def tail(self, ctx: AnyContext, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
@@ -144,14 +149,14 @@ class Tools:
         view = self.manager.view
         quick = view.tail_is_quick(job, lines)
         found = view.tail(job, lines) if quick else await anyio.to_thread.run_sync(view.tail, job, lines)
-        self.shown.note(ctx, job_id, found.cursor)
+        self.clients.note_shown(ctx, job_id, found.cursor)
         return responses.page(found, job)
 
     async def interact(
         self,
         ctx: AnyContext,
         job_id: str,
-        input: Annotated[Text, Field(description="text to type")] = "",
+        input: Annotated[Text, Field(description='text to type; Enter alone is keys=["Enter"]')] = "",
         keys: Annotated[
             Strings, BeforeValidator(as_list), Field(description="tmux key names sent after input: C-c, Up, Escape")
         ] = [],  # noqa: B006
@@ -159,14 +164,15 @@ class Tools:
         timeout: Annotated[float, Field(ge=0, description="seconds")] = 10,
         pattern: Annotated[str, Field(description="regex: return once new output matches")] = "",
     ) -> OutcomeAnswer:
-        """Type into a running job and get what it printed from then on, once it waits for input again, has ended or
-        matches pattern, or after timeout. For REPLs, questions, passwords, full-screen programs; keys=["C-c"]
-        interrupts. In a shell, exit_code is that of the command.
+        """Type into a running job and get what it printed from then on (without the echo), once it waits for input
+        again, ends or matches pattern, or after timeout. For REPLs, questions, full-screen programs (the answer has
+        the screen), other agents' prompts (give a pattern); keys=["C-c"] interrupts. In a shell, exit_code is that of
+        the command.
         """
         found = await self.manager.interact(
             job_id, input, keys, enter, timeout, pattern, who=client_name(ctx), progress=reporter(ctx, timeout)
         )
-        self.shown.note(ctx, job_id, found.page.cursor)
+        self.clients.note_shown(ctx, job_id, found.page.cursor)
         return with_clamp(responses.outcome(found), timeout)
 
     async def kill(
@@ -194,8 +200,9 @@ class Tools:
         since: Annotated[int | None, Field(ge=0, description="one job's cursor; default: last shown to you")] = None,
     ) -> OutcomeAnswer:
         """Wait until any of the jobs ends; or sooner, as you ask: until it prints what pattern matches, needs input,
-        is quiet for 2 s, or a person hands it back. Returns at once when it happens, with the output that you have
-        not been shown yet. Use it instead of polling; call it again after reason=timeout.
+        is quiet for 2 s, or a person hands it back. Returns at once when it happens, with that job's output that you
+        have not been shown yet; news tells of the others. Use it instead of polling or sleeping; call it again after
+        reason=timeout.
         """
         if since is not None and len(job_ids) > 1:
             raise InvalidInput("since is for one job, and several are given", "Wait for one job, or leave since out")
@@ -203,10 +210,10 @@ class Tools:
         if until == "handback":
             progress = reporter(ctx, timeout, responses.asked(self.manager.view, job_ids, self.manager.attach_command))
             await progress(0.0)
-        starts = self.shown.since(ctx, job_ids) if since is None else {job_ids[0]: since}
+        starts = self.clients.shown(ctx, job_ids) if since is None else {job_ids[0]: since}
         found = await self.manager.wait(job_ids, until, min(timeout, MAX_WAIT), pattern, starts, progress=progress)
         fields: OutcomeAnswer = {"job_id": found.job.spec.job_id}
-        self.shown.note(ctx, found.job.spec.job_id, found.page.cursor)
+        self.clients.note_shown(ctx, found.job.spec.job_id, found.page.cursor)
         responses.add_outcome(fields, found)
         with_clamp(fields, timeout)
         if responses.declined(self.manager.view, found):
@@ -257,8 +264,7 @@ def with_clamp(fields: OutcomeAnswer, seconds: float) -> OutcomeAnswer:
 
 def client_name(ctx: AnyContext) -> str:
     """What the client calls itself, for people to see who started what."""
-    params = ctx.session.client_params
-    return "" if params is None else one_line(params.client_info.name)[:40]
+    return one_line(declared_name(ctx))[:40]
 
 
 def reporter(ctx: AnyContext, total: float, what: str = "") -> Callable[[float], Awaitable[None]]:
@@ -272,12 +278,16 @@ def reporter(ctx: AnyContext, total: float, what: str = "") -> Callable[[float],
 
 def all_tools(tools: Tools) -> list[JobTool]:
     """The ten, with their hints."""
-    acts = (tools.execute, tools.interact, tools.handoff)
+    acts = (tools.interact, tools.handoff)
     reads = (tools.list, tools.status, tools.output, tools.tail, tools.wait, tools.screen)
     by_name = functools.partial(with_ids, tools.manager.view)
-    made = [make_tool(function, ACTS, brought_along if function == tools.execute else by_name) for function in acts]
-    made += [make_tool(function, READS, by_name) for function in reads]
-    return [*made, make_tool(tools.kill, ENDS, by_name)]
+    made = functools.partial(make_tool, adapt=by_name, complete=tools.clients.with_news)
+    return [
+        made(tools.execute, ACTS, adapt=brought_along),
+        *(made(function, ACTS) for function in acts),
+        *(made(function, READS) for function in reads),
+        made(tools.kill, ENDS),
+    ]
 
 
 def brought_along(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,14 @@ def note_shown(folder: Path, sent: Sent) -> None:
     _append(folder, {"offset": sent.offset, "text": sent.text[:SHOWN]})
 
 
+def transcript_size(folder: Path) -> int:
+    """Bytes of the transcript, which tell whether anything has been typed since they were last asked for."""
+    try:
+        return (folder / TRANSCRIPT).stat().st_size
+    except OSError:
+        return 0
+
+
 def _append(folder: Path, entry: dict[str, object]) -> None:
     with suppress(OSError):
         append_line(folder / TRANSCRIPT, (json.dumps(entry, ensure_ascii=False) + "\n").encode(errors="replace"))

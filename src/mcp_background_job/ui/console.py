@@ -112,7 +112,7 @@ def print_status(manager: JobManager, job: Job) -> None:
     if isinstance(job, EndedJob):
         shown["CPU time"] = None if job.end.cpu is None else duration(job.end.cpu)
         shown["memory"] = None if job.end.peak_memory is None else size(job.end.peak_memory)
-    shown["attach"], shown["log"] = fields["attach"], fields["log"]
+    shown["attach"], shown["log"] = fields.get("attach"), fields["log"]
     print_facts(shown)
 
 

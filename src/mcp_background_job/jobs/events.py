@@ -1,0 +1,162 @@
+"""What happens to jobs while no call waits for them: that they end, need input, or are handed back.
+
+Promises: an end is told at once, however much the job prints; a job at which nothing happens costs a look each ten
+seconds at most; each need of input is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from mcp_background_job.errors import JobError
+from mcp_background_job.store.inotify import FolderEvents
+from mcp_background_job.store.models import EndedJob, Job, RunningJob
+from mcp_background_job.store.transcript import transcript_size
+
+from .view import JobView
+
+if TYPE_CHECKING:
+    from mcp_background_job.process.input_state import Rest, Resting
+
+Kind = Literal["ended", "input", "held", "handback", "output"]
+
+THROTTLE = 0.1  # seconds between two looks at a job that floods
+UNWOKEN = 0.5  # seconds between two looks where no file wakes
+LAST_LOOK = 10.0  # seconds between looks that no file asks for, where nothing has happened for long
+# Seconds without output after which a rest is told; an event loop may do more by itself, so it is given longer.
+STILL: dict[Rest, float] = {"line": 0.4, "read": 0.4, "poll": 2.0}
+STILL_TIMES = sorted(set(STILL.values()))
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a job; `offset` is where its output ended by then."""
+
+    job: Job
+    kind: Kind
+    offset: int
+
+    @property
+    def job_id(self) -> str:
+        return self.job.spec.job_id
+
+
+Listener = Callable[[Event], None]
+
+
+@dataclass
+class Seen:
+    """What was last seen of a job."""
+
+    end: int
+    held: bool
+    changed: float = field(default_factory=time.monotonic)  # when output last came
+    told: Rest | None = None  # the rest that was told since the output changed
+    typed: int = -1  # size of the transcript when a rest was last told
+
+
+class JobEvents:
+    """Follows jobs for those who listen, in one task for each job."""
+
+    def __init__(self, view: JobView) -> None:
+        self.view = view
+        self.listeners: list[Listener] = []
+        self._followers: Counter[str] = Counter()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._seen: dict[str, Seen] = {}
+
+    def follow(self, job_id: str, held: bool | None = None) -> None:
+        """Tell of a job from now on, until it ends or nobody follows it; `held`: whether it was when last seen."""
+        self._followers[job_id] += 1
+        if job_id not in self._tasks:
+            task = asyncio.get_running_loop().create_task(self._follow(job_id, held))
+            self._tasks[job_id] = task
+
+    def unfollow(self, job_id: str) -> None:
+        """Tell no longer of a job, unless somebody else follows it."""
+        self._followers[job_id] -= 1
+        if self._followers[job_id] <= 0:
+            self._forget(job_id)
+
+    def look(self, job_id: str) -> None:
+        """Tell at once of an end or a hand-back that there is by now."""
+        if job_id in self._seen:
+            try:
+                self._look(self.view.job(job_id), self._seen[job_id])
+            except JobError:
+                self._forget(job_id)
+
+    def _forget(self, job_id: str) -> None:
+        del self._followers[job_id]
+        self._seen.pop(job_id, None)
+        task = self._tasks.pop(job_id, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    async def _follow(self, job_id: str, held: bool | None) -> None:
+        try:
+            folder = self.view.folder(job_id)
+            job = self.view.job(job_id)
+            seen = Seen(self.view.log(job_id).end, (self.view.hold(job) is not None) if held is None else held)
+            self._seen[job_id] = seen
+            with FolderEvents([folder, folder / "log"]) as files:
+                while job_id in self._seen:
+                    self._look(self.view.job(job_id), seen)
+                    await files.wait(self._pause(seen))
+                    if not files.complete:
+                        await asyncio.sleep(UNWOKEN)
+                    elif time.monotonic() - seen.changed < THROTTLE:
+                        await asyncio.sleep(THROTTLE)
+        except (JobError, OSError):
+            logger.info("job %s can no longer be followed", job_id, exc_info=True)
+            self._forget(job_id)
+
+    def _look(self, job: Job, seen: Seen) -> None:
+        """Tell what is new of a job."""
+        end = self.view.log(job.spec.job_id).end
+        if end != seen.end and self.view.shows_more(job, seen.end, end):
+            seen.changed = time.monotonic()
+            if seen.told != "poll":
+                seen.told = None
+            self._tell(Event(job, "output", end))
+        seen.end = end
+        if isinstance(job, EndedJob):
+            self._forget(job.spec.job_id)
+            self._tell(Event(job, "ended", end))
+            return
+        held = self.view.hold(job) is not None
+        if held != seen.held:
+            seen.held = held
+            self._tell(Event(job, "held" if held else "handback", end))
+        if isinstance(job, RunningJob) and not held and self._has_come_to_rest(job, seen):
+            self._tell(Event(job, "input", end))
+
+    def _has_come_to_rest(self, job: RunningJob, seen: Seen) -> bool:
+        """Whether the job waits for input and it was not told yet; what polls is told of once for each typing."""
+        typed = transcript_size(self.view.folder(job.spec.job_id))
+        if seen.told == "poll" and typed != seen.typed:
+            seen.told = None
+        if seen.told is not None:
+            return False
+        found: Resting | None = self.view.resting(job)
+        if found is None or found.rest not in STILL or time.monotonic() - seen.changed < STILL[found.rest]:
+            return False
+        seen.told, seen.typed = found.rest, typed
+        return True
+
+    def _pause(self, seen: Seen) -> float:
+        """Seconds until a look is worth it though no file changes: when a rest would count, then ever more rarely."""
+        still = time.monotonic() - seen.changed
+        return next((limit - still for limit in STILL_TIMES if still < limit), min(still / 2, LAST_LOOK))
+
+    def _tell(self, event: Event) -> None:
+        for listener in self.listeners:
+            listener(event)

@@ -1,0 +1,276 @@
+"""What each client has been shown and told of each job: the cursors from which a wait goes on, and its news.
+
+Promises: a wait neither hides what came before it nor repeats it; each client is told once of what happens to the jobs
+that it started or asked about, and of nothing that an answer tells anyway, also where it has had to start its server
+anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from mcp.server.mcpserver import Context
+
+from mcp_background_job.errors import JobError
+from mcp_background_job.jobs.events import Event, JobEvents
+from mcp_background_job.jobs.view import JobView
+from mcp_background_job.responses import Ending, Fields, add_ending
+from mcp_background_job.store.clients import ClientRecords
+from mcp_background_job.store.models import LiveJob, Status, status_of
+from mcp_background_job.supervisor.process_tree import read_process
+
+MAX_CLIENTS = 1000  # of one server, over HTTP
+MAX_JOBS = 1000  # of one client
+MAX_NEWS = 5  # in one answer
+ENDED = {"completed", "failed", "killed", "already_terminated"}
+
+AnyContext = Context[Any, Any]
+Following = Literal["", "followed", "over"]  # over: it has ended, and the client was told so
+
+
+class Item(Ending, total=False):
+    """One thing that happened to a job."""
+
+    job_id: str
+    name: str
+    event: str
+    status: Status
+
+
+@dataclass
+class Known:
+    """What one client knows of one job."""
+
+    shown: int = 0  # it has been shown the output up to here
+    told: int = -1  # where the output ended when it was last told that the job needs input
+    held: bool = False  # a person had the keys when it was last told
+    state: Following = ""
+
+
+@dataclass
+class Client:
+    """One client: what it knows, and what it is still to be told, oldest first."""
+
+    number: int
+    who: str
+    jobs: OrderedDict[str, Known] = field(default_factory=OrderedDict)
+    news: list[Event] = field(default_factory=list)
+    saved: bytes = b""
+
+    def known(self, job_id: str) -> Known:
+        """What it knows of a job, from now on among what was used last."""
+        known = self.jobs.setdefault(job_id, Known())
+        self.jobs.move_to_end(job_id)
+        return known
+
+
+class Clients:
+    """The clients of one server; of those that were used longest ago none is kept."""
+
+    def __init__(self, view: JobView, events: JobEvents) -> None:
+        self.view = view
+        self.events = events
+        self.records = ClientRecords(view.store.folder)
+        self._clients: OrderedDict[str, Client] = OrderedDict()
+        self._count = 0
+        events.listeners.append(self._hear)
+
+    # -- cursors --------------------------------------------------------------------------------------------
+
+    def note_shown(self, ctx: AnyContext, job_id: str, cursor: int) -> None:
+        """This client has been shown the job's output up to `cursor`."""
+        known = self._client(ctx).known(job_id)
+        known.shown = max(cursor, known.shown)
+
+    def shown(self, ctx: AnyContext, job_ids: Sequence[str]) -> dict[str, int]:
+        """For each job, the cursor up to which this client has been shown its output; 0 where it has seen nothing."""
+        jobs = self._client(ctx).jobs
+        return {job_id: jobs[job_id].shown if job_id in jobs else 0 for job_id in job_ids}
+
+    # -- news -----------------------------------------------------------------------------------------------
+
+    def with_news(self, ctx: AnyContext, arguments: Mapping[str, Any], fields: Fields) -> Fields:
+        """An answer with what this client has not been told of its jobs yet."""
+        client = self._client(ctx)
+        for told in answers_of(arguments, fields):
+            self._note_told(client, told)
+        items = list(self._take(client))
+        for job_id in asked(arguments, fields):
+            self._follow(client, job_id)
+        self._save(client)  # a server may be killed right behind its answer
+        return {**fields, "news": items} if items else fields
+
+    def _note_told(self, client: Client, told: Fields) -> None:
+        """Nothing that this part of an answer tells of a job is news any more."""
+        job_id = str(told["job_id"])
+        if job_id not in client.jobs:
+            return
+        known = client.jobs[job_id]
+        if told.get("status") in ENDED:
+            self._unfollow(client, job_id)
+            known.state = "over"
+        elif "awaiting_input" in told:
+            cursor = told.get("cursor")
+            known.told = cursor if isinstance(cursor, int) else self.view.log(job_id).end
+        known.held = known.held or told.get("holder") == "human"
+        if told.get("reason") == "handback" or told.get("holder") == "agent":
+            self.events.look(job_id)
+            client.news = [event for event in client.news if (event.job_id, event.kind) != (job_id, "handback")]
+
+    def _take(self, client: Client) -> Iterable[Item]:
+        """The oldest news, which are none after this."""
+        count = 0
+        while client.news and count < MAX_NEWS:
+            event = client.news.pop(0)
+            if self._is_still_news(client, event):
+                count += 1
+                item: Item = {"job_id": event.job_id, "name": event.job.spec.name, "event": event.kind}
+                item["status"] = status_of(event.job)
+                add_ending(item, event.job)
+                yield item
+
+    def _is_still_news(self, client: Client, event: Event) -> bool:
+        """Whether an event is still true, and no answer has told it."""
+        if event.kind == "ended":
+            return True
+        known = client.jobs.get(event.job_id)
+        if known is None:
+            return False
+        with suppress(JobError):
+            job = self.view.job(event.job_id)
+            if not isinstance(job, LiveJob) or event.kind == "handback":
+                return isinstance(job, LiveJob)
+            if known.told < 0 or self.view.shows_more(job, known.told, event.offset):
+                known.told = event.offset
+                return self.view.awaiting(job) is not None
+        return False
+
+    def _hear(self, event: Event) -> None:
+        for client in self._clients.values():
+            known = client.jobs.get(event.job_id)
+            if known is None or known.state != "followed":
+                continue
+            if event.kind in ("ended", "input", "handback"):
+                client.news.append(event)
+            known.held = event.kind == "held" or (known.held and event.kind != "handback")
+            if event.kind == "ended":
+                known.state = "over"
+            if event.kind in ("held", "handback"):
+                self._save(client)
+
+    def _follow(self, client: Client, job_id: str, held: bool | None = None) -> None:
+        """Let this client have news of a job."""
+        known = client.known(job_id)
+        if known.state:
+            return
+        known.state = "followed"
+        self.events.follow(job_id, held)
+        while len(client.jobs) > MAX_JOBS:
+            self._unfollow(client, next(iter(client.jobs)))
+            client.jobs.popitem(last=False)
+
+    def _unfollow(self, client: Client, job_id: str) -> None:
+        known = client.jobs[job_id]
+        if known.state == "followed":
+            known.state = ""
+            self.events.unfollow(job_id)
+        client.news = [event for event in client.news if event.job_id != job_id]
+
+    # -- who it is ------------------------------------------------------------------------------------------
+
+    def _client(self, ctx: AnyContext) -> Client:
+        key = client_key(ctx)
+        client = self._clients.get(key)
+        if client is None:
+            client = self._clients[key] = Client(self._count, identity(ctx))
+            self._count += 1
+            self._take_up(client)
+        self._clients.move_to_end(key)
+        if len(self._clients) > MAX_CLIENTS:
+            _, gone = self._clients.popitem(last=False)
+            for job_id in list(gone.jobs):
+                self._unfollow(gone, job_id)
+        return client
+
+    def _take_up(self, client: Client) -> None:
+        """Go on where a server was killed that this client had before."""
+        record = self.records.adopt(lambda data: record_of(data).get("who") == client.who)
+        if record is None:
+            return
+        for job_id, known in record_of(record).get("jobs", {}).items():
+            with suppress(TypeError, ValueError):
+                told, held, state = known
+                client.jobs[job_id] = Known(0, int(told), bool(held), "over" if state == "over" else "")
+                if state == "followed":
+                    self._follow(client, job_id, bool(held))
+
+    def _save(self, client: Client) -> None:
+        """Save what a client knows, where that has changed."""
+        untold = {event.job_id for event in client.news}
+        jobs = {
+            job_id: (known.told, known.held, "followed" if job_id in untold else known.state)
+            for job_id, known in client.jobs.items()
+        }
+        record = json.dumps({"who": client.who, "jobs": jobs}).encode()
+        if record != client.saved:
+            client.saved = record
+            self.records.save(client.number, record)
+
+
+def record_of(data: bytes) -> dict[str, Any]:
+    """A client's record, empty where it isn't one."""
+    with suppress(ValueError):
+        found = json.loads(data)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def asked(arguments: Mapping[str, Any], fields: Fields) -> list[str]:
+    """The jobs that a call is about: those it names, and the one that it started."""
+    one = arguments.get("job_id") or fields.get("job_id")
+    many = arguments.get("job_ids") or []
+    return [job_id for job_id in dict.fromkeys([one, *many]) if isinstance(job_id, str)]
+
+
+def answers_of(arguments: Mapping[str, Any], fields: Fields) -> list[Fields]:
+    """What an answer tells of each job."""
+    jobs = fields.get("jobs")
+    if isinstance(jobs, list):
+        return jobs
+    one = fields.get("job_id") or arguments.get("job_id")
+    return [{**fields, "job_id": one}] if one else []
+
+
+def client_key(ctx: AnyContext) -> str:
+    """Which client this is: over HTTP its session, or where the protocol has none, what it calls itself."""
+    return http_session(ctx) or declared_name(ctx)
+
+
+def identity(ctx: AnyContext) -> str:
+    """What tells a client from others beyond the life of a server: on stdio, which process started it."""
+    place = "http" if ctx.headers is not None else parent()
+    return f"{declared_name(ctx)} {place}"
+
+
+@cache
+def parent() -> str:
+    """The process that started this one, by its id and its start."""
+    found = read_process(os.getppid())
+    return f"{os.getppid()} {found.started if found else 0}"
+
+
+def http_session(ctx: AnyContext) -> str:
+    return (ctx.headers or {}).get("mcp-session-id", "")
+
+
+def declared_name(ctx: AnyContext) -> str:
+    params = ctx.session.client_params
+    return "" if params is None else params.client_info.name
