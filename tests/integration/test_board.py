@@ -241,9 +241,9 @@ def test_the_board_outlives_its_state_folder_and_comes_back_with_it(alone: Sandb
     person.sees("before")
     board = _board(sandbox)
     shutil.rmtree(sandbox.state)
-    person.sees("No jobs yet", 20)
+    person.sees("No jobs yet", timeout=20)
     server.call("execute", command="exec sleep 1000", name="after")
-    person.sees("running  after", 15)
+    person.sees("running  after", timeout=15)
     assert _board(sandbox) == board
 
 
@@ -287,7 +287,7 @@ def test_the_board_costs_next_to_nothing_while_nothing_happens(sandbox: Sandbox,
         server.call("execute", command="exec sleep 1000", name=f"n{number}")
     board = _board(sandbox)
     person = Person(sandbox, columns=120, rows=40)
-    person.sees("running  n19", 20)
+    person.sees("running  n19", timeout=20)
 
     def spent() -> float:
         times = board.cpu_times()

@@ -275,7 +275,7 @@ def test_asciinema_plays_it(shared: Sandbox, server: Server) -> None:
     try:
         person.sees("step1")
         assert "the end" not in person.screen()
-        shown = person.sees("status 0", 20)
+        shown = person.sees("status 0", timeout=20)
     finally:
         person.close()
     assert "é" in shown and "the end" in shown

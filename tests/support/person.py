@@ -59,14 +59,14 @@ class Person:
         """What the terminal's own tmux says of it."""
         return self._outer("display-message", "-p", template).rstrip("\n")
 
-    def sees(self, text: str, timeout: float = 10.0) -> str:
-        """Wait until a text is on the screen; returns the screen."""
+    def sees(self, *texts: str, timeout: float = 10.0) -> str:
+        """Wait until one screen holds all the texts; returns it. What stood there before counts as well."""
 
         def screen() -> str:
             shown = self.screen()
-            return shown if text in shown else ""
+            return shown if all(text in shown for text in texts) else ""
 
-        return wait_until(screen, timeout, what=f"{text!r} on the person's screen")
+        return wait_until(screen, timeout, what=f"{', '.join(map(repr, texts))} on the person's screen")
 
     def detach(self) -> None:
         self.press("C-b", "d")
