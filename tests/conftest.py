@@ -9,14 +9,20 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support.rpc import Server
 from support.sandbox import Sandbox
 
 # The suite tries the same examples each time, so that a run says something of the change; EXPLORE=1 tries others.
 # How long one takes is the machine's affair.
-settings.register_profile("suite", derandomize="EXPLORE" not in os.environ, database=None, deadline=None)
+settings.register_profile(
+    "suite",
+    derandomize="EXPLORE" not in os.environ,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("suite")
 
 

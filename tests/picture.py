@@ -85,7 +85,7 @@ def start(sandbox: Sandbox) -> dict[str, str]:
     shows(server, ids["web"], "Serving HTTP")
     shows(server, ids["deploy"], "Password")
     for name in ("migrate", "deploy"):
-        server.call("wait", job_ids=[ids[name]], until="input", timeout=20)
+        server.call("wait", job_ids=[ids[name]], until="input", timeout=50)
     server.call("handoff", job_id=ids["deploy"], message=ASKED)
     return ids
 

@@ -62,8 +62,8 @@ def test_a_killed_log_writer_is_replaced_and_the_gap_is_said(server: Server, sha
     for number in range(2):
         (writer,) = log_writers(shared, job_id)
         writer.kill()
-        wait_until(partial(log_writers, shared, job_id, but=writer), 15, what="another one")
-        shows(server, job_id, NOTE)
+        wait_until(partial(log_writers, shared, job_id, but=writer), what="another one")
+        wait_until(lambda: server.call("output", job_id=job_id)["stdout"].count(NOTE) == number + 1)  # noqa: B023
         server.call("interact", job_id=job_id, input=f"word{number}")
         shows(server, job_id, f"got word{number}\n")
     server.call("interact", job_id=job_id, keys=["C-d"])
@@ -125,12 +125,12 @@ def test_a_tmux_server_killed_at_any_moment_makes_its_jobs_lost_and_none_false(s
         job = ended(server, long)
         assert (job["status"], job["reason"]) == ("killed", "lost")
         for job_id in brief:
-            job = ended(server, job_id, 30)
+            job = ended(server, job_id)
             if job["status"] == "killed":
                 assert job["reason"] == "lost"
             else:
                 text = server.call("output", job_id=job_id)["stdout"]
                 assert job["exit_code"] == 7
                 assert text == "whole\n" or NOTE in text
-        wait_until(partial(all_gone, tree), 15, what="the end of the tree")
+        wait_until(partial(all_gone, tree), what="the end of the tree")
         assert run_job(server, "exit 8")["exit_code"] == 8

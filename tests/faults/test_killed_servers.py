@@ -22,7 +22,7 @@ TREES = (
 
 
 def is_whole(server: Server, job_id: str) -> bool:
-    job = ended(server, job_id, 40)
+    job = ended(server, job_id)
     if (job["status"], job.get("exit_code")) == ("failed", 7):
         assert server.call("output", job_id=job_id)["stdout"] == "whole\n"
         return True
@@ -83,7 +83,9 @@ def test_a_cleanup_that_is_killed_leaves_whole_records_or_none(sandbox: Sandbox)
     random = seeded()
     keeper = sandbox.server(MCP_BG_MAX_JOBS="1000")
     interrupted = 0
-    for _ in range(tries(3)):
+    for number in range(40):
+        if number >= tries(3) and interrupted:
+            break  # on a busy machine most cleanups are over before they can be killed
         job_ids = {keeper.call("execute", command=WHOLE)["job_id"] for _ in range(12)}
         for job_id in job_ids:
             ended(keeper, job_id)

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -169,14 +168,17 @@ def test_the_persons_key_marks_the_pane_before_any_program_starts(sandbox: Sandb
     person.sees("F12 menu")
     # The program that writes the hold down is late.
     slow = sandbox.path("slow")
-    slow.write_text("#!/bin/sh\nsleep 2\nexec true\n", encoding="ascii")
+    go, late = sandbox.path("go"), sandbox.path("late")
+    slow.write_text(f"#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.05; done\nexec touch {late}\n", encoding="ascii")
     slow.chmod(0o700)
     sandbox.tmux("set-option", "-t", SESSION, "@mcp_program", str(slow))
     person.press("F12")
     person.sees("Take over")
     person.press("t")
-    wait_until(lambda: sandbox.ask(job_id, "#{@mcp_holder}") == "human", 1.0)
-    wait_until(lambda: not subprocess.run(["pgrep", "-f", str(slow)], capture_output=True, check=False).stdout, 10)
+    wait_until(lambda: sandbox.ask(job_id, "#{@mcp_holder}") == "human")
+    assert not late.exists(), "the program has not done anything yet"
+    go.touch()
+    wait_until(late.exists)
 
 
 @pytest.mark.promise("human-holds")

@@ -33,7 +33,7 @@ CRASH = [sys.executable, str(Path(crashing.__file__))]
 
 def crashed(action: str, base: Path) -> int:
     """Do an action with a crash before each of its operations; how many there are."""
-    done = subprocess.run([*CRASH, action, str(base)], capture_output=True, text=True, timeout=50)
+    done = subprocess.run([*CRASH, action, str(base)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     count = int(done.stdout)
     print(f"{action}: {count} operations")
@@ -143,12 +143,12 @@ def run_and_crash(folder: Path, number: int) -> bool:
     os.close(slave)
     os.close(master)
     try:
-        return runner.wait(30) == -signal.SIGKILL
+        return runner.wait(60) == -signal.SIGKILL
     finally:
         end_orphans(folder.name)
         for process in (copier, writer):
             process.kill()
-            process.wait(10)
+            process.wait(60)
         assert copier.stdout is not None
         copier.stdout.close()
 
@@ -165,7 +165,6 @@ def processes_of(job_id: str) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.promise("record-crash", "end-not-false")
 def test_a_crash_of_the_runner_before_any_of_its_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "START_GRACE", 0.0)
@@ -215,7 +214,7 @@ def test_the_crash_is_real(tmp_path: Path) -> None:
         with pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         holder.kill()
-        holder.wait(10)
+        holder.wait(60)
         assert not alive(holder.pid)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     holder.stdin.close()

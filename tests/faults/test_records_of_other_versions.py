@@ -73,7 +73,7 @@ def upgraded(sandbox: Sandbox, server: Server, job_id: str) -> None:
     assert [job["status"] for job in heir.call("list")["jobs"]] == ["running"]
     status = heir.call("status", job_id=job_id)
     assert status["status"] == "running"
-    assert 0 <= status["duration"] < 60
+    assert 0 <= status["duration"] < 3600
     assert heir.call("interact", job_id=job_id, input="still there?")["stdout"].endswith("still there?\n")
     assert heir.call("kill", job_id=job_id) == {"status": "killed"}
     assert heir.call("status", job_id=job_id)["reason"] == "kill"
@@ -107,7 +107,7 @@ def test_what_a_newer_version_adds_hides_no_job(server: Server, cleared: Sandbox
     heir = cleared.server()
     assert heir.call("status", job_id=ended["job_id"]) == ended
     assert {job["job_id"] for job in heir.call("list")["jobs"]} == {ended["job_id"], job_id}
-    heir.call("interact", job_id=job_id, keys=["C-d"], timeout=5)
+    heir.call("interact", job_id=job_id, keys=["C-d"], timeout=50)
     wait_until(lambda: heir.call("status", job_id=job_id)["status"] == "completed")
 
 

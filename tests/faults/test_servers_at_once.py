@@ -19,7 +19,6 @@ SERVERS = 8
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.promise("servers-start-at-once")
 def test_eight_servers_that_start_at_the_same_moment_share_one_session() -> None:
     for _ in range(scaled(1, 20)):
@@ -28,7 +27,7 @@ def test_eight_servers_that_start_at_the_same_moment_share_one_session() -> None
 
             def begin(number: int, world: Sandbox = world) -> Answer:
                 server = world.silent_server().open()
-                answer = server.call("execute", command=f"echo from {number}; exit {number}", wait=20)
+                answer = server.call("execute", command=f"echo from {number}; exit {number}", wait=50)
                 assert (answer["exit_code"], answer["stdout"]) == (number, f"from {number}\n")
                 return answer
 
@@ -56,21 +55,24 @@ def running_now(sandbox: Sandbox) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.promise("limit-jobs-all-servers")
 def test_eight_servers_racing_for_the_job_limit_never_exceed_it(sandbox: Sandbox) -> None:
     limit = 5
     silent = [sandbox.silent_server(MCP_BG_MAX_JOBS=str(limit)) for _ in range(SERVERS)]
     servers = [server.open() for server in silent]
-    until = time.monotonic() + scaled(3, 60)
+    begun, lasts = time.monotonic(), scaled(3, 60)
     started: list[str] = []
     refused: list[str] = []
     counts: list[int] = []
     racing = threading.Event()
 
+    def raced() -> bool:
+        return bool(refused) and max(counts, default=0) >= limit
+
     def race(server: Server) -> None:
         number = 0
-        while time.monotonic() < until:
+        # On a busy machine it takes longer until there are so many.
+        while (passed := time.monotonic() - begun) < lasts or (passed < lasts + 60 and not raced()):
             number += 1
             # Some end by themselves at once, some stay until they are killed: room comes and goes.
             command = "sleep 0.05" if number % 3 else "sleep 1000"
@@ -92,7 +94,7 @@ def test_eight_servers_racing_for_the_job_limit_never_exceed_it(sandbox: Sandbox
         at_once([partial(race, server) for server in servers], 200)
     finally:
         racing.set()
-        watcher.join(20)
+        watcher.join(60)
     print(f"{len(started)} started, {len(refused)} refused, counted {len(counts)} times, at most {max(counts)}")
     assert max(counts) == limit, "never more, and the limit was reached"
     assert len(started) > limit

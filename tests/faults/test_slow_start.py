@@ -89,8 +89,8 @@ def test_a_late_job_is_read_at_once_while_tmux_is_stopped(sandbox: Sandbox, slow
             ):
                 begun = time.monotonic()
                 slow.server.call(tool, **arguments)
-                # `status` waits a second for a job that is just being started.
-                assert time.monotonic() - begun < 3, f"{tool} has asked tmux"
+                # `status` waits a second for a job that is just being started; who asks tmux waits ten.
+                assert time.monotonic() - begun < 10, f"{tool} has asked tmux"
         finally:
             tmux.send_signal(signal.SIGCONT)
     assert ended(slow.server, job_id)["exit_code"] == 3
@@ -101,5 +101,5 @@ def test_a_runner_that_will_not_come_is_told_at_once(sandbox: Sandbox, slow: Slo
     with slow.delay() as job_id:
         assert slow.server.call("status", job_id=job_id)["status"] == "running"
         sandbox.runner(job_id).kill()
-        wait_until(lambda: slow.server.call("status", job_id=job_id)["status"] == "killed", 5)
+        wait_until(lambda: slow.server.call("status", job_id=job_id)["status"] == "killed", 12)  # not the grace of 15 s
     assert slow.server.call("status", job_id=job_id)["reason"] == "lost"

@@ -190,7 +190,7 @@ def test_a_job_that_floods_a_full_disk_leaves_few_files_and_its_exit_code(sandbo
             most = max(most, len(list(log.iterdir())))
             return "last" in sandbox.tmux("capture-pane", "-p", "-t", sandbox.window(job_id))
 
-        wait_until(waits, 30, what="the end of the flood")
+        wait_until(waits, what="the end of the flood")
         # The limit of 10 MB would be eight segments and the one in the making.
         assert most <= 10
         server.call("interact", job_id=job_id, input="go", timeout=2)
@@ -236,7 +236,7 @@ def test_on_a_read_only_disk_everything_is_read_and_jobs_are_answered_and_killed
 @pytest.mark.promise("limit-log")
 def test_a_flood_never_takes_more_of_the_disk_than_the_limit_and_one_segment(sandbox: Sandbox) -> None:
     server = sandbox.server(MCP_BG_MAX_OUTPUT_SIZE="1MB")
-    flood = f"yes 'a line of the flood' & sleep {scaled(2, 5)}; kill $!; wait; echo; echo last"
+    flood = f"yes 'a line of the flood' | head -c {scaled(12, 60) << 20}; echo; echo last"
     job_id = server.call("execute", command=flood)["job_id"]
     log = sandbox.state / SESSION / job_id / "log"
     looks, most, most_on_disk = 0, 0, 0
@@ -253,7 +253,7 @@ def test_a_flood_never_takes_more_of_the_disk_than_the_limit_and_one_segment(san
         most_on_disk = max(most_on_disk, sum(fact.st_blocks * 512 - 4096 for fact in facts))
         return looks % 50 == 0 and server.call("status", job_id=job_id)["status"] != "running"
 
-    wait_until(over, 40, every=0.002, what="the end of the flood")
+    wait_until(over, every=0.002, what="the end of the flood")
     assert looks > 50
     assert (1 << 20) - SEGMENT <= most <= (1 << 20) + SEGMENT
     assert most_on_disk <= (1 << 20) + SEGMENT
@@ -275,7 +275,7 @@ def test_a_state_folder_removed_while_jobs_run_hangs_nobody_and_is_tidied(sandbo
         shows(server, one, "up\n")
     tree = [process.pid for one in (job_id, ends) for process in sandbox.runner(one).children(recursive=True)]
     window = sandbox.window(ends)
-    waiting = server.start("wait", job_ids=[job_id], timeout=20)
+    waiting = server.start("wait", job_ids=[job_id], timeout=50)
     session = sandbox.state / SESSION
     if what == "job":
         for one in (job_id, ends):
@@ -283,7 +283,7 @@ def test_a_state_folder_removed_while_jobs_run_hangs_nobody_and_is_tidied(sandbo
     else:
         shutil.rmtree(sandbox.state if what == "state" else session)
     with pytest.raises(ToolError, match="not found"):
-        waiting.answer(10)
+        waiting.answer()
     assert server.call("list", all=True) == {"jobs": []}
     assert server.call("kill", job_id=job_id) == {"status": "not_found"}
     for tool in ("status", "output", "interact"):
@@ -301,7 +301,7 @@ def test_a_state_folder_removed_while_jobs_run_hangs_nobody_and_is_tidied(sandbo
     assert after["exit_code"] == 6
     cli(sandbox, "clean")
     wait_until(lambda: sandbox.windows().keys() == {after["job_id"]}, what="the end of windows that nobody can reach")
-    wait_until(lambda: not [pid for pid in tree if alive(pid)], 15, what="the end of their processes")
+    wait_until(lambda: not [pid for pid in tree if alive(pid)], what="the end of their processes")
     assert listed(server).keys() == {after["job_id"]}
 
 
@@ -314,5 +314,5 @@ def test_the_windows_of_removed_jobs_are_closed_by_a_server_that_has_no_other_re
     shutil.rmtree(sandbox.state / SESSION / job_id)
     stays_true(lambda: alive(pid), 0.2)
     sandbox.server()
-    wait_until(lambda: not sandbox.windows() and not alive(pid), 20, what="the next server's tidying")
+    wait_until(lambda: not sandbox.windows() and not alive(pid), what="the next server's tidying")
     end_all(sandbox)

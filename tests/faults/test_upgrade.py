@@ -19,7 +19,7 @@ FLAT = "src/mcp_background_job/service.py"  # a file of the flat layout, which t
 
 
 def git(*arguments: str) -> bytes:
-    done = subprocess.run(["git", "-C", str(TOP), *arguments], capture_output=True, timeout=30, check=False)
+    done = subprocess.run(["git", "-C", str(TOP), *arguments], capture_output=True, timeout=120, check=False)
     return done.stdout if done.returncode == 0 else b""
 
 
@@ -37,7 +37,7 @@ class Installed:
         self.app = sandbox.root / "app"
         self.app.mkdir()
         archive = git("archive", before_the_move(), "src", "tmux.conf")
-        subprocess.run(["tar", "-x", "-C", str(self.app)], input=archive, check=True, timeout=30)
+        subprocess.run(["tar", "-x", "-C", str(self.app)], input=archive, check=True, timeout=120)
 
     def upgrade(self) -> None:
         shutil.rmtree(self.app / "src")
@@ -80,8 +80,8 @@ def test_running_jobs_of_the_release_before_are_read_typed_into_and_end_rightly(
     assert new.call("status", job_id=cat)["name"] == "cat"
     assert "hello\n" in new.call("interact", job_id=cat, input="hello")["stdout"]
     assert new.call("interact", job_id=asks, input="5")["exit_code"] == 5
-    children = psutil.Process(new.call("status", job_id=sleeps)["pid"]).children(recursive=True)
-    assert children
+    shell = psutil.Process(new.call("status", job_id=sleeps)["pid"])
+    children = wait_until(lambda: shell.children(recursive=True))
     assert new.call("kill", job_id=sleeps) == {"status": "killed"}
     assert not any(alive(child.pid) for child in children)
 
@@ -110,7 +110,7 @@ def test_the_board_and_the_menu_of_a_session_from_before_go_on(sandbox: Sandbox,
     person = Person(sandbox, f"tmux attach -t {SESSION}:0")
     person.sees("mine")
     shell = psutil.Process(int(sandbox.tmux("display-message", "-p", "-t", f"={SESSION}:0", "#{pane_pid}")))
-    [board] = shell.children()
+    [board] = wait_until(lambda: [one for one in shell.children() if "board" in " ".join(one.cmdline())])
     board.kill()
     wait_until(lambda: [one for one in shell.children() if one.pid != board.pid], what="the board's next start")
     person.sees("mine")

@@ -19,7 +19,7 @@ def test_one_suite_of_the_benchmark_runs_and_writes_its_figures(sandbox: Sandbox
     figures = sandbox.path("figures.json")
     command = [sys.executable, str(BENCHMARKS), "--quick", "--without-peers", "--only", "exit", "--json", str(figures)]
     environment = sandbox.environment | {"XDG_CACHE_HOME": str(sandbox.path("cache"))}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=55, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     rows = {row["what"]: row for row in json.loads(figures.read_text())["rows"]}
     assert set(rows) == {"exit until status says so", "exit until wait answers"}

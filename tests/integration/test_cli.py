@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from mcp_background_job.jobs.manager import JobManager
 from support.rpc import Server, ToolError
 from support.sandbox import PYTHON, Sandbox, ended, run_job, shows, timeless
 from support.terminal import COMMAND, answer, cli, on_a_terminal, start
-from support.waiting import stays_true, wait_until
+from support.waiting import wait_until
 
 CSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-7]|9[0-7])(?:;[0-9]+)*m")
@@ -102,9 +101,7 @@ def test_run_takes_folder_environment_and_timeout(shared: Sandbox) -> None:
     done = cli(shared, "run", "-w", "--cwd", "sub", "-e", "A=1=2", "-e", "B=", 'pwd; echo "$A,$B,"')
     assert done.stdout == f"{shared.work}/sub\n1=2,,\n"
     assert "NAME=VALUE" in cli(shared, "run", "-e", "A", "true", status=2).stderr
-    begun = time.monotonic()
-    cli(shared, "run", "-w", "--timeout", "1", "sleep 100", status=143)
-    assert time.monotonic() - begun < 15
+    cli(shared, "run", "-w", "--timeout", "1", "sleep 1000", status=143)
 
 
 @pytest.mark.promise("cli-exit-status")
@@ -162,7 +159,7 @@ def test_wait_for_a_pattern_or_input_succeeds_only_if_it_comes(shared: Sandbox, 
     waiting = start(shared, "wait", "-p", "good.bye", job_id)
     wait_until(partial(waits, waiting), what="the command is in its wait")
     server.call("interact", job_id=job_id, input="Ann")
-    out, _ = waiting.communicate(timeout=20)
+    out, _ = waiting.communicate(timeout=120)
     assert waiting.returncode == 1, f"the job ended with 0, but without the pattern: {out}"
     assert "--since" in cli(shared, "wait", "--since", "0", job_id, job_id, job_id, status=None).stderr
 
@@ -230,7 +227,7 @@ def test_ctrl_c_ends_the_look_and_not_the_job(shared: Sandbox, server: Server) -
         else:
             wait_until(partial(waits, process), what="the command is in its wait")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (130, "")
     assert server.call("status", job_id=job_id)["status"] == "running"
     [other] = [job for job in server.call("list")["jobs"] if job["command"] == "sleep 99"]
@@ -249,9 +246,13 @@ def waits(process: subprocess.Popen[str]) -> bool:
 
 
 def test_a_progress_bar_is_drawn_over_on_a_terminal(shared: Sandbox) -> None:
-    shown = on_a_terminal(
-        shared, "run", "-w", "for i in 1 2 3; do printf '\\rat %s of 3' $i; sleep .3; done; echo; echo fin"
-    )
+    def goes_on(shown: str) -> None:
+        """Each step ends once it has been seen, however late that is."""
+        for step in re.findall(r"at (\d) of 3", shown):
+            shared.path(f"seen{step}").touch()
+
+    steps = "for i in 1 2 3; do printf '\\rat %s of 3' $i; until [ -e seen$i ]; do sleep .02; done; done"
+    shown = on_a_terminal(shared, "run", "-w", f"{steps}; echo; echo fin", watch=goes_on)
     assert "\r\x1b[Kat 2 of 3" in shown
     assert shown.count("at 3 of 3\r\n") == 1
     assert "fin\r\n" in shown and "completed, exit 0" in shown
@@ -277,7 +278,7 @@ def test_a_reader_that_goes_away_is_no_error(shared: Sandbox) -> None:
     job_id = answer(shared, "run", "-w", "seq 1 300000", MCP_BG_MAX_OUTPUT_SIZE="100MB")["job_id"]
     line = f"{COMMAND} output {job_id} | head -n 2; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
-        ["bash", "-c", line], env=shared.environment, cwd=shared.work, capture_output=True, text=True, timeout=30
+        ["bash", "-c", line], env=shared.environment, cwd=shared.work, capture_output=True, text=True, timeout=120
     )
     assert (done.stdout, done.stderr) == ("1\n2\n141\n", "")
 
@@ -357,7 +358,7 @@ def test_a_shell_completes_commands_options_and_jobs(
     )
     path = f"{folder}:{shared.environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", test], env={**shared.environment, "PATH": path}, capture_output=True, text=True, timeout=30
+        ["bash", "-c", test], env={**shared.environment, "PATH": path}, capture_output=True, text=True, timeout=120
     )
     assert {word.strip() for word in done.stdout.split()} == expected, done.stderr
 
@@ -365,8 +366,9 @@ def test_a_shell_completes_commands_options_and_jobs(
 def test_nothing_runs_on_after_a_person_has_looked(cleared: Sandbox, server: Server) -> None:
     job_id = begin(server, "echo up; cat")
     shows(server, job_id, "up")
-    before = len(cleared.processes())
+    before = set(cleared.processes())
     for command in (("list",), ("status", job_id), ("tail", job_id)):
         cli(cleared, *command)
-    stays_true(lambda: len(cleared.processes()) <= before, 0.3)
+    # The board has a tmux client now and then, which ends.
+    wait_until(lambda: not set(cleared.processes()) - before)
     server.call("kill", job_id=job_id)

@@ -13,7 +13,7 @@ from support.sandbox import Sandbox, run_job
 from support.terminal import cli
 
 PRINTS = (
-    r"printf '\033[1;31mred\033[0m plain \033[38;5;208morange\033[m é中\n'; sleep 0.4;"
+    r"printf '\033[1;31mred\033[0m plain \033[38;5;208morange\033[m é中\n'; sleep 2;"
     r"printf '50%%\r\033[32m100%%\033[m\n';"
     r"printf '\033[4mone\ntwo\033[0m\n\033]0;title\007\033[2Kthree\n\033[5Cmoved\n'; printf 'ERROR one ERROR two\n'"
 )
@@ -58,7 +58,7 @@ def test_each_line_has_the_time_at_which_it_was_printed(shared: Sandbox, job: st
         lines = cli(shared, *command, "--timestamps", job).stdout.splitlines()
         assert [re.sub(f"^{STAMP}", "", line) for line in lines] == TEXT.splitlines()
         times = [datetime.fromisoformat(line[:23]) for line in lines]
-        assert times == sorted(times) and 0.35 < (times[1] - times[0]).total_seconds() < 5
+        assert times == sorted(times) and (times[1] - times[0]).total_seconds() > 1
     both = cli(shared, "output", "--timestamps", "--color=always", job).stdout
     assert re.sub(f"^{STAMP}", "", both, flags=re.MULTILINE) == COLOURED
 

@@ -57,19 +57,19 @@ def test_a_job_is_found_by_its_name(server: Server) -> None:
 @pytest.mark.promise("list-told")
 def test_a_list_tells_how_long_and_what_waits_and_running_ones_first(sandbox: Sandbox) -> None:
     server = sandbox.server()
-    asks = server.call("execute", command="read x", wait=10)["job_id"]
+    asks = server.call("execute", command="read x", wait=50)["job_id"]
     ended = run_job(server, "sleep 0.2; exit 3")["job_id"]
     first, second = server.call("list")["jobs"]
     assert (first["job_id"], first["awaiting_input"], first["status"]) == (asks, "prompt", "running")
     assert first["duration"] > 0
-    assert (second["job_id"], second["exit_code"]) == (ended, 3) and 0.15 < second["duration"] < 5
+    assert (second["job_id"], second["exit_code"]) == (ended, 3) and second["duration"] > 0.15
     assert "awaiting_input" not in second
 
 
 @pytest.mark.promise("stderr-asked")
 def test_stderr_is_a_field_where_it_was_asked_for(server: Server) -> None:
-    assert "stderr" not in server.call("execute", command="echo x", wait=10)
-    apart = server.call("execute", command="echo x >&2", wait=10, separate_stderr=True)
+    assert "stderr" not in server.call("execute", command="echo x", wait=50)
+    apart = server.call("execute", command="echo x >&2", wait=50, separate_stderr=True)
     assert apart["stderr"] == "x\n"
     merged = run_job(server, "echo x")["job_id"]
     assert "stderr" not in server.call("wait", job_ids=[merged])

@@ -191,7 +191,7 @@ def test_a_tmux_server_of_another_version_is_noted(sandbox: Sandbox) -> None:
 def test_a_session_of_that_name_that_is_somebody_elses_is_noted(sandbox: Sandbox) -> None:
     sandbox.tmux("new-session", "-d", "-s", SESSION)
     assert "not made by this program" in note(findings(sandbox, healthy=True), "session")["text"]
-    job = sandbox.server().call("execute", command="true", wait=20)
+    job = sandbox.server().call("execute", command="true", wait=50)
     assert job["exit_code"] == 0
     assert not [finding for finding in findings(sandbox, healthy=True) if finding["level"] == "note"]
 
@@ -233,13 +233,13 @@ def test_a_state_folder_of_another_user_and_a_full_disk_are_found(sandbox: Sandb
     assert found[0]["level"] == "wrong" and "belongs to user 12345" in found[0]["text"]
     os.chown(sandbox.state, 0, -1)
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", str(sandbox.state)]
-    if subprocess.run(mount, capture_output=True, timeout=20).returncode != 0:
+    if subprocess.run(mount, capture_output=True, timeout=120).returncode != 0:
         pytest.skip("mounting is not allowed here")
     try:
         [full] = [one for one in findings(sandbox, healthy=False) if one["check"] == "disk"]
         assert full["level"] == "wrong" and "clean --all" in full["remedy"]
     finally:
-        subprocess.run(["umount", "-l", str(sandbox.state)], check=True, timeout=20)
+        subprocess.run(["umount", "-l", str(sandbox.state)], check=True, timeout=120)
 
 
 def test_a_tmux_conf_that_tmux_refuses_is_found(sandbox: Sandbox) -> None:

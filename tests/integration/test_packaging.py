@@ -46,7 +46,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("dist"))
 
 
-@pytest.mark.timeout(120)
 def test_the_wheel_holds_tmux_conf_and_the_typing_marker_and_no_tests(built: Path) -> None:
     [wheel] = built.glob("*.whl")
     assert wheel.name.startswith(f"mcp_background_job-{__version__}-py3-none-any")
@@ -61,12 +60,11 @@ def test_the_wheel_holds_tmux_conf_and_the_typing_marker_and_no_tests(built: Pat
     assert {name.split("/")[0].split("-")[0] for name in names} == {"mcp_background_job"}
 
 
-@pytest.mark.timeout(120)
 def test_the_sdist_holds_all_that_its_own_tests_need(built: Path) -> None:
     [sdist] = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    listed = subprocess.run(["git", "ls-files"], cwd=TOP, capture_output=True, text=True, timeout=20)
+    listed = subprocess.run(["git", "ls-files"], cwd=TOP, capture_output=True, text=True, timeout=120)
     if listed.returncode != 0:
         pytest.skip("no git here to ask what belongs to the project")
     assert {name for name in listed.stdout.splitlines() if (TOP / name).is_file()} - names == set()
@@ -74,7 +72,6 @@ def test_the_sdist_holds_all_that_its_own_tests_need(built: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_an_installed_wheel_runs_jobs_with_its_own_tmux_conf(built: Path, sandbox: Sandbox) -> None:
     venv = sandbox.root / "venv"
     [wheel] = built.glob("*.whl")
@@ -89,16 +86,15 @@ def test_an_installed_wheel_runs_jobs_with_its_own_tmux_conf(built: Path, sandbo
     environment = {name: value for name, value in sandbox.environment.items() if name != "PYTHONPATH"}
     program = str(venv / "bin/mcp-background-job")
     done = subprocess.run(
-        [program, "run", "-w", "echo installed; exit 6"], env=environment, capture_output=True, text=True, timeout=40
+        [program, "run", "-w", "echo installed; exit 6"], env=environment, capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout) == (6, "installed\n"), done.stderr
-    shown = subprocess.run([program, "config", "--json"], env=environment, capture_output=True, text=True, timeout=40)
+    shown = subprocess.run([program, "config", "--json"], env=environment, capture_output=True, text=True, timeout=120)
     rows = {row["variable"]: row["value"] for row in json.loads(shown.stdout)["settings"]}
     assert Path(rows["MCP_BG_TMUX_CONF"]).is_relative_to(venv)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_uvx_from_a_folder_runs_what_is_in_it_now(sandbox: Sandbox) -> None:
     clone = sandbox.root / "clone"
     clone.mkdir()
@@ -165,11 +161,14 @@ def test_the_bundle_s_manifest_names_our_tools_and_settings(sandbox: Sandbox) ->
 
 def test_the_bundle_holds_what_its_command_needs(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(TOP / ".mcpb/bundle"), str(tmp_path)], capture_output=True, text=True, timeout=40
+        [sys.executable, str(TOP / ".mcpb/bundle"), str(tmp_path)], capture_output=True, text=True, timeout=120
     )
     bundle = Path(done.stdout.strip())
     again = subprocess.run(
-        [sys.executable, str(TOP / ".mcpb/bundle"), str(tmp_path / "again")], capture_output=True, text=True, timeout=40
+        [sys.executable, str(TOP / ".mcpb/bundle"), str(tmp_path / "again")],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert Path(again.stdout.strip()).read_bytes() == bundle.read_bytes(), "the same bytes from the same sources"
     assert bundle.name == f"mcp-background-job-{__version__}.mcpb", done.stderr
@@ -184,6 +183,6 @@ def test_the_bundle_holds_what_its_command_needs(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(tmp_path / "unpacked/src")},
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=120,
     )
     assert done.stdout == f"mcp-background-job {__version__}\n"

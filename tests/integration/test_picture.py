@@ -27,7 +27,6 @@ def test_the_pictures_that_are_checked_in_show_the_board_and_a_job_in_a_persons_
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_the_pictures_can_be_drawn_from_real_jobs(sandbox: Sandbox) -> None:
     drawn = draw(sandbox)
     for name, svg in drawn.items():

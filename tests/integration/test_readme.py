@@ -50,7 +50,7 @@ def uv_environment(sandbox: Sandbox) -> dict[str, str]:
     uv = shutil.which("uv")
     if uv is None:
         pytest.skip("uv is not here")
-    cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True, timeout=20)
+    cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True, timeout=120)
     passed = re.compile(r"(UV|PIP|SSL|REQUESTS)_|.*_proxy$", re.IGNORECASE)
     ours = {name: value for name, value in os.environ.items() if passed.match(name)}
     return {**sandbox.environment, **ours, "UV_CACHE_DIR": cache.stdout.strip()} | {"PYTHONPATH": ""}
@@ -74,7 +74,6 @@ def demo(shared: Sandbox) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @block("./.ci/with-tools uv run mcp-background-job demo")
 def test_the_demo_runs(text: str, demo: str) -> None:
     assert text.count("\n") == 1
@@ -82,7 +81,6 @@ def test_the_demo_runs(text: str, demo: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @block("→ execute(")
 def test_the_agents_transcript_is_the_demos(text: str, demo: str) -> None:
     printed = [without_chance(line) for line in demo.splitlines()]
@@ -98,7 +96,6 @@ def without_chance(line: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @block("./.ci/with-tools uv run pytest")
 def test_the_test_command_finds_the_suite(text: str, shared: Sandbox) -> None:
     [line] = text.splitlines()
@@ -148,7 +145,6 @@ def works(sandbox: Sandbox, words: list[str], environment: dict[str, Any]) -> No
     server.close()
 
 
-@pytest.mark.timeout(120)
 @block("claude mcp add ")
 def test_claude_code_adds_the_server(text: str, shared: Sandbox, uvx: dict[str, str]) -> None:
     words = shlex.split(text)
@@ -161,14 +157,12 @@ def test_claude_code_adds_the_server(text: str, shared: Sandbox, uvx: dict[str, 
     works(shared, words[end + 1 :], uvx)
 
 
-@pytest.mark.timeout(120)
 @block("[mcp_servers.jobs]")
 def test_codex_starts_the_server(text: str, shared: Sandbox, uvx: dict[str, str]) -> None:
     entry = tomllib.loads(text)["mcp_servers"]["jobs"]
     works(shared, [entry["command"], *entry["args"]], uvx)
 
 
-@pytest.mark.timeout(120)
 @block('{"servers": {"jobs": {"type": "stdio"')
 def test_vs_code_starts_the_server(text: str, shared: Sandbox, uvx: dict[str, str]) -> None:
     entry = json.loads(text)[CLIENTS["vscode"].key]["jobs"]
@@ -176,7 +170,6 @@ def test_vs_code_starts_the_server(text: str, shared: Sandbox, uvx: dict[str, st
     works(shared, [entry["command"], *entry["args"]], uvx)
 
 
-@pytest.mark.timeout(120)
 @block('{"mcpServers": {"jobs": {"command": "uvx"')
 def test_cursor_starts_the_server(text: str, shared: Sandbox, uvx: dict[str, str]) -> None:
     entry = json.loads(text)[CLIENTS["cursor"].key]["jobs"]
@@ -186,7 +179,7 @@ def test_cursor_starts_the_server(text: str, shared: Sandbox, uvx: dict[str, str
 @block("./.mcpb/bundle")
 def test_the_bundle_is_made_as_shown(text: str, sandbox: Sandbox) -> None:
     line = f"{text.strip()} {sandbox.work}"
-    done = subprocess.run(["sh", "-c", line], cwd=TOP, capture_output=True, text=True, timeout=40)
+    done = subprocess.run(["sh", "-c", line], cwd=TOP, capture_output=True, text=True, timeout=120)
     made = Path(done.stdout.strip()).name
     assert (sandbox.work / made).is_file(), done.stderr
     assert f"dist/{made.replace(__version__, 'VERSION')}" in readme.code(readme.section("Add it to your client"))
@@ -243,14 +236,14 @@ def row_without_chance(line: str) -> str:
 @block("umask 077 && openssl rand")
 def test_http_is_set_up_as_shown(text: str, sandbox: Sandbox, path: dict[str, str]) -> None:
     first, second = text.splitlines()
-    subprocess.run(["sh", "-e", "-c", first], env=path, check=True, timeout=20)
+    subprocess.run(["sh", "-e", "-c", first], env=path, check=True, timeout=120)
     token = (sandbox.home / ".mcp-jobs-token").read_text().strip()
     errors = sandbox.root / "http.err"
     # The port of the README may be taken by whoever else uses this machine.
     with errors.open("wb") as stderr:
         server = subprocess.Popen(["bash", "-c", f"exec {second} --port 0"], env=path, stderr=stderr)
     try:
-        found = wait_until(lambda: re.search(r"listening on http://127\.0\.0\.1:(\d+)/mcp", errors.read_text()), 20)
+        found = wait_until(lambda: re.search(r"listening on http://127\.0\.0\.1:(\d+)/mcp", errors.read_text()))
         assert found is not None
         port = int(found[1])
         assert asks(port, "GET", "/health") == (200, b'{"status":"ok"}')
@@ -259,7 +252,7 @@ def test_http_is_set_up_as_shown(text: str, sandbox: Sandbox, path: dict[str, st
         assert status == 200 and b"Background jobs in tmux" in body
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(10)
+        server.wait(60)
     words = readme.section("HTTP")
     assert f"http://{DEFAULT_HOST}:{DEFAULT_PORT}/mcp" in words and '{"status":"ok"}' in words
 
@@ -268,7 +261,7 @@ def asks(port: int, method: str, path: str, **headers: str) -> tuple[int, bytes]
     hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "readme", "version": "1"}}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello})
     types = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request(method, path, body if method == "POST" else None, {**types, **headers})
     given = connection.getresponse()
     try:
@@ -283,7 +276,7 @@ def test_completion_is_switched_on_as_shown(sandbox: Sandbox, path: dict[str, st
     script = f'{for_bash}\ncomplete -p mcp-background-job\nCOMP_LINE="mcp-background-job doc" COMP_POINT=22 COMP_TYPE=9'
     script += "\nCOMP_WORDS=(mcp-background-job doc) COMP_CWORD=1\n_python_argcomplete mcp-background-job"
     script += '\necho "<${COMPREPLY[@]}>"'
-    done = subprocess.run(["bash", "-c", script], env=path, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["bash", "-c", script], env=path, capture_output=True, text=True, timeout=120)
     assert "<doctor >" in done.stdout, done.stderr
 
 

@@ -60,7 +60,7 @@ def played(sandbox: Sandbox, *arguments: str) -> tuple[list[float], str]:
     assert process.stdout is not None and process.stderr is not None
     times = [time.monotonic() for _ in iter(process.stdout.readline, "")]
     said = process.stderr.read()
-    assert process.wait(10) == 0, said
+    assert process.wait(60) == 0, said
     process.stdout.close()
     process.stderr.close()
     return times, said
@@ -70,15 +70,17 @@ def played(sandbox: Sandbox, *arguments: str) -> tuple[list[float], str]:
 def test_it_is_played_at_the_pace_at_which_it_came(shared: Sandbox, server: Server) -> None:
     job_id = run_job(server, STEPPER)["job_id"]
     true = STEP * (STEPS - 1)
-    for options, speed in (([], 1.0), (["--speed", "4"], 4.0)):
+
+    def took(*options: str) -> float:
         times, said = played(shared, *options, job_id)
         assert len(times) == STEPS and said == ""
-        # A loaded machine may show a line late, the first one too.
-        assert true / speed * 0.8 - 0.1 < times[-1] - times[0] < true / speed * 1.6 + 0.5, speed
-    times, _ = played(shared, "--speed", "max", job_id)
-    assert times[-1] - times[0] < STEP
-    times, _ = played(shared, "--max-idle", "0.1", job_id)
-    assert 0.1 * (STEPS - 1) * 0.8 - 0.1 < times[-1] - times[0] < true / 2
+        return times[-1] - times[0]
+
+    # A busy machine shows a line late, the first one too, but not each time: the longest or shortest of three tells.
+    assert true * 0.8 < max(took() for _ in range(3))
+    for options in (["--speed", "4"], ["--speed", "max"], ["--max-idle", "0.1"]):
+        assert min(took(*options) for _ in range(3)) < true * 0.6, options
+    assert max(took("--speed", "4") for _ in range(3)) > STEP / 4
 
 
 @pytest.mark.promise("replay-allowlist")
@@ -97,7 +99,7 @@ def test_in_a_pipe_it_is_what_the_log_draws_without_our_marks(shared: Sandbox, s
     assert all(re.search(mark, log) for mark in marks)
     expected = re.sub(b"(%b)m" % b"|".join(marks), b"", log)
     done = subprocess.run(
-        [*PROGRAM, "replay", "-s", "max", job_id], env=shared.environment, capture_output=True, timeout=30
+        [*PROGRAM, "replay", "-s", "max", job_id], env=shared.environment, capture_output=True, timeout=120
     )
     assert done.stdout.decode() == picture(expected)
     assert b"\x1b[6n" in expected and b"\x1b[6n" not in done.stdout and b"\x1b[31merr" in done.stdout
@@ -118,6 +120,12 @@ def test_on_a_terminal_it_looks_as_it_did(server: Server, at: Any) -> None:
     assert shown[len(expected) - 1].rstrip() == "last" and "status 0" in shown[len(expected)]
 
 
+def line_settings(person: Person) -> str:
+    """Of the person's terminal, as stty tells them."""
+    with Path(person.ask("#{pane_tty}")).open() as terminal:
+        return subprocess.run(["stty", "-a"], stdin=terminal, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.promise("replay")
 @pytest.mark.parametrize("how", ["end", "C-c", "q", "TERM"])
 def test_the_terminal_is_as_before_however_it_ends(server: Server, shared: Sandbox, at: Any, how: str) -> None:
@@ -135,9 +143,7 @@ def test_the_terminal_is_as_before_however_it_ends(server: Server, shared: Sandb
         wait_until(lambda: person.ask("#{alternate_on}") == "1")
         person.sees("in red")
     if how == "TERM":
-        [process] = [
-            one for one in shared.processes() if one.cmdline()[-2:] == ["replay", run] and "sh" not in one.name()
-        ]
+        [process] = shared.with_words("replay", run)
         process.terminate()
     elif how != "end":
         person.press(how)
@@ -148,9 +154,7 @@ def test_the_terminal_is_as_before_however_it_ends(server: Server, shared: Sandb
     assert "in red" not in person.screen(), "the job's own screen has gone"
     # What comes after it is in the terminal's own colour.
     assert "\x1b[31m" not in person.screen(colours=True)
-    with Path(person.ask("#{pane_tty}")).open() as terminal:
-        after = subprocess.run(["stty", "-a"], stdin=terminal, capture_output=True, text=True, check=True).stdout
-    assert after == settings.read_text()
+    assert line_settings(person) == settings.read_text()
     if how != "end":
         assert server.call("status", job_id=run)["status"] == "running", "a look never ends the job"
     server.call("kill", job_id=run)
@@ -177,8 +181,13 @@ def test_a_job_that_runs_is_played_and_then_followed(server: Server, at: Any) ->
     job_id = server.call("execute", command="echo before; cat")["job_id"]
     shows(server, job_id, "before")
     person: Person = at(f"replay {job_id}", columns=100, rows=30)
-    said = person.sees("before").replace("\n", "")
-    assert "still runs" in said and "200x50" in said and "100x30" in said and "q ends" in said
+    told = ("before", "still runs", "200x50", "100x30", "q ends")
+
+    def says() -> bool:
+        shown = person.screen().replace("\n", "")
+        return all(text in shown for text in told)
+
+    wait_until(says)
     server.call("interact", job_id=job_id, input="typed by an agent")
     person.sees("typed by an agent")
     server.call("interact", job_id=job_id, keys=["C-d"])
@@ -188,9 +197,12 @@ def test_a_job_that_runs_is_played_and_then_followed(server: Server, at: Any) ->
 
 
 def test_keys_pause_skip_and_end_it(server: Server, at: Any) -> None:
-    job_id = run_job(server, "echo first; sleep 2; echo second; sleep 2; echo third; sleep 2; echo fourth")["job_id"]
+    job_id = run_job(server, "; ".join(f"sleep 2; echo {word}" for word in ("first", "second", "third", "fourth")))[
+        "job_id"
+    ]
     slow: Person = at(f"replay --speed 0.02 {job_id}")  # each pause takes 100 s
-    slow.press("Enter")  # the job's own start takes some seconds at this pace
+    wait_until(lambda: "-icanon" in line_settings(slow), what="a replay that takes keys")
+    slow.press("Enter")
     slow.sees("first")
     slow.press("Enter")
     slow.sees("second")
@@ -220,14 +232,13 @@ def test_a_job_of_before_plays_at_once_with_a_word(shared: Sandbox, server: Serv
 
 def test_dropped_output_is_said_and_the_rest_keeps_its_pace(shared: Sandbox) -> None:
     server = shared.server(MCP_BG_MAX_OUTPUT_SIZE="4000")
-    job_id = run_job(server, f"sleep 1; seq 1 3000; sleep {STEP}; echo last")["job_id"]
+    job_id = run_job(server, "sleep 1; seq 1 3000; sleep 2; echo last")["job_id"]
     log = log_of(shared, job_id)
-    begun = time.monotonic()
     times, said = played(shared, job_id)
-    assert time.monotonic() - begun < 15
     assert "no longer kept" in said
     assert len(times) == log.count(b"\n")
-    assert STEP * 0.7 < times[-1] - times[0] < STEP * 3
+    # Of the pause behind the flood, and not of what is gone; a busy machine shows the first line late.
+    assert times[-1] - times[0] > 1
     cast = [json.loads(line) for line in cli(shared, "export", job_id, "--cast").stdout.splitlines()]
     assert "".join(text for _, _, text in cast[1:]) == log.decode()
     assert cast[1][0] == 0.0, "it begins with what is kept, not with a pause for what is not"
@@ -275,7 +286,7 @@ def test_asciinema_plays_it(shared: Sandbox, server: Server) -> None:
     try:
         person.sees("step1")
         assert "the end" not in person.screen()
-        shown = person.sees("status 0", timeout=20)
+        shown = person.sees("status 0")
     finally:
         person.close()
     assert "é" in shown and "the end" in shown
@@ -287,7 +298,7 @@ def test_an_export_that_is_interrupted_leaves_no_half_file(shared: Sandbox, serv
     job_id = run_job(server, "echo x", name="full")["job_id"]
     done = subprocess.run(
         ["sh", "-c", f"ulimit -f 0; trap '' XFSZ; exec {COMMAND} export {job_id} --cast half.cast"],
-        env=shared.environment, cwd=shared.work, capture_output=True, text=True, timeout=30,
+        env=shared.environment, cwd=shared.work, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert not shared.path("half.cast").exists()
@@ -299,6 +310,6 @@ def test_ctrl_c_ends_a_replay_in_a_pipe(shared: Sandbox, server: Server) -> None
     process = start(shared, "replay", job_id)
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "")
     server.call("kill", job_id=job_id)

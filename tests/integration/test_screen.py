@@ -31,7 +31,7 @@ def _screen(server: Server, job_id: str, text: str, timeout: float = 15.0) -> An
 
 
 def _press(server: Server, job_id: str, *keys: str) -> Answer:
-    return server.call("interact", job_id=job_id, keys=list(keys), timeout=5)
+    return server.call("interact", job_id=job_id, keys=list(keys), timeout=50)
 
 
 def test_screen_is_the_visible_grid_with_cursor_and_size(server: Server) -> None:
@@ -86,7 +86,7 @@ def test_wide_and_combining_characters_are_on_the_screen(server: Server) -> None
 def test_password_prompts_show_no_password(server: Server) -> None:
     job_id = server.call("execute", command="read -s -p 'Password: ' x; echo; echo done; exec sleep 300")["job_id"]
     _screen(server, job_id, "Password:")
-    server.call("interact", job_id=job_id, input="topsecret", pattern="done", timeout=5)
+    server.call("interact", job_id=job_id, input="topsecret", pattern="done", timeout=50)
     assert "topsecret" not in _screen(server, job_id, "done")["screen"]
 
 
@@ -98,7 +98,7 @@ def test_a_file_is_edited_and_saved_in_vi(server: Server, shared: Sandbox) -> No
     answer = _screen(server, job_id, "three")
     assert answer["alternate"] is True
     _press(server, job_id, "j", "o")
-    server.call("interact", job_id=job_id, input="typed; in #{vi} it's", enter=False, timeout=5)
+    server.call("interact", job_id=job_id, input="typed; in #{vi} it's", enter=False, timeout=50)
     _press(server, job_id, "Escape")
     _screen(server, job_id, "typed; in #{vi} it's")
     done = server.call("interact", job_id=job_id, input=":wq")
@@ -126,7 +126,7 @@ def test_less_is_paged_through(server: Server) -> None:
     assert "2" not in second["screen"].splitlines()
     _press(server, job_id, "G")
     _screen(server, job_id, "1000")
-    server.call("interact", job_id=job_id, input="?^500$", timeout=5)
+    server.call("interact", job_id=job_id, input="?^500$", timeout=50)
     _screen(server, job_id, "500\n501\n")
     assert _press(server, job_id, "q")["reason"] == "exit"
 
@@ -174,7 +174,7 @@ def test_the_questions_of_npm_init_are_answered(server: Server, shared: Sandbox)
     folder = shared.path("package")
     folder.mkdir()
     job_id = server.call("execute", command="npm init", cwd=str(folder))["job_id"]
-    shows(server, job_id, "package name:", 30)
+    shows(server, job_id, "package name:")
     answer = server.call("interact", job_id=job_id, input="chosen-name")
     assert "version:" in answer["stdout"]
     for _ in range(12):
@@ -182,6 +182,6 @@ def test_the_questions_of_npm_init_are_answered(server: Server, shared: Sandbox)
             break
         answer = server.call("interact", job_id=job_id, keys=["Enter"])
     if answer["reason"] != "exit":
-        server.call("interact", job_id=job_id, input="yes", pattern="never", timeout=20)
+        server.call("interact", job_id=job_id, input="yes", pattern="never", timeout=50)
     assert ended(server, job_id)["exit_code"] == 0
     assert '"name": "chosen-name"' in (folder / "package.json").read_text()

@@ -52,7 +52,7 @@ def test_a_bad_value_stops_the_server_with_one_line_that_says_it_all(shared: San
         some = BAD[first : first + 4]
         started = [_start(shared, {name: value}) for name, value in some]
         for (name, value), process in zip(some, started, strict=True):
-            stdout, stderr = process.communicate(timeout=30)
+            stdout, stderr = process.communicate(timeout=120)
             line = stderr.rstrip("\n")
             if process.returncode == 0:
                 complaints.append(f"{name}={value}: started all the same")
@@ -65,7 +65,7 @@ def test_a_bad_value_stops_the_server_with_one_line_that_says_it_all(shared: San
 
 def test_good_values_start_and_the_end_of_input_ends_with_0(shared: Sandbox) -> None:
     process = _start(shared, GOOD)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=120)
     assert (process.returncode, stdout) == (0, ""), stderr
 
 
@@ -74,7 +74,7 @@ def test_a_secret_value_is_not_repeated_on_stderr(shared: Sandbox) -> None:
     tokens = ("secret-token-that-is-long-enough", "secret")
     started = [_start(shared, {"MCP_BG_HTTP_TOKEN": token, "MCP_BG_MAX_JOBS": "0"}) for token in tokens]
     for token, process in zip(tokens, started, strict=True):
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=120)
         assert process.returncode != 0
         assert token not in stderr
 
@@ -84,7 +84,7 @@ def test_a_state_folder_that_can_not_be_is_named(sandbox: Sandbox) -> None:
     blocked = sandbox.root / "a-file"
     blocked.write_text("")
     process = _start(sandbox, {"MCP_BG_STATE_DIR": str(blocked / "state")})
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     if process.returncode == 0:
         server = sandbox.server(MCP_BG_STATE_DIR=str(blocked / "state"))
         with pytest.raises(Exception, match="a-file"):

@@ -35,7 +35,7 @@ def test_a_resized_window_loses_no_line_and_garbles_none(server: Server, shared:
     for width, word in [(70, "abcdefghij"), (33, "klmnopqrst"), (150, "uvwxyzABCD")]:
         shared.tmux("resize-window", "-t", window, "-x", str(width), "-y", "20")
         shows(server, job_id, f"width {width}")
-        server.call("interact", job_id=job_id, input=word, pattern=rf"^(?:{word}){{12}}$", timeout=10)
+        server.call("interact", job_id=job_id, input=word, pattern=rf"^(?:{word}){{12}}$", timeout=50)
     shared.tmux("split-window", "-h", "-d", "-t", window, "sleep 1000")
     shows(server, job_id, "width 75")
     seen = [line.rstrip() for line in shared.tmux("capture-pane", "-p", "-J", "-S", "-", "-t", window).split("\n")]
@@ -63,7 +63,7 @@ def test_a_cast_follows_the_size(server: Server, shared: Sandbox) -> None:
     for columns, rows in [(80, 24), (100, 30)]:
         shared.tmux("resize-window", "-t", window, "-x", str(columns), "-y", str(rows + 1))
         wait_until(lambda: shared.tmux("display", "-p", "-t", window, "#{pane_width}") == str(columns))  # noqa: B023
-        wait_until(lambda: os.get_terminal_size(terminal(shared, window)).columns == columns)  # noqa: B023
+        wait_until(lambda: columns_of(shared, window) == columns)  # noqa: B023
         server.call("interact", job_id=job_id, input="x")
     ended(server, job_id)
     header, events = cast(shared, job_id)
@@ -78,6 +78,10 @@ def test_a_cast_follows_the_size(server: Server, shared: Sandbox) -> None:
     assert kinds.index("r") > 0 and kinds.rindex("o") > kinds.rindex("r")
 
 
-def terminal(sandbox: Sandbox, window: str) -> int:
-    """A descriptor of a window's terminal, for this process to ask; it ends with the test run."""
-    return os.open(sandbox.tmux("display", "-p", "-t", window, "#{pane_tty}"), os.O_RDONLY | os.O_NOCTTY)
+def columns_of(sandbox: Sandbox, window: str) -> int:
+    """How wide a window's terminal says it is."""
+    terminal = os.open(sandbox.tmux("display", "-p", "-t", window, "#{pane_tty}"), os.O_RDONLY | os.O_NOCTTY)
+    try:
+        return os.get_terminal_size(terminal).columns
+    finally:
+        os.close(terminal)

@@ -24,7 +24,7 @@ def box(shared: Sandbox) -> Iterator[Box]:
 
 
 def test_ssh_as_the_clients_command_runs_jobs_there(box: Box) -> None:
-    answer = box.call("execute", command="echo $WHERE; exit 4", wait=20)
+    answer = box.call("execute", command="echo $WHERE; exit 4", wait=50)
     assert (answer["stdout"], answer["exit_code"]) == ("there\n", 4)
 
 
@@ -32,7 +32,7 @@ def test_ssh_as_the_clients_command_runs_jobs_there(box: Box) -> None:
 def test_a_connection_that_ends_leaves_the_jobs_running(box: Box) -> None:
     job_id = box.call("execute", command="echo up; read line; echo got $line")["job_id"]
     assert box.call("status", job_id=job_id)["status"] == "running"
-    answer = box.call("interact", job_id=job_id, input="it", timeout=20)
+    answer = box.call("interact", job_id=job_id, input="it", timeout=50)
     assert "got it" in answer["stdout"] and answer["status"] == "completed"
 
 

@@ -86,12 +86,12 @@ def test_a_server_on_another_socket_is_reached_by_its_attach_line(quoted: list[s
         env={**sandbox.environment, "TERM": "xterm"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
     )
     assert plain.returncode != 0 and "not a terminal" not in plain.stderr
     words = shlex.split(line)
     words[words.index("attach")] = "has-session"
-    assert subprocess.run(words, env=sandbox.environment, timeout=20).returncode == 0
+    assert subprocess.run(words, env=sandbox.environment, timeout=120).returncode == 0
 
 
 @entry("*`…: command not found`")
@@ -142,7 +142,7 @@ def test_a_wrong_setting_is_on_the_servers_stderr(quoted: list[str], sandbox: Sa
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
     )
     assert done.returncode == 2 and readme.says(quoted[0], done.stderr)
 

@@ -10,6 +10,7 @@ import pytest
 
 from support.rpc import MODERN_ERA, Server, ToolError
 from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows
+from support.scale import seconds, slowness
 from support.waiting import stays_true, wait_until
 
 
@@ -36,15 +37,15 @@ def test_wait_on_an_ended_job_answers_at_once_whatever_it_waits_for(server: Serv
         {"until": "handback"},
         {"pattern": "never"},
     ):
-        answer = server.call("wait", job_ids=[job["job_id"]], timeout=20, **arguments)
+        answer = server.call("wait", job_ids=[job["job_id"]], timeout=50, **arguments)
         assert (answer["reason"], answer["exit_code"]) == ("exit", 3), arguments
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 50, "none has waited for its time"
 
 
 @pytest.mark.promise("wait-exit")
 def test_wait_for_input_ends_when_the_job_exits_instead(server: Server) -> None:
     job_id = server.call("execute", command="sleep 0.4; exit 5")["job_id"]
-    answer = server.call("wait", job_ids=[job_id], until="input", pattern="never", timeout=20)
+    answer = server.call("wait", job_ids=[job_id], until="input", pattern="never", timeout=50)
     assert (answer["reason"], answer["exit_code"]) == ("exit", 5)
 
 
@@ -61,7 +62,7 @@ def test_wait_on_many_jobs_tells_the_first(server: Server) -> None:
 @pytest.mark.promise("wait-pattern")
 def test_wait_notices_a_pattern_in_new_output(server: Server) -> None:
     job_id = server.call("execute", command="sleep 0.3; echo Listening on port 8080; sleep 300")["job_id"]
-    answer = server.call("wait", job_ids=[job_id], pattern=r"port (\d+)", timeout=20)
+    answer = server.call("wait", job_ids=[job_id], pattern=r"port (\d+)", timeout=50)
     assert (answer["reason"], answer["status"]) == ("match", "running")
     assert "Listening on port 8080" in answer["stdout"]
     assert "exit_code" not in answer
@@ -71,12 +72,12 @@ def test_wait_notices_a_pattern_in_new_output(server: Server) -> None:
 def test_a_pattern_looks_at_what_came_since_the_cursor(server: Server) -> None:
     job_id = server.call("execute", command="echo ready; read x; sleep 0.2; echo ready again; sleep 300")["job_id"]
     shows(server, job_id, "ready\n")
-    before = server.call("wait", job_ids=[job_id], pattern="ready", since=0, timeout=20)
+    before = server.call("wait", job_ids=[job_id], pattern="ready", since=0, timeout=50)
     assert before["reason"] == "match", "from 0 on, what is there already counts"
     late = server.call("wait", job_ids=[job_id], pattern="ready", since=before["cursor"], timeout=1)
     assert late["reason"] == "timeout"
     server.call("interact", job_id=job_id, input="go", timeout=0.1)
-    answer = server.call("wait", job_ids=[job_id], pattern="ready", since=before["cursor"], timeout=20)
+    answer = server.call("wait", job_ids=[job_id], pattern="ready", since=before["cursor"], timeout=50)
     assert answer["reason"] == "match"
     assert "ready again" in answer["stdout"]
 
@@ -89,7 +90,7 @@ def test_a_pattern_never_matches_the_echo_of_the_command_or_of_an_input(server: 
     shows(server, job_id, "up\n")
     cursor = server.call("output", job_id=job_id)["cursor"]
     server.call("interact", job_id=job_id, input="needle typed by the agent", timeout=0.2)
-    answer = server.call("wait", job_ids=[job_id], pattern="needle", since=cursor, timeout=20)
+    answer = server.call("wait", job_ids=[job_id], pattern="needle", since=cursor, timeout=50)
     assert answer["reason"] == "match"
     assert "the real needle" in answer["stdout"]
 
@@ -100,7 +101,7 @@ def test_a_pattern_never_matches_the_echo_of_the_command_or_of_an_input(server: 
 @pytest.mark.promise("one-regex")
 def test_a_pattern_is_searched_in_lines_as_grep_does(server: Server, pattern: str) -> None:
     command = "echo resolving; sleep 0.5; echo 'BUILD SUCCESS'; sleep 100"
-    answer = server.call("execute", command=command, wait=20, pattern=pattern)
+    answer = server.call("execute", command=command, wait=50, pattern=pattern)
     assert (answer["reason"], answer["stdout"]) == ("match", "resolving\nBUILD SUCCESS\n")
     assert server.call("output", job_id=answer["job_id"], grep=pattern)["stdout"] == "2:BUILD SUCCESS\n"
     again = server.call("wait", job_ids=[answer["job_id"]], pattern=pattern, since=0)
@@ -111,19 +112,19 @@ def test_a_pattern_is_searched_in_lines_as_grep_does(server: Server, pattern: st
 @pytest.mark.promise("wait-pattern")
 def test_a_pattern_may_span_two_writes(server: Server) -> None:
     job_id = server.call("execute", command="printf 'half '; sleep 0.3; printf 'whole'; sleep 300")["job_id"]
-    assert server.call("wait", job_ids=[job_id], pattern="half whole", since=0, timeout=20)["reason"] == "match"
+    assert server.call("wait", job_ids=[job_id], pattern="half whole", since=0, timeout=50)["reason"] == "match"
 
 
 def test_wait_until_input_ends_when_the_job_asks(server: Server) -> None:
     job_id = server.call("execute", command='sleep 0.4; read -p "Sure? " x')["job_id"]
-    answer = server.call("wait", job_ids=[job_id], until="input", timeout=20)
+    answer = server.call("wait", job_ids=[job_id], until="input", timeout=50)
     assert answer["reason"] == "input"
     assert answer["stdout"].endswith("Sure? ")
 
 
 def test_wait_until_quiet_ends_when_the_output_pauses(server: Server) -> None:
     job_id = server.call("execute", command="for i in 1 2 3 4 5; do echo $i; sleep 0.1; done; sleep 300")["job_id"]
-    answer = server.call("wait", job_ids=[job_id], until="quiet", timeout=20)
+    answer = server.call("wait", job_ids=[job_id], until="quiet", timeout=50)
     assert answer["reason"] == "quiet"
     assert server.call("output", job_id=job_id)["stdout"] == "1\n2\n3\n4\n5\n"
 
@@ -133,8 +134,8 @@ def test_wait_comes_back_after_its_timeout_and_the_job_goes_on(server: Server) -
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     begin = time.monotonic()
     answer = server.call("wait", job_ids=[job_id], timeout=1)
-    # Time is the promise.
-    assert 0.9 <= time.monotonic() - begin < 3
+    # Time is the promise; the job would go on for 300 s.
+    assert 0.9 <= time.monotonic() - begin < 30
     assert (answer["reason"], answer["status"]) == ("timeout", "running")
     assert "effective_timeout" not in answer
 
@@ -151,7 +152,7 @@ def test_wait_zero_looks_once(server: Server) -> None:
     shows(server, job_id, "up")
     begin = time.monotonic()
     assert server.call("wait", job_ids=[job_id], timeout=0)["reason"] == "timeout"
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 25, "a wait of its own time would be 30 s"
 
 
 @pytest.mark.promise("output-bounded")
@@ -163,7 +164,7 @@ def test_the_output_of_a_wait_is_bounded(server: Server) -> None:
 
 @pytest.mark.promise("wait-prompt")
 def test_an_end_is_noticed_within_50_ms(server: Server, shared: Sandbox) -> None:
-    delays = []
+    delays, others = [], []
     for number in range(9):
         script = f'import time; open("end{number}", "w").write(str(time.time()))'
         command = f"sleep 0.2; exec {PYTHON} -I -S -c '{script}'"
@@ -171,12 +172,15 @@ def test_an_end_is_noticed_within_50_ms(server: Server, shared: Sandbox) -> None
         assert server.call("wait", job_ids=[job_id])["reason"] == "exit"
         answered = time.time()
         delays.append(answered - float(shared.path(f"end{number}").read_text()))
-    # Time is the promise; the stamp is taken before the interpreter's own exit of some 10 ms.
-    assert statistics.median(delays) < 0.05 + 0.02, delays
+        others += seconds(lambda: server.call("status", job_id=job_id), 3)  # noqa: B023
+    # Time is the promise; the stamp is taken before the interpreter's own exit of some 10 ms. How much longer all that
+    # takes on a slow or busy machine, a call tells that waits for nothing and takes 2 ms on an idle one.
+    pace = max(1.0, statistics.median(others) / 0.002)
+    assert statistics.median(delays) < (0.05 + 0.02) * pace, (delays, others)
 
 
 def test_execute_with_wait_answers_as_interact_does_and_with_the_exit_code(server: Server) -> None:
-    answer = server.call("execute", command="echo quick; exit 3", wait=20)
+    answer = server.call("execute", command="echo quick; exit 3", wait=50)
     assert (answer["status"], answer["reason"], answer["exit_code"]) == ("failed", "exit", 3)
     assert answer["stdout"] == "quick\n" and "stderr" not in answer
     assert {"job_id", "cursor"} <= set(answer)
@@ -184,16 +188,17 @@ def test_execute_with_wait_answers_as_interact_does_and_with_the_exit_code(serve
 
 
 def test_execute_with_wait_comes_back_from_a_job_that_goes_on(server: Server) -> None:
-    begin = time.monotonic()
     answer = server.call("execute", command="echo up; while :; do :; done", wait=1)
-    assert time.monotonic() - begin < 4
-    assert (answer["status"], answer["reason"], answer["stdout"]) == ("running", "timeout", "up\n")
+    assert (answer["status"], answer["reason"]) == ("running", "timeout")
     assert "exit_code" not in answer
+    # A second is enough for the first word of a job, but on a machine that is very busy.
+    assert "up\n".startswith(answer["stdout"])
+    shows(server, answer["job_id"], "up\n")
     server.call("kill", job_id=answer["job_id"], signal="KILL")
 
 
 def test_execute_with_wait_stops_at_a_question(server: Server) -> None:
-    answer = server.call("execute", command='read -p "Sure? " x; echo $x', wait=20)
+    answer = server.call("execute", command='read -p "Sure? " x; echo $x', wait=50)
     assert (answer["status"], answer["reason"], answer["awaiting_input"]) == ("running", "input", "prompt")
     assert answer["stdout"] == "Sure? "
     assert server.call("interact", job_id=answer["job_id"], input="yes")["stdout"] == "yes\n"
@@ -204,9 +209,9 @@ def test_execute_with_wait_stops_at_a_question(server: Server) -> None:
 def test_a_wait_sends_progress_in_both_eras_so_that_clients_do_not_give_up(shared: Sandbox, server: Server) -> None:
     modern = shared.server(protocol=MODERN_ERA)
     job_id = server.call("execute", command="sleep 300")["job_id"]
-    waits = [one.start("wait", progress=True, job_ids=[job_id], timeout=20) for one in (server, modern)]
-    silent = server.start("wait", job_ids=[job_id], timeout=20)
-    wait_until(lambda: all(len(pending.progress) >= 2 for pending in waits), 20, what="progress notifications")
+    waits = [one.start("wait", progress=True, job_ids=[job_id], timeout=50) for one in (server, modern)]
+    silent = server.start("wait", job_ids=[job_id], timeout=50)
+    wait_until(lambda: all(len(pending.progress) >= 2 for pending in waits), what="progress notifications")
     for pending in waits:
         values = [one["progress"] for one in pending.progress]
         assert values == sorted(set(values)), "progress must rise"
@@ -223,13 +228,13 @@ def test_a_cancelled_wait_leaves_the_job_and_the_server_as_they_were(server: Ser
     process = psutil.Process(server.process.pid)
     opened, threads = process.num_fds(), process.num_threads()
     for _ in range(10):
-        pending = server.start("wait", job_ids=[job_id], timeout=40)
+        pending = server.start("wait", job_ids=[job_id], timeout=50)
         server.call("status", job_id=job_id)
         server.cancel(pending)
     assert server.call("status", job_id=job_id)["status"] == "running"
     assert server.call("interact", job_id=job_id, input="still")["stdout"] == "still\n"
     wait_until(lambda: process.num_fds() <= opened + 3, what="the files of cancelled waits closed")
-    assert process.num_threads() <= threads + 8
+    wait_until(lambda: process.num_threads() <= threads + 8, what="the end of their threads")
 
 
 @pytest.mark.promise("wait-cancelled")
@@ -237,16 +242,17 @@ def test_a_client_that_leaves_in_the_middle_of_a_wait_leaves_no_process(sandbox:
     server = sandbox.server()
     job_id = server.call("execute", command="echo $$; exec sleep 300")["job_id"]
     pid = int(shows(server, job_id, "\n"))
-    before = {process.pid for process in sandbox.processes()}
     for _ in range(5):
-        server.start("wait", job_ids=[job_id], timeout=40)
+        server.start("wait", job_ids=[job_id], timeout=50)
     server.call("status", job_id=job_id)
     process = psutil.Process(server.process.pid)
     its_own = {process.pid, *(child.pid for child in process.children())}
+    before = {process.pid for process in sandbox.processes()}
     begin = time.monotonic()
     server.hang_up()
-    assert time.monotonic() - begin < 2
-    wait_until(lambda: {process.pid for process in sandbox.processes()} == before - its_own)
+    assert time.monotonic() - begin < 30, "the waits would have gone on for 50 s"
+    # Others of those before may end too: the board has a tmux client now and then.
+    wait_until(lambda: {process.pid for process in sandbox.processes()} <= before - its_own)
     assert alive(pid)
 
 
@@ -255,19 +261,15 @@ def test_a_hundred_waits_do_not_slow_other_calls(server: Server) -> None:
     job_id = server.call("execute", command="echo up; cat")["job_id"]
     shows(server, job_id, "up")
 
-    def median_of_status() -> float:
-        times = []
-        for _ in range(15):
-            begin = time.monotonic()
-            server.call("status", job_id=job_id)
-            times.append(time.monotonic() - begin)
-        return statistics.median(times)
+    def status() -> float:
+        """The quickest of many: a busy machine slows single ones down, polling on the server's one thread all."""
+        return min(seconds(lambda: server.call("status", job_id=job_id), 30))
 
-    alone = median_of_status()
+    alone = status()
     waits = [server.start("wait", job_ids=[job_id], timeout=50, pattern="never") for _ in range(100)]
     server.call("status", job_id=job_id)
     # Wide bounds: the point is that waiting isn't polling on the server's one thread.
-    assert median_of_status() < 3 * alone + 0.02
+    assert status() < 3 * alone + 0.02
     other = server.call("execute", command="sleep 0.2; exit 4")["job_id"]
     assert server.call("wait", job_ids=[other])["exit_code"] == 4
     assert not any(wait.done for wait in waits)
@@ -279,14 +281,14 @@ def test_a_hundred_waits_do_not_slow_other_calls(server: Server) -> None:
 def test_waiting_costs_next_to_no_cpu(server: Server) -> None:
     job_id = server.call("execute", command="sleep 300")["job_id"]
     process = psutil.Process(server.process.pid)
-    waits = [server.start("wait", job_ids=[job_id], timeout=40, until="exit") for _ in range(10)]
+    waits = [server.start("wait", job_ids=[job_id], timeout=50, until="exit") for _ in range(10)]
     server.call("status", job_id=job_id)
     begin = process.cpu_times()
     stays_true(lambda: process.is_running(), 3, what="the server runs", every=1)
     end = process.cpu_times()
     used = (end.user - begin.user) + (end.system - begin.system)
     # The promise is one percent of a core; the clock ticks in steps of 10 ms.
-    assert used <= 0.03 + 0.02
+    assert used <= (0.03 + 0.02) * slowness()
     assert not any(wait.done for wait in waits)
     server.call("kill", job_id=job_id)
 
@@ -301,10 +303,10 @@ def test_wait_refuses_a_since_for_several_jobs(server: Server) -> None:
 def test_a_wait_sees_an_end_that_another_server_caused(server: Server, shared: Sandbox) -> None:
     other = shared.server()
     job_id = server.call("execute", command="sleep 300")["job_id"]
-    pending = server.start("wait", job_ids=[job_id], timeout=30)
+    pending = server.start("wait", job_ids=[job_id], timeout=50)
     server.call("status", job_id=job_id)
     assert other.call("kill", job_id=job_id) == {"status": "killed"}
-    answer = pending.answer(10)
+    answer = pending.answer()
     assert (answer["reason"], answer["status"]) == ("exit", "killed")
     other.close()
 
@@ -313,9 +315,9 @@ def test_a_wait_sees_an_end_that_another_server_caused(server: Server, shared: S
 def test_a_wait_sees_a_window_that_a_person_closed(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command="echo up; sleep 300")["job_id"]
     shows(server, job_id, "up")
-    pending = server.start("wait", job_ids=[job_id], timeout=30)
+    pending = server.start("wait", job_ids=[job_id], timeout=50)
     server.call("status", job_id=job_id)
     shared.tmux("kill-window", "-t", shared.window(job_id))
-    answer = pending.answer(10)
+    answer = pending.answer()
     assert (answer["reason"], answer["status"]) == ("exit", "killed")
     assert ended(server, job_id)["reason"] == "window_closed"

@@ -46,7 +46,7 @@ def killed_with(server: Server, pending: Sequence[Pending]) -> list[Answer]:
     answers = []
     for one in pending:
         try:
-            answers.append(one.answer(10))
+            answers.append(one.answer())
         except ServerGone:
             continue
     server.close()
@@ -113,7 +113,7 @@ def end_all(sandbox: Sandbox) -> None:
     for server in sandbox.servers:
         server.close()
     sandbox.tmux("kill-server", check=False)
-    wait_until(lambda: not sandbox.processes(), 15, what="the end of all processes")
+    wait_until(lambda: not sandbox.processes(), what="the end of all processes")
 
 
 def listed(server: Server) -> dict[str, Answer]:

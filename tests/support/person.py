@@ -6,7 +6,7 @@ import itertools
 import subprocess
 
 from support.sandbox import SESSION, Sandbox
-from support.waiting import wait_until
+from support.waiting import DEADLINE, wait_until
 
 _numbers = itertools.count()
 
@@ -38,7 +38,7 @@ class Person:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=DEADLINE,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -59,7 +59,7 @@ class Person:
         """What the terminal's own tmux says of it."""
         return self._outer("display-message", "-p", template).rstrip("\n")
 
-    def sees(self, *texts: str, timeout: float = 10.0) -> str:
+    def sees(self, *texts: str, timeout: float = DEADLINE) -> str:
         """Wait until one screen holds all the texts; returns it. What stood there before counts as well."""
 
         def screen() -> str:
@@ -78,5 +78,5 @@ class Person:
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=20,
+            timeout=DEADLINE,
         )

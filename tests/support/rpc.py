@@ -18,12 +18,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from support.waiting import DEADLINE
+
 Answer: TypeAlias = dict[str, Any]
 
 HANDSHAKE_ERA = "2025-06-18"
 MODERN_ERA = "2026-07-28"
 
-PATIENCE = 20.0  # seconds for an answer that has nothing to wait for
+PATIENCE = DEADLINE  # seconds for an answer that has nothing to wait for
 _META = "io.modelcontextprotocol/"
 _CLIENT = {"name": "tests", "version": "1"}
 
@@ -265,9 +267,9 @@ class Server:
     def _end(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
-        self.process.wait(10)
+        self.process.wait(DEADLINE)
 
-    def hang_up(self, timeout: float = 10.0) -> int:
+    def hang_up(self, timeout: float = DEADLINE) -> int:
         """Close the server's standard input, as a client that leaves does; returns the exit code."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
@@ -280,7 +282,7 @@ class Server:
             self.hang_up(5)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(DEADLINE)
         self._reader.join(5)
         assert self.process.stdout is not None
         self.process.stdout.close()

@@ -18,15 +18,13 @@ from typing import Any
 import psutil
 
 from support.rpc import HANDSHAKE_ERA, Answer, Server
-from support.waiting import wait_until
+from support.waiting import DEADLINE, wait_until
 
 PYTHON = shlex.quote(sys.executable)
 SESSION = "mcp-jobs"
 
 # The rest of the tester's environment stays out: PAGER, LESS, EDITOR, TMUX, MCP_BG_* change what is tested.
 _KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
-# A job that ignores TERM is given a grace before it is killed; the rest is for a slow machine.
-_LEFTOVER_SECONDS = 12.0
 
 
 class Sandbox:
@@ -122,7 +120,7 @@ class Sandbox:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=20,
+            timeout=DEADLINE,
         )
         if check and done.returncode != 0:
             raise AssertionError(f"tmux {' '.join(arguments)}: {done.stderr.strip()}")
@@ -150,7 +148,9 @@ class Sandbox:
             self.tmux("display-message", "-p", "#{pid}", check=False)
             or self.tmux("list-sessions", "-F", "#{pid}", check=False).partition("\n")[0]
         )
-        return psutil.Process(int(pid)) if pid.isdigit() else None
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end meanwhile
+            return psutil.Process(int(pid)) if pid.isdigit() else None
+        return None
 
     # processes
 
@@ -179,6 +179,15 @@ class Sandbox:
         except (psutil.Error, OSError):
             return False
 
+    def with_words(self, *words: str) -> list[psutil.Process]:
+        """Living processes whose command line ends so."""
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):  # it may end meanwhile
+                if process.cmdline()[-len(words) :] == list(words):
+                    found.append(process)
+        return found
+
     def clear(self) -> None:
         """Leave the servers and window 0 as they are, and nothing else: for the next test of a shared world."""
         for session in self.tmux("list-sessions", "-F", "#{session_name}", check=False).splitlines():
@@ -186,14 +195,18 @@ class Sandbox:
             if session != SESSION:
                 self.tmux("kill-session", "-t", f"={session}", check=False)
         self.tmux("kill-window", "-a", "-t", f"={SESSION}:0", check=False)
-        for job_id in self.records():
-            # Its runner may still be about to write the end.
-            shutil.rmtree(self.state / SESSION / job_id, ignore_errors=True)
+        wait_until(self._removed, what="the end of all records")
         for path in self.work.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+    def _removed(self) -> bool:
+        for job_id in self.records():
+            # Its runner may write the end into it meanwhile.
+            shutil.rmtree(self.state / SESSION / job_id, ignore_errors=True)
+        return not self.records()
 
     def close(self) -> None:
         """End everything. Raises AssertionError for what outlives its tmux server and for noise on stdout."""
@@ -207,7 +220,7 @@ class Sandbox:
             if socket.is_socket():
                 self.tmux("-S", str(socket), "kill-server", check=False)
         try:
-            wait_until(lambda: not self.processes(), _LEFTOVER_SECONDS, every=0.05)
+            wait_until(lambda: not self.processes(), every=0.05)
         except AssertionError:
             complaints.append("still alive after the tmux server ended: " + "; ".join(self._kill_leftovers()))
         shutil.rmtree(self.root, ignore_errors=True)
@@ -237,7 +250,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def ended(server: Server, job_id: str, timeout: float = 20.0) -> Answer:
+def ended(server: Server, job_id: str, timeout: float = DEADLINE) -> Answer:
     """Poll until the job has ended; returns its final status answer."""
 
     def final() -> Answer | None:
@@ -268,7 +281,7 @@ def printed(server: Server, command: str, /, **options: Any) -> str:
     return text
 
 
-def shows(server: Server, job_id: str, text: str, timeout: float = 10.0) -> str:
+def shows(server: Server, job_id: str, text: str, timeout: float = DEADLINE) -> str:
     """Wait until a job has printed a text; returns all its output."""
 
     def output() -> str:

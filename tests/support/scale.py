@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+
+from support.waiting import DEADLINE
 
 T = TypeVar("T")
 
@@ -24,6 +27,22 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
+def slowness() -> float:
+    """How many times as long as the machine of the promises this one's processor works for the same, at least 1.
+
+    In processor time, as what is compared with it: an idle machine's neighbour may have slower cores, and two
+    programs that share a core slow each other down.
+    """
+
+    def work() -> float:
+        begun = time.thread_time()
+        for _ in range(20):
+            json.loads(json.dumps([{"name": str(number), "size": number} for number in range(500)]))
+        return time.thread_time() - begun
+
+    return max(1.0, min(work() for _ in range(3)) / 0.006)
+
+
 def seconds(action: Callable[[], object], tries: int) -> list[float]:
     """What each of `tries` calls took."""
     taken = []
@@ -34,7 +53,7 @@ def seconds(action: Callable[[], object], tries: int) -> list[float]:
     return taken
 
 
-def at_once(actions: Sequence[Callable[[], T]], timeout: float = 60.0) -> list[T]:
+def at_once(actions: Sequence[Callable[[], T]], timeout: float = 4 * DEADLINE) -> list[T]:
     """Do all in threads that start at the same moment; their results in order.
 
     Raises the first failure.

@@ -64,7 +64,7 @@ class Box:
         self.root.mkdir(mode=0o700)
         for key in ("host_key", "user_key"):
             subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.root / key)], check=True, timeout=20
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.root / key)], check=True, timeout=120
             )
         tools = self.root / "bin"
         tools.mkdir()
@@ -121,7 +121,7 @@ class Box:
 
     def close(self) -> None:
         self.sshd.terminate()
-        self.sshd.wait(10)
+        self.sshd.wait(60)
 
 
 def free_port() -> int:
@@ -140,7 +140,7 @@ def another_machine(sandbox: Sandbox) -> Iterator[Box]:
         empty.mkdir(mode=0o755, exist_ok=True)
     machine = Box(sandbox)
     try:
-        wait_until(machine.listens, 10)
+        wait_until(machine.listens)
         yield machine
     finally:
         machine.close()

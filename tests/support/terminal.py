@@ -12,9 +12,11 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from typing import Any
 
 from support.sandbox import PYTHON, Sandbox
+from support.waiting import DEADLINE
 
 PROGRAM = [sys.executable, "-m", "mcp_background_job"]
 COMMAND = f"{PYTHON} -m mcp_background_job"  # for a shell
@@ -41,7 +43,7 @@ def cli(
     """Run a command to its end, on pipes; `status` is what it must exit with, None for anything."""
     process = start(sandbox, *arguments, **environment)
     try:
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=2 * DEADLINE)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
@@ -58,8 +60,14 @@ def answer(sandbox: Sandbox, *arguments: str, status: int | None = 0, **environm
     return found
 
 
-def on_a_terminal(sandbox: Sandbox, *arguments: str, columns: int = 80, **environment: str) -> str:
-    """All bytes that a command sends to a terminal, stdout and stderr together."""
+def on_a_terminal(
+    sandbox: Sandbox,
+    *arguments: str,
+    columns: int = 80,
+    watch: Callable[[str], object] = lambda shown: None,
+    **environment: str,
+) -> str:
+    """All bytes that a command sends to a terminal, stdout and stderr together; `watch` gets those until now."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(
@@ -75,5 +83,6 @@ def on_a_terminal(sandbox: Sandbox, *arguments: str, columns: int = 80, **enviro
         with contextlib.suppress(OSError):  # EIO: the last one who had the terminal has gone
             while data := os.read(master, 65536):
                 parts.append(data)
+                watch(b"".join(parts).decode(errors="replace"))
         os.close(master)
     return b"".join(parts).decode(errors="replace")

@@ -8,8 +8,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+DEADLINE = 60.0  # seconds after which what must come does not come: far more than a slow and busy machine takes
 
-def wait_until(condition: Callable[[], T], timeout: float = 10.0, *, what: str = "", every: float = 0.02) -> T:
+
+def wait_until(condition: Callable[[], T], timeout: float = DEADLINE, *, what: str = "", every: float = 0.02) -> T:
     """Return the condition's first true value.
 
     Raises AssertionError once `timeout` seconds have passed, with the last value seen.
