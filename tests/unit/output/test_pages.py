@@ -18,6 +18,7 @@ from mcp_background_job.output.pages import Reader, last_lines
 from mcp_background_job.regexes.search import SEARCH_SECONDS
 from mcp_background_job.store.log import Log
 from mcp_background_job.supervisor.logwriter import SegmentLog
+from support.waiting import DEADLINE
 
 NONCE = "1234567890"
 CORPUS = Path(__file__).parent / "emulator" / "corpus"
@@ -280,7 +281,8 @@ def test_a_pattern_that_runs_away_is_stopped(tmp_path: Path, pattern: str) -> No
         reader.grep(pattern, 0, 1000)
     except InvalidInput as error:
         assert "too long" in str(error)
-    assert time.monotonic() - begun < SEARCH_SECONDS + 5  # the promise is a bound on time
+    # The promise is a bound on time: a second of processor time for each piece, which on a busy machine is several.
+    assert time.monotonic() - begun < SEARCH_SECONDS + DEADLINE
 
 
 @pytest.mark.parametrize(
