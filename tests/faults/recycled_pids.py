@@ -111,11 +111,16 @@ def churn(sandbox: Sandbox, server: Server) -> None:
         over = threading.Event()
 
         def take_over(
-            first: int = min(tree), found: list[subprocess.Popen[bytes]] = witnesses, end: threading.Event = over
+            wanted: set[int] = tree, found: list[subprocess.Popen[bytes]] = witnesses, end: threading.Event = over
         ) -> None:
-            while not end.is_set() and len(found) < 60:
-                LAST_PID.write_text(str(first - 1))
-                found.append(subprocess.Popen(["sleep", "300"]))
+            while not end.is_set():
+                LAST_PID.write_text(str(min(wanted) - 1))
+                process = subprocess.Popen(["sleep", "300"])
+                if process.pid in wanted:
+                    found.append(process)
+                else:  # none of theirs is free yet, however long that takes
+                    process.kill()
+                    process.wait()
 
         taking = threading.Thread(target=take_over)
         taking.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shlex
 import shutil
 import sys
@@ -48,21 +47,22 @@ def _shows_line(person: Person, job_id: str, *texts: str) -> str:
     )
 
 
-def _chosen(person: Person) -> str:
-    """The row with the mark, without its times, which change by themselves."""
-    return next(
-        (re.sub(r"[\d.]+(s|%|M)|\d+m", "", line) for line in person.screen().splitlines() if line[:1] == ">"), ""
-    )
-
-
 def _choose(person: Person, job_id: str) -> None:
-    wait_until(lambda: job_id in person.screen() and _chosen(person))
+    """Move the mark to a job, a key at a time: window 0's board has it where the test before has left it."""
+
+    def rows() -> tuple[int, ...]:
+        """Where the mark is, and the job."""
+        lines = person.screen().splitlines()
+        mark = [number for number, line in enumerate(lines) if line.startswith(">")]
+        job = [number for number, line in enumerate(lines) if job_id in line]
+        return (*mark[:1], *job[:1]) if mark and job else ()
+
     for _ in range(20):
-        before = _chosen(person)
-        if job_id in before:
+        mark, job = wait_until(rows)
+        if mark == job:
             return
-        person.press("Down")
-        wait_until(lambda before=before: _chosen(person) != before)  # type: ignore[misc]
+        person.press("Down" if mark < job else "Up")
+        wait_until(lambda mark=mark: rows()[:1] not in ((), (mark,)))  # type: ignore[misc]
     raise AssertionError(f"{job_id} could not be chosen")
 
 

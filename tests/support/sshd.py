@@ -72,7 +72,8 @@ class Box:
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m mcp_background_job "$@"\n')
         program.chmod(0o755)
         there = {**sandbox.environment, "PATH": f"{tools}:{os.environ['PATH']}", "WHERE": "there"}
-        self.port = free_port()
+        self._reserved = reserved_port()
+        self.port = self._reserved.getsockname()[1]
         facts = {
             "port": self.port,
             "root": self.root,
@@ -122,12 +123,15 @@ class Box:
     def close(self) -> None:
         self.sshd.terminate()
         self.sshd.wait(60)
+        self._reserved.close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def reserved_port() -> socket.socket:
+    """A socket that has a port and does not listen: nobody else gets it, but one who says so too, as sshd does."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
 
 
 @contextmanager
