@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from support.rpc import Server, ToolError
-from support.sandbox import PYTHON, Sandbox, ended, run_job, shows
+from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows
 from support.scale import slowness
 from support.waiting import wait_until
 from unit.regexes.test_search import HOSTILE
@@ -20,7 +20,7 @@ RUNS_AWAY = "(a|a)+$"
 
 
 def living_children(server: Server) -> list[psutil.Process]:
-    return [one for one in psutil.Process(server.process.pid).children() if one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in psutil.Process(server.process.pid).children() if alive(one.pid)]
 
 
 def answers_again(server: Server) -> bool:

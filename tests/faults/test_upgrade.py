@@ -11,7 +11,7 @@ import pytest
 
 from support.person import Person
 from support.rpc import Answer, Server
-from support.sandbox import SESSION, Sandbox, alive, ended, shows
+from support.sandbox import SESSION, Sandbox, alive, ended, shows, words_of
 from support.waiting import wait_until
 
 TOP = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ def test_the_board_and_the_menu_of_a_session_from_before_go_on(sandbox: Sandbox,
     person = Person(sandbox, f"tmux attach -t {SESSION}:0")
     person.sees("mine")
     shell = psutil.Process(int(sandbox.tmux("display-message", "-p", "-t", f"={SESSION}:0", "#{pane_pid}")))
-    [board] = wait_until(lambda: [one for one in shell.children() if "board" in " ".join(one.cmdline())])
+    [board] = wait_until(lambda: [one for one in shell.children() if "board" in " ".join(words_of(one))])
     board.kill()
     wait_until(lambda: [one for one in shell.children() if one.pid != board.pid], what="the board's next start")
     person.sees("mine")

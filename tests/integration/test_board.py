@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import shutil
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from support.person import Person
 from support.rpc import Server
-from support.sandbox import Sandbox, ended, run_job, shows
+from support.sandbox import Sandbox, ended, run_job, shows, words_of
 from support.scale import slowness
 from support.waiting import stays_true, wait_until
 
@@ -71,11 +70,8 @@ def _board(sandbox: Sandbox) -> psutil.Process:
 
     def found() -> psutil.Process | None:
         pid = int(sandbox.tmux("display-message", "-p", "-t", "=mcp-jobs:0", "#{pane_pid}"))
-        for one in psutil.Process(pid).children():
-            with contextlib.suppress(psutil.Error):  # it may end meanwhile
-                if "mcp_background_job.ui.board" in one.cmdline():
-                    return one
-        return None
+        running = [one for one in psutil.Process(pid).children() if "mcp_background_job.ui.board" in words_of(one)]
+        return running[0] if running else None
 
     process = wait_until(found, what="the board's process")
     assert process is not None

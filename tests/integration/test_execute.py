@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from support.person import Person
 from support.rpc import Server, ToolError
-from support.sandbox import PYTHON, Sandbox, ended, printed, run_job, run_jobs, shows
+from support.sandbox import PYTHON, Sandbox, ended, printed, run_job, run_jobs, shows, words_of
 from support.waiting import wait_until
 
 
@@ -191,8 +189,7 @@ def test_the_environment_is_left_neither_on_disk_nor_on_a_command_line_nor_in_tm
     for path, content in odd_world.stored_bytes():
         assert b"secret-of-" not in content, path
     for process in odd_world.processes():
-        with contextlib.suppress(psutil.Error):  # it may end meanwhile
-            assert not any("secret-of-" in word for word in process.cmdline()), process
+        assert not any("secret-of-" in word for word in words_of(process)), process
     shown = odd_world.tmux("show-environment", "-g") + odd_world.tmux("show-environment", "-t", "=mcp-jobs:")
     assert "secret-of-" not in shown
     tmux_server = odd_world.tmux_server()

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from support.rpc import Server
-from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows
+from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows, words_of
 from support.terminal import cli
 from support.waiting import wait_until
 
@@ -25,7 +25,7 @@ def names_of_ours(sandbox: Sandbox) -> set[str]:
     found = set()
     for process in sandbox.processes():
         with contextlib.suppress(psutil.Error):
-            if "mcp_background_job" in " ".join(process.cmdline()[:9]):
+            if "mcp_background_job" in " ".join(words_of(process)[:9]):
                 found.add(process.name())
     return found - {"sh", "tmux: server", "tmux: client"}
 
@@ -47,8 +47,8 @@ def test_killall_python3_ends_none_of_ours(server: Server, shared: Sandbox) -> N
     if shutil.which("pgrep"):
         matched = subprocess.run(["pgrep", "python"], capture_output=True, text=True, check=False).stdout.split()
         for pid in set(matched) & set(mine):
-            with contextlib.suppress(psutil.Error):  # it may end meanwhile
-                assert "mcp_background_job" not in " ".join(psutil.Process(int(pid)).cmdline())
+            with contextlib.suppress(psutil.NoSuchProcess):
+                assert "mcp_background_job" not in " ".join(words_of(psutil.Process(int(pid))))
     server.call("kill", job_id=job_id, signal="KILL")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from mcp_background_job.tmux import warm_client
 from mcp_background_job.tmux.client import TmuxServer
 from mcp_background_job.tmux.quoting import join_commands
 from support.rpc import Server
-from support.sandbox import Sandbox, alive, printed, run_job
+from support.sandbox import Sandbox, alive, printed, run_job, words_of
 from support.waiting import wait_until
 
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs", "Cc")), max_size=40)
@@ -29,12 +28,7 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def warm_clients(server: Server) -> list[psutil.Process]:
-    found = []
-    for one in psutil.Process(server.process.pid).children():
-        with contextlib.suppress(psutil.Error):  # it may end meanwhile
-            if one.status() != psutil.STATUS_ZOMBIE and "source-file" in one.cmdline():
-                found.append(one)
-    return found
+    return [one for one in psutil.Process(server.process.pid).children() if "source-file" in words_of(one)]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from support.rpc import Answer, Pending, Server, ServerGone
-from support.sandbox import SESSION, Sandbox, alive
+from support.sandbox import SESSION, Sandbox, alive, words_of
 from support.terminal import cli
 from support.waiting import wait_until
 
@@ -62,10 +62,9 @@ def log_writers(sandbox: Sandbox, job_id: str, but: psutil.Process | None = None
     found = []
     tmux = sandbox.tmux_server()
     for process in tmux.children() if tmux else []:
-        with suppress(psutil.Error):
-            words = process.cmdline()
-            if "logwriter" in words and words[-1].endswith(job_id) and "-I" in words and process != but:
-                found.append(process)
+        words = words_of(process)
+        if "logwriter" in words and words[-1].endswith(job_id) and "-I" in words and process != but:
+            found.append(process)
     return found
 
 

@@ -181,12 +181,7 @@ class Sandbox:
 
     def with_words(self, *words: str) -> list[psutil.Process]:
         """Living processes whose command line ends so."""
-        found = []
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):  # it may end meanwhile
-                if process.cmdline()[-len(words) :] == list(words):
-                    found.append(process)
-        return found
+        return [process for process in self.processes() if words_of(process)[-len(words) :] == list(words)]
 
     def clear(self) -> None:
         """Leave the servers and window 0 as they are, and nothing else: for the next test of a shared world."""
@@ -240,6 +235,14 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """A process's command line; empty for one that has ended meanwhile."""
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
 
 
 def alive(pid: int) -> bool:
