@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -142,6 +142,11 @@ class BackgroundJobConfig(BaseSettings):
     )
     http_token: Annotated[SecretStr, AfterValidator(long_enough)] | None = Field(
         None, validation_alias="MCP_BG_HTTP_TOKEN", description=f"a secret of at least {MIN_TOKEN} characters"
+    )
+    environment: Literal["inherit", "login"] = Field(
+        "inherit",
+        validation_alias="MCP_BG_ENVIRONMENT",
+        description="inherit (jobs have the server's own) or login (as your login shell's files leave that)",
     )
 
 

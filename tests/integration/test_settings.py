@@ -21,6 +21,7 @@ BAD = [
     ("MCP_BG_SESSION", "a b#{c}"),
     ("MCP_BG_TMUX_SOCKET", "a/b"),
     ("MCP_BG_TMUX_CONF", "/no/such/tmux.conf"),
+    ("MCP_BG_ENVIRONMENT", "shell"),
 ]
 GOOD = {
     "MCP_BG_MAX_JOBS": "1000",
@@ -30,6 +31,7 @@ GOOD = {
     "MCP_BG_RETENTION": "86400",
     "MCP_BG_ALLOWED_COMMANDS": "^npm ,^python ",
     "MCP_BG_SESSION": "other_jobs-2",
+    "MCP_BG_ENVIRONMENT": "login",
 }
 
 

@@ -104,8 +104,22 @@ def test_a_job_reads_no_profile(quoted: list[str], server: Server, shared: Sandb
     job = run_job(server, "mytool")
     assert job["exit_code"] == 127
     assert readme.says(quoted[0], server.call("output", job_id=job["job_id"])["stdout"])
+    login = shared.server(SHELL="/bin/bash", MCP_BG_ENVIRONMENT="login")
+    assert run_job(login, "mytool")["exit_code"] == 0
     assert run_job(server, "bash -lc mytool")["exit_code"] == 0
     assert run_job(server, "mytool", env={"PATH": f"{tools}:{os.environ['PATH']}"})["exit_code"] == 0
+
+
+@entry("*`MCP_BG_ENVIRONMENT=login: …")
+def test_a_login_shell_that_tells_nothing(quoted: list[str], sandbox: Sandbox) -> None:
+    profile = sandbox.home / ".bash_profile"
+    profile.write_text("export ADDED=1\nexec true\n")
+    server = sandbox.server(SHELL="/bin/bash", MCP_BG_ENVIRONMENT="login")
+    assert run_job(server, "[ -z $ADDED ]")["exit_code"] == 0
+    assert readme.says(quoted[0], server.stderr)
+    profile.write_text('export ADDED=1\n[ -n "$MCP_BG_RESOLVING_ENVIRONMENT" ] || exec true\n')
+    server = sandbox.server(SHELL="/bin/bash", MCP_BG_ENVIRONMENT="login")
+    assert run_job(server, "[ $ADDED = 1 ]")["exit_code"] == 0
 
 
 @entry("*`… jobs are running")

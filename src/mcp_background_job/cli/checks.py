@@ -25,6 +25,7 @@ from typing import Literal
 from mcp_background_job import __version__
 from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_config, unknown_variables
 from mcp_background_job.errors import JobError
+from mcp_background_job.jobs.environment import BaseEnvironment, in_words
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import EndedJob, RunningJob
@@ -201,6 +202,21 @@ def check_environment() -> Iterator[Finding]:
         yield Finding("ok", "environment", "the tmux server and this terminal agree")
 
 
+def check_login_shell() -> Iterator[Finding]:
+    """asking the login shell"""
+    config = load_config()
+    if config.environment == "inherit":
+        return
+    begun = time.monotonic()
+    told = BaseEnvironment(config.environment).told()
+    took = (time.monotonic() - begun) * 1000
+    if not told.problem:
+        yield Finding("ok", "login shell", f"{told.shell} told its environment in {took:.0f} ms; jobs have that")
+        return
+    remedy = "See what its files exec or wait for; by MCP_BG_RESOLVING_ENVIRONMENT they can tell that nobody is there"
+    yield Finding("note" if told.environment else "wrong", "login shell", in_words(told), remedy)
+
+
 def check_round_trip() -> Iterator[Finding]:
     """running a tiny job"""
     config = load_config()
@@ -212,6 +228,7 @@ def check_round_trip() -> Iterator[Finding]:
         "allowed_command_patterns": (),
         "default_job_timeout": PATIENCE * 4,
         "max_concurrent_jobs": 10,
+        "environment": "inherit",
     }
     manager = JobManager(config.model_copy(update=own))
     begun = time.monotonic()
@@ -252,4 +269,4 @@ async def round_trip(manager: JobManager) -> str:
     return "" if killed.status == "killed" else f"a job that was killed is {killed.status}"
 
 
-STEPS = (check_settings, check_tmux, check_state, check_jobs, check_environment, check_round_trip)
+STEPS = (check_settings, check_tmux, check_state, check_jobs, check_environment, check_login_shell, check_round_trip)

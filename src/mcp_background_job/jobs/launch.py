@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_background_job.config import JOB_VARIABLE, BackgroundJobConfig
+from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, NotAllowed
 from mcp_background_job.store.clock import boot_id
 from mcp_background_job.store.models import JobId, Launch, Spec, new_nonce, summary_of
@@ -22,15 +22,13 @@ from mcp_background_job.tmux.client import tmux_binary
 from mcp_background_job.tmux.panes import COLUMNS, ROWS
 from mcp_background_job.tmux.quoting import pipe_command
 
-from .shells import integration
+from .environment import BaseEnvironment, job_environment
 
 # -I and -S: nothing of the person's Python set-up, and a start of 15 ms. Paths are bytes, whatever the locale.
 ENTRYPOINT = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))
 GRACE = 5.0  # seconds between the signal and KILL
 MAX_COMMAND = 1_000_000  # bytes
 MAX_NAME = 80  # characters
-NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
-PLAIN = {"PAGER": "cat", "GIT_PAGER": "cat"}  # a pager would wait for a person
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,16 @@ class Prepared:
     runner: tuple[str, ...]
 
 
-def prepare(config: BackgroundJobConfig, request: Request, job_id: JobId, folder: Path, socket: str) -> Prepared:
-    """The launch of `request` as job `job_id` in `folder`.
+def prepare(
+    config: BackgroundJobConfig, request: Request, job_id: JobId, folder: Path, socket: str, base: BaseEnvironment
+) -> Prepared:
+    """The launch of `request` as job `job_id` in `folder`, its `env` over `base`.
 
     Raises InvalidInput, NotAllowed or TmuxMissing.
     """
     command = checked_command(request.command, request.env, config)
     cwd = working_folder(request.cwd, config.working_directory)
+    environment = job_environment(base.get(), request.env or {}, job_id, request.command)
     spec = Spec(
         job_id=job_id,
         name=one_line(request.name)[:MAX_NAME] or name_from(request.command),
@@ -100,7 +101,6 @@ def prepare(config: BackgroundJobConfig, request: Request, job_id: JobId, folder
         tmux=tmux_binary(),
         pipe=pipe_command([*ENTRYPOINT, "logwriter", str(folder)]),
     )
-    environment = job_environment(request.env or {}, job_id, request.command)
     return Prepared(spec, command, environment, launch, (*ENTRYPOINT, "runner", str(folder)))
 
 
@@ -163,13 +163,6 @@ def name_from(command: str) -> str:
 def job_shell() -> str:
     """bash where there is one, else sh; never the person's own $SHELL."""
     return "/bin/bash" if Path("/bin/bash").exists() else shutil.which("bash") or "/bin/sh"
-
-
-def job_environment(env: Mapping[str, str], job_id: str, command: str) -> dict[str, str]:
-    """The server's own environment, what the terminal needs, `env` over it, and what a shell needs to tell more."""
-    own = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
-    given = {**own, **PLAIN, JOB_VARIABLE: job_id, **env}
-    return {**given, **integration(command, given)}
 
 
 def current_umask() -> int:

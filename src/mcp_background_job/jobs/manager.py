@@ -26,6 +26,7 @@ from mcp_background_job.tmux.panes import Capture, capture, list_panes
 from mcp_background_job.tmux.session import JobsSession
 
 from .control import Control, Handoff
+from .environment import BaseEnvironment
 from .inputs import LOOKED_AT, note_if_shown
 from .launch import GRACE, Request, Started, prepare
 from .matching import check_pattern
@@ -60,6 +61,7 @@ class JobManager:
         self.store = self.view.store
         self.tmux = JobsSession(config, self.store.folder)
         self.control = Control(self.view, self.tmux)
+        self.environment = BaseEnvironment(config.environment)
 
     # -- starting -------------------------------------------------------------------------------------------
 
@@ -70,7 +72,7 @@ class JobManager:
         """
         job_id = self.store.new_id()
         folder = self.view.folder(job_id)
-        made = prepare(self.config, request, job_id, folder, self.tmux.server.socket)
+        made = prepare(self.config, request, job_id, folder, self.tmux.server.socket, self.environment)
         self.store.create(made.spec, made.command, made.environment, made.launch, self.config.max_concurrent_jobs)
         try:
             window = self.tmux.open_window(job_id, made.spec.name, made.runner, made.launch.pipe)

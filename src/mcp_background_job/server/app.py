@@ -76,6 +76,7 @@ async def keep_tidy(manager: JobManager) -> None:
     """Close windows and remove records whose time has come, while the server is there."""
     # The first job would wait for these imports; after the client's first calls nobody does.
     await anyio.sleep(1.0)
+    manager.environment.begin()
     await anyio.to_thread.run_sync(preload)
     await tidy(manager.view.store.remove_typed)
     while True:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from mcp_background_job.config import JOB_VARIABLE, BackgroundJobConfig
+from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, NotAllowed
+from mcp_background_job.jobs.environment import BaseEnvironment
 from mcp_background_job.jobs.launch import (
     MAX_COMMAND,
     Request,
     checked_command,
     current_umask,
-    job_environment,
     prepare,
     working_folder,
 )
@@ -24,6 +24,9 @@ from mcp_background_job.store.models import JobId
 
 def config(folder: Path, **settings: object) -> BackgroundJobConfig:
     return BackgroundJobConfig.model_validate({"MCP_BG_STATE_DIR": str(folder), **settings})
+
+
+OWN = BaseEnvironment("inherit")
 
 
 @pytest.mark.parametrize(
@@ -73,18 +76,6 @@ def test_a_folder_is_relative_to_the_setting_and_must_be_there(tmp_path: Path) -
             working_folder(bad, tmp_path)
 
 
-def test_a_job_has_the_servers_environment_without_the_token_and_the_terminals_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("MCP_BG_HTTP_TOKEN", "COLUMNS", "TERM"):
-        monkeypatch.setenv(name, "secret")
-    monkeypatch.setenv("KEPT", "kept")
-    found = job_environment({"PAGER": "less", "NEW": "new"}, "abc123", "make")
-    assert found["KEPT"] == "kept" and found["NEW"] == "new" and found["PAGER"] == "less"
-    assert found["GIT_PAGER"] == "cat" and found[JOB_VARIABLE] == "abc123"
-    assert "secret" not in found.values()
-
-
 def test_reading_the_umask_leaves_it_as_it_was() -> None:
     before = os.umask(0o027)
     try:
@@ -96,7 +87,7 @@ def test_reading_the_umask_leaves_it_as_it_was() -> None:
 
 def test_a_name_is_one_line_and_by_default_the_beginning_of_the_command(tmp_path: Path) -> None:
     def name(command: str, given: str = "") -> str:
-        return prepare(config(tmp_path), Request(command, given), JobId("abc123"), tmp_path, "").spec.name
+        return prepare(config(tmp_path), Request(command, given), JobId("abc123"), tmp_path, "", OWN).spec.name
 
     assert name("make\n  -j2\tall") == "make -j2 all"
     assert len(name("x" * 100)) == 40
@@ -106,8 +97,8 @@ def test_a_name_is_one_line_and_by_default_the_beginning_of_the_command(tmp_path
 
 def test_the_timeout_is_the_callers_or_the_setting(tmp_path: Path) -> None:
     def timeout(given: float | None, **settings: object) -> float | None:
-        launch = prepare(config(tmp_path, **settings), Request("x", timeout=given), JobId("abc123"), tmp_path, "")
-        return launch.spec.timeout
+        request = Request("x", timeout=given)
+        return prepare(config(tmp_path, **settings), request, JobId("abc123"), tmp_path, "", OWN).spec.timeout
 
     assert timeout(None) is None
     assert timeout(None, MCP_BG_JOB_TIMEOUT="7") == 7
