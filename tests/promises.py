@@ -177,6 +177,8 @@ PROMISES: dict[str, str] = {
 # Faults: what is killed, stopped, damaged, full, set wrong or moved about.
 PROMISES |= {
     "server-killed-in-execute": "A server killed at any moment of execute leaves whole jobs or none.",
+    "server-ends-kill": "With MCP_BG_ON_DISCONNECT=kill a server's jobs end with it, however it ends, and no others.",
+    "server-ends-held": "A job that a person holds outlives its server until they hand it back.",
     "server-killed-in-kill": "A server killed at any moment of kill leaves a job that runs, or one that is gone whole.",
     "server-killed-in-cleanup": "A cleanup killed at any moment leaves whole records or none; the next one goes on.",
     "tmux-killed": "When the tmux server is killed its jobs are lost, told so, and gone with all their processes.",

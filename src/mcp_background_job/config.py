@@ -148,6 +148,11 @@ class BackgroundJobConfig(BaseSettings):
         validation_alias="MCP_BG_ENVIRONMENT",
         description="inherit (jobs have the server's own) or login (as your login shell's files leave that)",
     )
+    on_disconnect: Literal["keep", "kill"] = Field(
+        "keep",
+        validation_alias="MCP_BG_ON_DISCONNECT",
+        description="keep (jobs outlive their server) or kill (they end with it, unless a person holds them)",
+    )
 
 
 def load_config() -> BackgroundJobConfig:

@@ -40,11 +40,11 @@ class SlowPython:
         ended(self.server, self.server.call("execute", command="true")["job_id"])  # the session is there
 
     @contextmanager
-    def delay(self) -> Iterator[str]:
+    def delay(self, command: str = "echo late; exit 3") -> Iterator[str]:
         """The id of a job whose runner starts when the block ends."""
         self.hint.touch()
         try:
-            yield self.server.call("execute", command="echo late; exit 3")["job_id"]
+            yield self.server.call("execute", command=command)["job_id"]
         finally:
             self.hint.unlink()
 
@@ -103,3 +103,17 @@ def test_a_runner_that_will_not_come_is_told_at_once(sandbox: Sandbox, slow: Slo
         sandbox.runner(job_id).kill()
         wait_until(lambda: slow.server.call("status", job_id=job_id)["status"] == "killed", 12)  # not the grace of 15 s
     assert slow.server.call("status", job_id=job_id)["reason"] == "lost"
+
+
+@pytest.mark.promise("slow-start", "server-ends-kill")
+@pytest.mark.parametrize("tidied", [False, True])
+def test_a_late_job_whose_server_has_ended_meanwhile_ends_with_it(sandbox: Sandbox, tidied: bool) -> None:
+    sandbox.environment["MCP_BG_ON_DISCONNECT"] = "kill"
+    slow = SlowPython(sandbox)
+    with slow.delay("sleep 300") as job_id:
+        slow.server.kill9()
+        [lifeline] = (sandbox.state / "mcp-jobs").glob(".server-*")
+        if tidied:
+            lifeline.unlink()
+    job = ended(sandbox.server(), job_id)
+    assert (job["status"], job["reason"], job["killed_by"]) == ("killed", "kill", "the end of its server")

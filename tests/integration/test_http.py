@@ -674,6 +674,19 @@ def test_a_signal_stops_it_at_once_and_the_jobs_go_on(
     assert server.call("kill", job_id=job_id)["status"] == "killed"
 
 
+@pytest.mark.promise("server-ends-kill")
+def test_its_jobs_end_with_it_and_not_with_a_client(sandbox: Sandbox) -> None:
+    sandbox.environment["MCP_BG_ON_DISCONNECT"] = "kill"
+    with served(sandbox) as web:
+        found = with_client(web, lambda client: client.call_tool("execute", {"command": "exec cat"}))
+        job_id = found.structured_content["job_id"]
+        reader = sandbox.server()
+        assert reader.call("wait", job_ids=[job_id], timeout=1)["reason"] == "timeout"
+        web.process.kill()
+        assert reader.call("wait", job_ids=[job_id], timeout=20)["reason"] == "exit"
+    assert reader.call("status", job_id=job_id)["killed_by"] == "the end of its server"
+
+
 def test_it_tidies_up_as_the_stdio_server_does(sandbox: Sandbox) -> None:
     """What a maker who died has left half made is removed by the tidying alone."""
     folder = sandbox.state / "mcp-jobs"

@@ -22,6 +22,7 @@ BAD = [
     ("MCP_BG_TMUX_SOCKET", "a/b"),
     ("MCP_BG_TMUX_CONF", "/no/such/tmux.conf"),
     ("MCP_BG_ENVIRONMENT", "shell"),
+    ("MCP_BG_ON_DISCONNECT", "stay"),
 ]
 GOOD = {
     "MCP_BG_MAX_JOBS": "1000",
@@ -32,6 +33,7 @@ GOOD = {
     "MCP_BG_ALLOWED_COMMANDS": "^npm ,^python ",
     "MCP_BG_SESSION": "other_jobs-2",
     "MCP_BG_ENVIRONMENT": "login",
+    "MCP_BG_ON_DISCONNECT": "kill",
 }
 
 

@@ -23,7 +23,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert config.default_job_timeout is None
     assert (config.cleanup_interval_seconds, config.retention_seconds) == (300, 7 * 86400)
     assert (config.session_name, config.tmux_socket_name, config.allowed_command_patterns) == ("mcp-jobs", None, ())
-    assert config.environment == "inherit"
+    assert (config.environment, config.on_disconnect) == ("inherit", "keep")
     assert config.tmux_conf.name == "tmux.conf" and config.state_dir.is_absolute()
 
 
@@ -81,6 +81,7 @@ def test_patterns_keep_their_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MCP_BG_TMUX_CONF", "/no/such/file"),
         ("MCP_BG_ENVIRONMENT", "Login"),
         ("MCP_BG_ENVIRONMENT", ""),
+        ("MCP_BG_ON_DISCONNECT", "end"),
     ],
 )
 @pytest.mark.promise("server-settings")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -19,6 +20,7 @@ from mcp_background_job.errors import HumanHolds, InvalidInput, JobError, JobNot
 from mcp_background_job.output.pages import WAIT_CHARS, WAIT_ENDS
 from mcp_background_job.process.orphans import end_processes, resume
 from mcp_background_job.store.inotify import FolderEvents
+from mcp_background_job.store.lifelines import ServerLifeline
 from mcp_background_job.store.models import EndedJob, Job, RunningJob, StartingJob, run_of, signal_name
 from mcp_background_job.store.requests import request_kill, request_signal
 from mcp_background_job.store.transcript import Sent
@@ -62,6 +64,13 @@ class JobManager:
         self.tmux = JobsSession(config, self.store.folder)
         self.control = Control(self.view, self.tmux)
         self.environment = BaseEnvironment(config.environment)
+        self.lifeline: ServerLifeline | None = None  # of the server with which jobs end
+
+    def prepare_to_serve(self) -> None:
+        """This process is a server: its next calls of tmux are prepared, and jobs end with it where that is set."""
+        self.tmux.prepare_calls()
+        if self.config.on_disconnect == "kill":
+            self.lifeline = ServerLifeline(self.store)
 
     # -- starting -------------------------------------------------------------------------------------------
 
@@ -73,7 +82,8 @@ class JobManager:
         job_id = self.store.new_id()
         folder = self.view.folder(job_id)
         made = prepare(self.config, request, job_id, folder, self.tmux.server.socket, self.environment)
-        self.store.create(made.spec, made.command, made.environment, made.launch, self.config.max_concurrent_jobs)
+        launch = replace(made.launch, lifeline=self.lifeline.hold()) if self.lifeline else made.launch
+        self.store.create(made.spec, made.command, made.environment, launch, self.config.max_concurrent_jobs)
         try:
             window = self.tmux.open_window(job_id, made.spec.name, made.runner, made.launch.pipe)
         except BaseException:

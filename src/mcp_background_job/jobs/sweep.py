@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcp_background_job.store.clients import sweep_clients
+from mcp_background_job.store.lifelines import remove_broken
 from mcp_background_job.store.models import EndedJob, run_of
 from mcp_background_job.tmux.client import TmuxServer
 from mcp_background_job.tmux.panes import JobPane, Pane, close_panes, list_panes, mark
@@ -35,6 +36,7 @@ def sweep_alone(view: JobView, tmux: JobsSession) -> None:
     store, config = view.store, view.config
     store.remove_half_made()
     sweep_clients(store.folder, config.retention_seconds)
+    remove_broken(store.folder)
     # Ours also where no record is left that names it.
     sockets = {tmux.server.socket}
     ended: dict[str, EndedJob] = {}

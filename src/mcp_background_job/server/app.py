@@ -32,7 +32,7 @@ PIPE_BYTES = 1 << 20  # the most that Linux gives an ordinary user
 M_ARENA_MAX = -8  # glibc's malloc.h
 INSTRUCTIONS = """\
 Runs shell commands as background jobs, each in a window of its own of a tmux session, which a person can watch and \
-type into (the `attach` line tells them how). Jobs live on when this server or the client stops.
+type into (the `attach` line tells them how). LASTING
 
 - Builds, tests, installers: execute with wait=50 gives output and exit code in one call. Still running? wait.
 - Servers, watchers: execute with wait=20 and pattern="ready|listening".
@@ -47,13 +47,19 @@ your other jobs meanwhile.
 - No & behind a command and no nohup: every command is in the background already."""
 
 
+LASTING = {
+    "keep": "Jobs live on when this server or the client stops.",
+    "kill": "Jobs end when this server stops, unless a person holds them.",
+}
+
+
 def make_server(manager: JobManager) -> MCPServer[None]:
     """The server with its tools, resources and prompts."""
     server: MCPServer[None] = MCPServer(
         "mcp-background-job",
         title="Background jobs in tmux",
         version=__version__,
-        instructions=INSTRUCTIONS,
+        instructions=INSTRUCTIONS.replace("LASTING", LASTING[manager.config.on_disconnect]),
         log_level="WARNING",
         tools=list[Tool](all_tools(Tools(manager))),
     )

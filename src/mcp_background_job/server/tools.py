@@ -66,7 +66,7 @@ class Tools:
 
     def __init__(self, manager: JobManager) -> None:
         self.manager = manager
-        manager.tmux.prepare_calls()
+        manager.prepare_to_serve()
         self.forms = Forms(manager)
         self.events = JobEvents(manager.view)
         self.clients = Clients(manager.view, self.events)

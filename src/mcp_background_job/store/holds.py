@@ -12,6 +12,7 @@ from pathlib import Path
 from .files import write_whole
 from .models import Hold
 from .records import HOLD, find_record, to_record
+from .requests import wake
 
 
 def read_hold(folder: Path) -> Hold | None:
@@ -27,6 +28,7 @@ def set_hold(folder: Path, hold: Hold | None, declined: bool = False) -> None:
         (folder / "declined").unlink(missing_ok=True)
     if hold is None:
         (folder / "holder").unlink(missing_ok=True)
+        wake(folder)  # its server may have ended meanwhile, and the job with it
         return
     write_whole(folder / "holder", to_record(HOLD, hold))
 
@@ -46,6 +48,8 @@ def release(folder: Path, hold: Hold, declined: bool = False) -> bool:
             os.link(released, holder)
     if not ours or not declined:
         released.unlink()
+    if ours:
+        wake(folder)
     return ours
 
 

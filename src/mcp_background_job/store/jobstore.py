@@ -1,6 +1,7 @@
 """Job folders: the only memory that the program has.
 
     <state>/<session>/lock                 held while jobs are counted and one is added
+    <state>/<session>/.server-…            a FIFO that a server holds open with which its jobs end
     <state>/<session>/<job_id>/job.json    what was asked for
                                command     the command, byte for byte
                                environment gone as soon as the runner has read it

@@ -90,6 +90,7 @@ class Launch:
     log_limit: int  # bytes
     tmux: str  # the program's path
     pipe: str  # the shell command that starts the log writer
+    lifeline: str = ""  # of the server with which the job ends; none for one that outlives it
 
     def pairs(self) -> dict[str, str]:
         fields = {name: str(getattr(self, name)) for name in self.__slots__}

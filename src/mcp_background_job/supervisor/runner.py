@@ -18,6 +18,7 @@ import time
 from .command import size_terminal, start, take_environment
 from .jobdir import quote, uptime, write_record, write_whole
 from .launch import LaunchFile
+from .lifeline import Lifeline
 from .locks import hold_new, try_lock
 from .log_guard import LogGuard
 from .pane import Pane, shown_end
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 LOCK_WAIT = 2.0  # seconds; a look at a lock that nobody holds lasts microseconds
 KILL_PATIENCE = 5.0  # seconds after KILL before processes that can't be signalled (setuid) are given up
+SERVER_END = "the end of its server"  # who has asked for a kill that nobody has
 SHOW_WAIT = 1.0  # seconds for tmux to show the end, or to close a pipe
 
 
@@ -41,6 +43,7 @@ class Runner:
         self.cause = "exit"
         self.signal_number = 0  # what ends the tree, once a cause to end it is there
         self.exitcode: int | None = None  # the main process's exit code, or its signal as a negative number
+        self.killer = ""  # who has ended it, where that was no request
         self.main = 0
         self.survivors: list[int] = []
         self.left = False  # processes that outlive the command
@@ -65,6 +68,7 @@ class Runner:
         if os.path.exists(self.path("exit.json")) or not os.path.exists(self.path("environment")):
             return self.refuse("This job has ended and is not run again")
         self.launch = LaunchFile(self.job)
+        self.lifeline = Lifeline(self.launch.lifeline)
         self.main = self.start()
         self.write_run()
         self.supervise()
@@ -131,6 +135,9 @@ class Runner:
             request = self.requested()
             if request:
                 self.end_by("kill", request)
+            elif self.lifeline.broken and not os.path.exists(self.path("holder")):
+                self.killer = SERVER_END
+                self.end_by("kill", signal.SIGTERM)
             left = self.started + self.launch.timeout - time.monotonic()
             if left <= 0:
                 self.end_by("timeout", signal.SIGTERM)
@@ -152,13 +159,16 @@ class Runner:
             waiting.register(fd, select.POLLIN)
         if self.stderr is not None:
             waiting.register(self.stderr.master, select.POLLIN)
-        if self.log.writer >= 0:
-            waiting.register(self.log.writer, select.POLLIN)
+        for fd in (self.log.writer, self.lifeline.fd):
+            if fd >= 0:
+                waiting.register(fd, select.POLLIN)
         for fd, _ in waiting.poll(max(0.0, seconds) * 1000):
             if self.stderr is not None and fd == self.stderr.master:
                 self.stderr.relay()
             elif fd == self.log.writer:
                 self.log.writer_ended()
+            elif fd == self.lifeline.fd:
+                self.lifeline.look()
             else:
                 try:
                     data = os.read(fd, 4096)
@@ -293,7 +303,7 @@ class Runner:
             parts.append(f'"survivors": {self.survivors}')
         if self.left:
             parts.append('"left": true')
-        if self.cause == "kill" and (by := self.asked_by()):
+        if self.cause == "kill" and (by := self.killer or self.asked_by()):
             parts.append(f'"by": {quote(by)}')
         return "{" + ", ".join(parts) + "}"
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mcp_background_job.store.files import write_whole
-from mcp_background_job.store.requests import request_kill
+from mcp_background_job.store.requests import request_kill, wake
 from mcp_background_job.text import escaped, one_line, padding_shown, wrap
 from mcp_background_job.tmux.quoting import carries, command_line, set_pane_options
 
@@ -60,7 +60,9 @@ def take(options: Namespace) -> None:
 
 def give(options: Namespace) -> None:
     """Give the keys back to the agents."""
-    (job_folder(options) / "holder").unlink(missing_ok=True)
+    folder = job_folder(options)
+    (folder / "holder").unlink(missing_ok=True)
+    wake(folder)  # its server may have ended meanwhile, and the job with it
     show_holder(options, "")
 
 

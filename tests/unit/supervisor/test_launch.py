@@ -23,16 +23,19 @@ def test_the_bytes_are_those_that_running_jobs_of_other_versions_read(tmp_path: 
     written(tmp_path, LAUNCH)
     assert (tmp_path / "launch").read_bytes().split(b"\0") == [
         b"cwd=/", b"shell=/bin/bash", b"timeout=", b"grace=5.0", b"umask=22", b"rows=50", b"columns=200",
-        b"separate_stderr=0", b"nonce=1", b"log_limit=10485760", b"tmux=tmux", b"pipe=exec false",
+        b"separate_stderr=0", b"nonce=1", b"log_limit=10485760", b"tmux=tmux", b"pipe=exec false", b"lifeline=",
     ]  # fmt: skip
 
 
 def test_every_field_comes_back(tmp_path: Path) -> None:
-    launch = replace(LAUNCH, cwd="/tmp/b\udcffd = ü", timeout=1.5, umask=0o077, separate_stderr=True, pipe="a='b c'")
+    launch = replace(
+        LAUNCH, cwd="/tmp/b\udcffd = ü", timeout=1.5, umask=0o077, separate_stderr=True, pipe="a='b c'", lifeline="/x y"
+    )
     read = written(tmp_path, launch)
     assert (read.cwd, read.shell) == ("/tmp/b\udcffd = ü".encode(errors="surrogateescape"), b"/bin/bash")
     assert (read.timeout, read.grace, read.umask) == (1.5, 5.0, 0o077)
     assert (read.rows, read.columns, read.separate_stderr) == (50, 200, True)
+    assert read.lifeline == b"/x y"
     assert (read.nonce, read.log_limit, read.tmux, read.pipe) == ("1", 10 << 20, "tmux", "a='b c'")
 
 
