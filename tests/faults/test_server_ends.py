@@ -12,7 +12,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from support.faults import all_gone
+from support.faults import all_gone, killed_with, seeded, strike_after, tries
 from support.rpc import Answer, Server
 from support.sandbox import SESSION, Sandbox, alive, ended, shows
 from support.terminal import answer, cli
@@ -129,6 +129,22 @@ def test_a_job_that_a_person_holds_ends_when_they_hand_it_back(sandbox: Sandbox,
         command = [sys.executable, "-m", "mcp_background_job.ui.menu", *options, "give"]
         subprocess.run(command, env=sandbox.environment, check=True, timeout=20)
     ended_with_its_server(heir, held)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.promise("server-ends-kill")
+def test_no_job_runs_on_at_whatever_moment_of_its_start_its_server_is_killed(sandbox: Sandbox) -> None:
+    random = seeded()
+    for _ in range(tries(3)):
+        server = sandbox.server(MCP_BG_ON_DISCONNECT="kill", MCP_BG_MAX_JOBS="1000")
+        pending = [server.start("execute", command="setsid sleep 300 & sleep 300") for _ in range(3)]
+        strike_after(random, 0.3)
+        killed_with(server, pending)
+    heir = sandbox.server()
+    for job in heir.call("list", all=True)["jobs"]:
+        told = ended(heir, job["job_id"], 40)
+        assert (told["status"], told["reason"]) in (("killed", "kill"), ("killed", "lost")), told
+    wait_until(lambda: not [one for one in sandbox.processes() if one.name() == "sleep"])
 
 
 @pytest.mark.promise("server-ends-kill")
