@@ -5,6 +5,7 @@ The shells themselves are tried in unit/process/test_login_shell.py.
 
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def test_a_shell_is_asked_before_the_first_job_waits_for_it(sandbox: Sandbox) ->
     runs = person(sandbox, "")
     desktop(sandbox)
     wait_until(runs.exists)
+
+
+@pytest.mark.promise("login-environment")
+def test_tmux_is_found_where_the_persons_shell_finds_it(sandbox: Sandbox) -> None:
+    tools = sandbox.root / "few"
+    tools.mkdir()
+    for program in ("bash", "sh", "env", "uname"):
+        (tools / program).symlink_to(shutil.which(program) or "")
+    (sandbox.home / ".bash_profile").write_text(f'PATH="{tools}:{Path(shutil.which("tmux") or "").parent}"\n')
+    server = sandbox.server(PATH=str(tools), SHELL="/bin/bash", MCP_BG_ENVIRONMENT="login")
+    assert server.call("execute", command="exit 3", wait=20)["exit_code"] == 3
 
 
 @pytest.mark.promise("private-environment", "login-environment")

@@ -47,7 +47,15 @@ class BaseEnvironment:
                 self._told = ask_login_shell(inherited(os.environ))
                 if self._told.problem:
                     logger.warning("MCP_BG_ENVIRONMENT=login: %s", in_words(self._told))
+                if self._told.environment is not None:
+                    look_also_in(self._told.environment.get("PATH", ""))
             return self._told
+
+
+def look_also_in(path: str) -> None:
+    """Have this process look for programs in `path` too: of a desktop's short PATH, brew's tmux is as missing."""
+    folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *path.split(os.pathsep)]
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys(folder for folder in folders if folder))
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:

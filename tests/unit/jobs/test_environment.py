@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import pytest
@@ -28,6 +29,7 @@ def test_a_job_has_the_servers_environment_without_the_token_and_the_terminals_o
 def asked(monkeypatch: pytest.MonkeyPatch, told: Told) -> list[Mapping[str, str]]:
     """Have the login shell tell this; what it is asked with."""
     calls: list[Mapping[str, str]] = []
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
 
     def answer(own: Mapping[str, str]) -> Told:
         calls.append(own)
@@ -44,6 +46,7 @@ def test_a_login_shell_is_asked_once_and_is_given_no_token(monkeypatch: pytest.M
     calls = asked(monkeypatch, Told("/bin/zsh", {"PATH": "/opt", "MCP_BG_HTTP_TOKEN": "secret", "TERM": "xterm"}))
     base = BaseEnvironment("login")
     assert base.get() == base.get() == {"PATH": "/opt"}
+    assert os.environ["PATH"] == "/usr/bin:/bin:/opt", "where tmux is looked for"
     assert len(calls) == 1 and calls[0]["CI"] == "1" and "MCP_BG_HTTP_TOKEN" not in calls[0]
 
 
