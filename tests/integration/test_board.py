@@ -313,4 +313,4 @@ def test_the_board_costs_next_to_nothing_while_nothing_happens(sandbox: Sandbox,
 
     # Time is the promise: under one percent of a core. The bound leaves room for a busy machine's slower cores, and
     # what the start of twenty jobs has left to do may fall into the first of the three.
-    assert min(share() for _ in range(3)) < 0.03 * slowness()
+    assert any(share() < 0.03 * slowness() for _ in range(3))

@@ -446,7 +446,7 @@ def test_answers_that_nobody_reads_close_the_connection(sandbox: Sandbox) -> Non
         with server.raw() as connection:
             connection.settimeout(1.0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            with pytest.raises(OSError):  # it takes no more, or has closed already
+            with contextlib.suppress(OSError):  # it takes no more, or has closed already
                 for _ in range(2_000):  # of 7 KB each, and the kernel keeps 4 MB
                     connection.sendall(request)
             wait_until(lambda: not server.established(), what="the end of the connection")
