@@ -291,7 +291,8 @@ def test_a_closed_window_0_leaves_the_jobs_and_comes_back_with_the_next_server(a
     sandbox.tmux("set-option", "-t", "=mcp-jobs:", "-u", "@mcp_jobs")
     again = sandbox.server()
     again.call("execute", command="true")
-    assert "jobs" in sandbox.tmux("list-windows", "-t", "=mcp-jobs", "-F", "#{window_index} #{window_name}").split()
+    rows = ("list-windows", "-t", "=mcp-jobs", "-F", "#{window_name}")
+    wait_until(lambda: "jobs" in sandbox.tmux(*rows).split())
 
 
 @pytest.mark.promise("board-idle")
