@@ -230,7 +230,8 @@ class JobView:
         """The exit code of the last command that a shell has told since offset `start`."""
         log = self.log(job.spec.job_id)
         try:
-            return last_exit_code(log.read(max(start, log.end - LOOKBACK), log.end))
+            begin = max(log.start, min(start, log.end) - LOOKBACK, log.end - 2 * LOOKBACK)
+            return last_exit_code(log.read(begin, log.end), max(0, start - begin))
         except SegmentGone:
             return None
 
