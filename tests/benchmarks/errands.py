@@ -46,8 +46,7 @@ def one(bench: Bench, task: Task, who: str) -> Tally:
         place = bench.place()
         world = World(place, stack)
         task.prepare(world)
-        # libtmux-mcp shows its killing tools only when it is told to.
-        client = bench.client(who, place, LIBTMUX_TOOLSETS="inspect,manage,execute,teardown")
+        client = bench.client(who, place)
         begun = time.perf_counter()
         outcome = ""
         try:
