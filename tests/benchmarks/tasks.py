@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import re
+import socket
 import sys
 import threading
 import urllib.error
@@ -27,7 +28,7 @@ from workloads import BUILD, CONFIG, HANG, INSTALL, JOB, LOGIN, MAKEFILE, NOISY,
 
 from support.model_server import ANSWER, model_server
 from support.person import Person
-from support.sshd import MISSING, another_machine, free_port
+from support.sshd import MISSING, another_machine
 from support.waiting import wait_until
 
 SSH = "ssh -F box.conf -tt box bash --norc -i"
@@ -68,7 +69,7 @@ class World:
         def act() -> None:
             person = Person(self.place, attach)
             self.stack.callback(person.close)
-            person.sees("Password for the vault:", 20)
+            person.sees("Password for the vault:")
             person.type(self.secret)
             person.press("Enter")
 
@@ -119,7 +120,8 @@ def tested(world: World, client: Client, _: Any) -> None:
 
 
 def lay_server(world: World) -> None:
-    world.port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        world.port = listener.getsockname()[1]
     world.write("serve.py", SERVE)
 
 
