@@ -66,6 +66,7 @@ PROMISES: dict[str, str] = {
     "interact-whole": "An answer is all that came after the input, and nothing from before.",
     "news": "Any answer tells what happened to a client's jobs: each thing once, and none that answers tell anyway.",
     "prompts": "Prompts are filled from the jobs as they are, and change nothing; job ids and names are completed.",
+    "wait-all": "A wait for all of several jobs ends with the last of them, and tells how each ended.",
     "interact-no-echo": "An answer of interact leaves out the echo of its input.",
     "interact-verbatim": "Input arrives byte for byte, whatever characters it has and however long it is.",
     "interact-copy-mode": "A person in copy mode neither stops an input nor is thrown out by it.",

@@ -210,15 +210,25 @@ class JobManager:
         pattern: str = "",
         since: Mapping[str, int] = {},
         progress: Progress | None = None,
+        all_of_them: bool = False,
     ) -> Outcome:
-        """Until one of the jobs has ended, or `until` or `pattern` holds for one of them.
+        """Until one of the jobs has ended, or all of them, or `until` or `pattern` holds for one of them.
 
         `since`: the cursor behind which a job's output is new; by default its end now.
 
         Raises JobNotFound or InvalidInput.
         """
         await check_pattern(pattern)
-        watch = Watch(self.view, job_ids, pattern, since, WAIT_CHARS, WAIT_ENDS, screen=self._shown)
+        watch = Watch(
+            self.view,
+            job_ids,
+            pattern,
+            since,
+            WAIT_CHARS,
+            WAIT_ENDS,
+            all_of_them=all_of_them,
+            screen=self._shown,
+        )
         return await wait_for(watch, until, min(timeout, MAX_WAIT), progress)
 
     # -- the window -----------------------------------------------------------------------------------------

@@ -198,6 +198,7 @@ class Tools:
         pattern: Annotated[str, Field(description="regex on output after since")] = "",
         timeout: Annotated[float, Field(ge=0, description="seconds, max 50")] = 30,
         since: Annotated[int | None, Field(ge=0, description="one job's cursor; default: last shown to you")] = None,
+        all: Annotated[bool, Field(description="until all have ended; tells how, without output")] = False,
     ) -> OutcomeAnswer:
         """Wait until any of the jobs ends; or sooner, as you ask: until it prints what pattern matches, needs input,
         is quiet for 2 s, or a person hands it back. Returns at once when it happens, with that job's output that you
@@ -206,12 +207,18 @@ class Tools:
         """
         if since is not None and len(job_ids) > 1:
             raise InvalidInput("since is for one job, and several are given", "Wait for one job, or leave since out")
+        if all and (until != "exit" or pattern):
+            raise InvalidInput("all is for ends alone", "Leave until and pattern out, or wait for any of them")
         progress = reporter(ctx, timeout)
         if until == "handback":
             progress = reporter(ctx, timeout, responses.asked(self.manager.view, job_ids, self.manager.attach_command))
             await progress(0.0)
         starts = self.clients.shown(ctx, job_ids) if since is None else {job_ids[0]: since}
-        found = await self.manager.wait(job_ids, until, min(timeout, MAX_WAIT), pattern, starts, progress=progress)
+        found = await self.manager.wait(
+            job_ids, until, min(timeout, MAX_WAIT), pattern, starts, progress=progress, all_of_them=all
+        )
+        if all:
+            return with_clamp(responses.outcome_of_all(self.manager.view, job_ids, found), timeout)
         fields: OutcomeAnswer = {"job_id": found.job.spec.job_id}
         self.clients.note_shown(ctx, found.job.spec.job_id, found.page.cursor)
         responses.add_outcome(fields, found)
