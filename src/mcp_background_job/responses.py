@@ -285,7 +285,7 @@ def outcome_of_all(view: JobView, job_ids: Sequence[str], found: Outcome) -> Out
     jobs: list[ListedJob] = []
     for job_id in dict.fromkeys(job_ids):
         job = view.job(job_id)
-        fields: ListedJob = {"job_id": job_id, "status": status_of(job)}
+        fields: ListedJob = {"job_id": job_id, "name": job.spec.name, "status": status_of(job)}
         add_ending(fields, job)
         if awaiting := view.awaiting(job):
             fields["awaiting_input"] = awaiting

@@ -95,6 +95,7 @@ def test_a_wait_for_all_of_several_tells_how_each_ended(server: Server) -> None:
     late = server.call("wait", job_ids=[*jobs, asks], all=True, timeout=1)
     assert late["reason"] == "timeout" and late["jobs"][-1] == {
         "job_id": asks,
+        "name": "read x; exit 4",
         "status": "running",
         "awaiting_input": "prompt",
     }
@@ -104,10 +105,10 @@ def test_a_wait_for_all_of_several_tells_how_each_ended(server: Server) -> None:
     assert answer == {
         "reason": "exit",
         "jobs": [
-            {"job_id": jobs[0], "status": "failed", "exit_code": 3},
-            {"job_id": jobs[1], "status": "completed", "exit_code": 0},
-            {"job_id": jobs[2], "status": "failed", "exit_code": 2},
-            {"job_id": asks, "status": "failed", "exit_code": 4},
+            {"job_id": jobs[0], "name": "sleep 0.6; exit 3", "status": "failed", "exit_code": 3},
+            {"job_id": jobs[1], "name": "sleep 0.0; exit 0", "status": "completed", "exit_code": 0},
+            {"job_id": jobs[2], "name": "sleep 0.4; exit 2", "status": "failed", "exit_code": 2},
+            {"job_id": asks, "name": "read x; exit 4", "status": "failed", "exit_code": 4},
         ],
     }
     assert server.call("wait", job_ids=jobs, all=True) == {"reason": "exit", "jobs": answer["jobs"][:3]}

@@ -84,8 +84,8 @@ class Tools:
         pattern: Annotated[str, Field(description="regex: with wait, also return once output matches")] = "",
     ) -> OutcomeAnswer:
         """Run a shell command as a background job; returns its job_id at once. With wait, returns once it ends or
-        asks for input, at the latest after that many seconds, with its output (of more than 10,000 characters the
-        first and last) and exit_code: for builds and tests; with pattern too, for servers. stderr comes merged into
+        asks for input, at the latest after that many seconds, with exit_code and output (of much output its first
+        and last lines): for builds and tests; with pattern too, for servers. stderr comes merged into
         stdout, in true order, unless separate_stderr.
         """
         if pattern and wait <= 0:
@@ -133,7 +133,8 @@ class Tools:
     ) -> PageAnswer:
         """What the job printed, as a person would read it: without escape codes, progress bars in their last state.
         All of it (head and tail where it is long), or the next page from a cursor (again while truncated), or the
-        lines that match grep. dropped_bytes: so much of the oldest output is gone, as the log is limited (10 MB).
+        lines that match grep. dropped_bytes: so much of the oldest output is gone, as the log is limited (10 MB; where
+        more comes, give execute or wait a pattern from the start).
         """
         job = self.manager.view.job(job_id)
         read = functools.partial(self.manager.view.output, job, since, grep, context, max_chars, since_seconds)

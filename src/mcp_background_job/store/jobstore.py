@@ -96,9 +96,9 @@ class JobStore(SessionFolder):
                     write_new(half_made / name, b" " * RECORD_SIZE)
                 os.mkfifo(half_made / "control", 0o600)
                 with self.lock():
-                    running = self.count_running()
-                    if running >= limit:
-                        raise TooManyJobs(running, limit)
+                    running = self.running()
+                    if len(running) >= limit:
+                        raise TooManyJobs([f"{job.spec.job_id} {job.spec.name}" for job in running], limit)
                     half_made.rename(final)
         except OSError as error:
             shutil.rmtree(half_made, ignore_errors=True)
@@ -118,19 +118,21 @@ class JobStore(SessionFolder):
             (self.folder / job_id).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
-    def count_running(self) -> int:
-        """How many jobs run now, whichever server started them."""
+    def running(self) -> list[LiveJob]:
+        """The jobs that run now, whichever server started them."""
         ids = set(self.ids())
         self._over &= ids
-        count = 0
+        found: list[LiveJob] = []
         # A thousand ended jobs that are still kept must not cost every start a look at their records.
         for job_id in ids - self._over:
             if (self.folder / job_id / "exit.json").exists():
                 self._over.add(job_id)
                 continue
             with suppress(JobNotFound, StoreError):
-                count += isinstance(self.load(job_id), LiveJob)
-        return count
+                job = self.load(job_id)
+                if isinstance(job, LiveJob):
+                    found.append(job)
+        return found
 
     # -- reading --------------------------------------------------------------------------------------------
 
