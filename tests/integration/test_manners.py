@@ -26,7 +26,7 @@ TOOLS = {
     "tail": {"job_id", "lines"},
     "interact": {"job_id", "input", "keys", "enter", "timeout", "pattern"},
     "kill": {"job_id", "signal"},
-    "wait": {"job_ids", "until", "pattern", "timeout", "since"},
+    "wait": {"job_ids", "until", "pattern", "timeout", "since", "all"},
     "screen": {"job_id"},
     "handoff": {"job_id", "message", "take_back"},
 }

@@ -187,7 +187,7 @@ def test_an_ended_jobs_seconds_are_counted_from_now(server: Server, shared: Sand
 
 def test_what_the_limit_dropped_is_said_to_be_missing(shared: Sandbox) -> None:
     server = shared.server(MCP_BG_MAX_OUTPUT_SIZE="20000")
-    parts = (("echo first", b"first"), ("seq 1 20000", b"\n20000\r\n"), ("echo last", b"last"))
+    parts = (("echo first", b"first"), ("seq 1 20000", b"20000\r\n"), ("echo last", b"last"))
     job_id, began = in_parts(shared, server, *parts)
     found = server.call("output", job_id=job_id, since_seconds=1e6)
     whole = server.call("output", job_id=job_id, since=0)
