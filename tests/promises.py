@@ -57,6 +57,7 @@ PROMISES: dict[str, str] = {
     "wait-any": "A wait for several jobs tells of the first at which something happens.",
     "wait-pattern": "A pattern is found in new output however it was cut, and never in the echo of an input.",
     "wait-bounded": "No wait is longer than a client's patience, and a clamped one says so.",
+    "tasks": "A long `execute` is a task for clients that have them: the job is all there is of it, on every server.",
     "wait-prompt": "An end is noticed within 50 milliseconds, whoever caused it.",
     "wait-cancelled": "A cancelled wait, or a client that leaves, leaves no process behind.",
     "wait-cheap": "Waiting costs next to no processor time and slows no other call.",

@@ -323,6 +323,15 @@ def add_outcome(fields: OutcomeAnswer, found: Outcome, always_stderr: bool = Fal
     add_ending(fields, found.job)
 
 
+def executed(found: Outcome, attach: str) -> OutcomeAnswer:
+    """What `execute` answers once it has waited; `attach` is how a person gets to the window of a job that runs."""
+    fields: OutcomeAnswer = {"job_id": found.job.spec.job_id, "status": status_of(found.job)}
+    if not isinstance(found.job, EndedJob):
+        fields["attach"] = attach
+    add_outcome(fields, found)
+    return fields
+
+
 def declined(view: JobView, found: Outcome) -> bool:
     """Whether the person who handed back said that they won't do what they were asked for."""
     return found.reason == "handback" and was_declined(view.folder(found.job.spec.job_id))

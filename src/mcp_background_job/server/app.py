@@ -59,6 +59,7 @@ LASTING = {
 
 def make_server(manager: JobManager) -> MCPServer[None]:
     """The server with its tools, resources and prompts."""
+    tools = Tools(manager)
     server: MCPServer[None] = MCPServer(
         "mcp-background-job",
         title="Background jobs in tmux",
@@ -69,7 +70,8 @@ def make_server(manager: JobManager) -> MCPServer[None]:
             limit=manager.config.max_concurrent_jobs,
         ),
         log_level="WARNING",
-        tools=list[Tool](all_tools(Tools(manager))),
+        tools=list[Tool](all_tools(tools)),
+        extensions=[tools.tasks],
     )
     add_resources(server, manager)
     for prompt in all_prompts(manager):

@@ -25,6 +25,7 @@ from mcp_background_job.responses import Ending, Fields, add_ending
 from mcp_background_job.store.clients import ClientRecords
 from mcp_background_job.store.models import LiveJob, Status, status_of
 from mcp_background_job.supervisor.process_tree import read_process
+from mcp_background_job.text import one_line
 
 MAX_CLIENTS = 1000  # of one server, over HTTP
 MAX_JOBS = 1000  # of one client
@@ -106,6 +107,12 @@ class Clients:
             self._follow(client, job_id)
         self._save(client)  # a server may be killed right behind its answer
         return {**fields, "news": items} if items else fields
+
+    def note_told(self, ctx: AnyContext, fields: Fields) -> None:
+        """What an answer without news tells of a job is none any more."""
+        client = self._client(ctx)
+        self._note_told(client, fields)
+        self._save(client)
 
     def _note_told(self, client: Client, told: Fields) -> None:
         """Nothing that this part of an answer tells of a job is news any more."""
@@ -274,3 +281,8 @@ def http_session(ctx: AnyContext) -> str:
 def declared_name(ctx: AnyContext) -> str:
     params = ctx.session.client_params
     return "" if params is None else params.client_info.name
+
+
+def client_name(ctx: AnyContext) -> str:
+    """What the client calls itself, for people to see who started what."""
+    return one_line(declared_name(ctx))[:40]

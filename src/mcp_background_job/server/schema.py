@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from mcp.server.mcpserver import Context
@@ -23,6 +24,13 @@ from mcp_background_job.responses import Fields
 from mcp_background_job.text import escaped, shorten
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """In place of an answer that is still to come: what the protocol is told."""
+
+    result: dict[str, Any]
 
 
 Adapt = Callable[[dict[str, Any]], dict[str, Any]]  # arguments as they are meant; raises JobError
@@ -58,7 +66,10 @@ class JobTool(Tool):
             return failure(explain(error))
         passed = {self.context_kwarg: context} if self.context_kwarg else {}
         try:
-            return success(self.complete(context, arguments, await self.fn(**validated, **passed)))
+            answer = await self.fn(**validated, **passed)
+            if isinstance(answer, Deferred):
+                return answer.result
+            return success(self.complete(context, arguments, answer))
         except JobError as error:
             return failure(str(error))
         except OSError as error:
@@ -120,7 +131,7 @@ def slim(schema: Any) -> Any:
 
 
 def make_tool(
-    function: Callable[..., Awaitable[Fields]],
+    function: Callable[..., Awaitable[Fields | Deferred]],
     annotations: ToolAnnotations,
     adapt: Adapt,
     complete: Complete,

@@ -32,11 +32,11 @@ from mcp_background_job.responses import (
     ScreenAnswer,
 )
 from mcp_background_job.store.models import EndedJob, Job
-from mcp_background_job.text import one_line
 
-from .clients import AnyContext, Clients, declared_name
+from .clients import AnyContext, Clients, client_name
 from .elicitation import Forms
-from .schema import JobTool, make_tool
+from .schema import Deferred, JobTool, make_tool
+from .tasks import Tasks
 
 MAX_CHARS = 1_000_000
 
@@ -70,6 +70,7 @@ class Tools:
         self.forms = Forms(manager)
         self.events = JobEvents(manager.view)
         self.clients = Clients(manager.view, self.events)
+        self.tasks = Tasks(manager, self.events, self.clients)
 
     async def execute(
         self,
@@ -82,7 +83,7 @@ class Tools:
         separate_stderr: bool = False,
         wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
         pattern: Annotated[str, Field(description="regex: with wait, also return once output matches")] = "",
-    ) -> OutcomeAnswer:
+    ) -> OutcomeAnswer | Deferred:
         """Run a shell command as a background job; returns its job_id at once. With wait, returns once it ends or
         asks for input, at the latest after that many seconds, with exit_code and output (of much output its first
         and last lines): for builds and tests; with pattern too, for servers. stderr comes merged into
@@ -93,17 +94,17 @@ class Tools:
         await check_pattern(pattern)
         request = Request(command, name, cwd, env, timeout, separate_stderr, client_name(ctx))
         new = await anyio.to_thread.run_sync(self.manager.start, request)
-        fields: OutcomeAnswer = {"job_id": new.job_id, "status": "running", "attach": new.attach}
         if wait <= 0:
-            return fields
+            return {"job_id": new.job_id, "status": "running", "attach": new.attach}
+        as_task = self.tasks.takes(ctx, wait, pattern)
+        seconds = self.tasks.soon if as_task else min(wait, MAX_WAIT)
         found = await self.manager.wait(
-            [new.job_id], "input", min(wait, MAX_WAIT), pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
+            [new.job_id], "input", seconds, pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
         )
-        if isinstance(found.job, EndedJob):
-            del fields["attach"]
-        responses.add_outcome(fields, found)
+        if as_task and not isinstance(found.job, EndedJob) and found.reason == "timeout":
+            return self.tasks.begun(found)
         self.clients.note_shown(ctx, new.job_id, found.page.cursor)
-        return with_clamp(fields, wait)
+        return with_clamp(responses.executed(found, new.attach), wait)
 
     async def list(
         self, all: Annotated[bool, Field(description="also older ones, whose window is closed")] = False
@@ -268,11 +269,6 @@ def with_clamp(fields: OutcomeAnswer, seconds: float) -> OutcomeAnswer:
     if seconds > MAX_WAIT:
         fields["effective_timeout"] = MAX_WAIT
     return fields
-
-
-def client_name(ctx: AnyContext) -> str:
-    """What the client calls itself, for people to see who started what."""
-    return one_line(declared_name(ctx))[:40]
 
 
 def reporter(ctx: AnyContext, total: float, what: str = "") -> Callable[[float], Awaitable[None]]:

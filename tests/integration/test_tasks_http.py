@@ -1,0 +1,53 @@
+"""Tasks over HTTP: whoever has the token may ask for them, at every server, which an intermediary finds by a header."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from integration.test_http import HEADERS, HttpServer, served
+from support.rpc import MODERN_ERA, Answer
+from support.sandbox import Sandbox
+from support.tasks import CAPABILITIES
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.promise("tasks")
+META = {
+    "io.modelcontextprotocol/protocolVersion": MODERN_ERA,
+    "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": CAPABILITIES,
+}
+
+
+def ask(web: HttpServer, method: str, header: str, /, **params: object) -> tuple[int, Answer]:
+    """The status and the message that answers a request of 2026-07-28; `header` is Mcp-Name."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": META}}).encode()
+    headers = {**HEADERS, "MCP-Protocol-Version": MODERN_ERA, "Mcp-Method": method, "Mcp-Name": header}
+    response = web.ask("POST", "/mcp", body, headers)
+    text: str = response.body.decode()  # type: ignore[attr-defined]
+    if "text/event-stream" in (response.getheader("content-type") or ""):
+        text = next(line.removeprefix("data: ") for line in text.splitlines() if '"result"' in line)
+    message: Answer = json.loads(text)
+    return response.status, message
+
+
+def test_a_task_outlives_its_server_and_the_connection(sandbox: Sandbox) -> None:
+    go = sandbox.path("go")
+    command = f"until test -e {go}; do sleep 0.05; done; echo over"
+    with served(sandbox) as web:
+        _, found = ask(web, "tools/call", "execute", name="execute", arguments={"command": command, "wait": 50})
+        task = found["result"]["taskId"]
+        web.process.kill()
+    go.touch()
+    with served(sandbox) as web:
+
+        def over() -> Answer:
+            status, message = ask(web, "tasks/get", task, taskId=task)
+            assert status == 200
+            return message["result"] if message["result"]["status"] == "completed" else {}
+
+        assert wait_until(over)["result"]["structuredContent"]["stdout"] == "over\n"
+        # An intermediary that goes by the header must not send a request to where another task is.
+        status, message = ask(web, "tasks/get", "another", taskId=task)
+        assert (status, message["error"]["code"]) == (400, -32020)
