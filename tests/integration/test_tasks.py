@@ -15,10 +15,12 @@ from support.tasks import (
     execute,
     get,
     job_of,
+    listen,
     open_server,
     question,
     reaches,
     structured,
+    told,
 )
 from support.waiting import wait_until
 
@@ -131,6 +133,7 @@ def test_a_job_that_somebody_else_has_killed_is_completed_and_says_killed(client
     assert structured(reaches(client, task, "completed"))["status"] == "killed"
 
 
+@pytest.mark.promise("tasks-end")
 def test_a_task_that_is_over_is_not_cancelled(client: Server) -> None:
     task = begin(client, "sleep 0.5")
     over = reaches(client, task, "completed")
@@ -160,6 +163,7 @@ def test_an_id_that_is_no_tasks_is_refused(client: Server, server: Server, task:
 ASK = "sleep 0.5; read -p 'Delete all? ' a; read -p 'Really? ' b; echo \"got $a $b\""
 
 
+@pytest.mark.promise("tasks-ask")
 def test_a_prompt_is_asked_of_the_clients_person(asking: Server) -> None:
     task = begin(asking, ASK, name="tidy")
     key, form = question(asking, task)
@@ -177,6 +181,7 @@ def test_a_prompt_is_asked_of_the_clients_person(asking: Server) -> None:
     assert "got yes sure" in structured(reaches(asking, task, "completed"))["stdout"]
 
 
+@pytest.mark.promise("tasks-ask")
 def test_an_answer_finds_its_question_on_a_server_that_was_started_since(sandbox: Sandbox) -> None:
     server = open_server(sandbox, FORMS)
     task = begin(server, ASK)
@@ -189,6 +194,7 @@ def test_an_answer_finds_its_question_on_a_server_that_was_started_since(sandbox
     assert other != key
 
 
+@pytest.mark.promise("tasks-end")
 @pytest.mark.parametrize("action", ["decline", "cancel"])
 def test_a_prompt_that_the_person_leaves_is_the_agents(asking: Server, server: Server, action: str) -> None:
     task = begin(asking, ASK)
@@ -215,12 +221,14 @@ def test_an_answer_that_is_no_line_is_refused_and_asked_for_again(asking: Server
     asking.request("tasks/cancel", {"taskId": task})
 
 
+@pytest.mark.promise("tasks-ask")
 def test_a_password_is_never_asked_for(asking: Server) -> None:
     task = begin(asking, "sleep 0.5; read -s -p 'Password: ' x")
     over = structured(reaches(asking, task, "completed"))
     assert (over["status"], over["awaiting_input"], over["reason"]) == ("running", "password", "input")
 
 
+@pytest.mark.promise("tasks-end")
 def test_without_forms_a_prompt_is_the_agents(client: Server) -> None:
     task = begin(client, ASK)
     assert structured(reaches(client, task, "completed"))["awaiting_input"] == "prompt"
@@ -260,3 +268,44 @@ def test_what_a_task_has_told_is_no_news(client: Server) -> None:
     client.news.clear()
     wait_until(lambda: client.call("status", job_id=other) and client.news, what="the news")
     assert [item["job_id"] for item in client.news] == [last]
+
+
+# -- notifications --------------------------------------------------------------------------------------------
+
+
+def bare(state: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in state.items() if name not in ("resultType", "_meta")}
+
+
+@pytest.mark.promise("tasks-streams")
+def test_a_stream_tells_each_state_as_get_does(asking: Server, shared: Sandbox) -> None:
+    go = shared.path("go-on")
+    asking.notifications.clear()
+    task = begin(asking, f"{UNTIL.format(go)}read -p 'Go on? ' x; sleep 1; echo over")
+    stream = listen(asking, task, "abcdef-1")
+    wait_until(lambda: told(asking, task), what="the first state")
+    hello = asking.notifications[0]
+    assert hello["method"] == "notifications/subscriptions/acknowledged"
+    assert hello["params"]["notifications"] == {"taskIds": [task]}  # the other is none
+    assert told(asking, task)[0]["ttlMs"] is None
+    go.touch()
+    wait_until(lambda: len(told(asking, task)) == 2, what="the question")
+    [key] = told(asking, task)[1]["inputRequests"]
+    answer(asking, task, key, "accept", answer="yes")
+    wait_until(lambda: len(told(asking, task)) == 4, what="the end")
+    states = told(asking, task)
+    assert [state["status"] for state in states] == ["working", "input_required", "working", "completed"]
+    assert bare(states[-1]) == bare(get(asking, task))
+    assert {state["_meta"]["io.modelcontextprotocol/subscriptionId"] for state in states} == {stream.number}
+    # Whoever comes late is told how it ended; a stream that was ended tells nothing more.
+    asking.cancel(stream)
+    listen(asking, task)
+    wait_until(lambda: len(told(asking, task)) == 5)
+    assert told(asking, task)[4]["status"] == "completed"
+
+
+def test_a_stream_of_tasks_is_for_clients_that_have_them(shared: Sandbox) -> None:
+    server = open_server(shared, {})
+    with pytest.raises(RpcError) as refused:
+        listen(server, "abcdef-1").result()
+    assert refused.value.code == -32021

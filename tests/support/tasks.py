@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from support.rpc import MODERN_ERA, Answer, Server
+from support.rpc import MODERN_ERA, Answer, Pending, Server
 from support.sandbox import Sandbox
 from support.waiting import wait_until
 
@@ -63,6 +63,17 @@ def question(server: Server, task: str) -> tuple[str, Answer]:
 def answer(server: Server, task: str, key: str, action: str, **content: Any) -> Answer:
     response = {"action": action, **({"content": content} if content else {})}
     return server.request("tasks/update", {"taskId": task, "inputResponses": {key: response}})
+
+
+def listen(server: Server, *tasks: str) -> Pending:
+    """A stream that tells the states of these tasks."""
+    return server.begin("subscriptions/listen", {"notifications": {"taskIds": list(tasks)}})
+
+
+def told(server: Server, task: str) -> list[Answer]:
+    """The states of a task that streams have told."""
+    states = [m["params"] for m in server.notifications if m.get("method") == "notifications/tasks"]
+    return [state for state in states if state["taskId"] == task]
 
 
 def job_of(task: str) -> str:

@@ -27,6 +27,7 @@ from mcp_background_job.text import shorten
 
 from .prompts import all_prompts
 from .resources import add_resources
+from .task_streams import TaskStreams
 from .tools import Tools, all_tools
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def make_server(manager: JobManager) -> MCPServer[None]:
         log_level="WARNING",
         tools=list[Tool](all_tools(tools)),
         extensions=[tools.tasks],
+        middleware=[TaskStreams(tools.tasks)],
     )
     add_resources(server, manager)
     for prompt in all_prompts(manager):

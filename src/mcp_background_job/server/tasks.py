@@ -100,12 +100,19 @@ class Tasks(Extension):
         self._follow(found.job.spec.job_id)
         return Deferred({"resultType": "task", **self._fields(found.job, "working")})
 
+    def knows(self, task: str) -> bool:
+        try:
+            self._job(task)
+        except (MCPError, JobError):
+            return False
+        return True
+
     # -- the methods ----------------------------------------------------------------------------------------
 
     async def get(self, request: AnyRequest, params: TaskParams) -> Fields:
         """Where the task is, with its result once it is over."""
         with self._refusals(request, params):
-            return await self._look(request, self._job(params.task_id))
+            return await self.state(request, params.task_id)
 
     async def update(self, request: AnyRequest, params: UpdateParams) -> Fields:
         """Take the answer to the question that is open; one to any other is ignored, as the specification asks."""
@@ -128,7 +135,12 @@ class Tasks(Extension):
 
     # -- states ---------------------------------------------------------------------------------------------
 
-    async def _look(self, request: AnyRequest, job: Job) -> Fields:
+    async def state(self, request: AnyRequest, task: str) -> Fields:
+        """The task as it is now, to the client of `request`.
+
+        Raises MCPError for what is no task's id, or JobError.
+        """
+        job = self._job(task)
         folder = self.view.folder(job.spec.job_id)
         told = read_result(folder)
         if told is not None:
@@ -222,7 +234,7 @@ class Tasks(Extension):
         Raises MCPError for what is no task's id, or StoreError.
         """
         try:
-            job = self.view.job(given.partition("-")[0])
+            job = self.view.job(job_part(given))
             # Who may ask is decided by the connection (a token over HTTP); the id is not to be guessed all the same.
             if job.spec.nonce and hmac.compare_digest(task_id(job).encode(), given.encode()):
                 return job
@@ -258,6 +270,11 @@ class Tasks(Extension):
 def task_id(job: Job) -> str:
     """The id of the job, with what nobody can guess behind it."""
     return f"{job.spec.job_id}-{job.spec.nonce}"
+
+
+def job_part(task: str) -> str:
+    """The id of the job in a task's."""
+    return task.partition("-")[0]
 
 
 def last_output(view: JobView, job: LiveJob) -> float:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
 import pytest
 from mcp import MCPError
-from mcp_types import ClientCapabilities
+from mcp.server.context import CallNext, ServerRequestContext
+from mcp.server.session import ServerSession
+from mcp_types import (
+    ClientCapabilities,
+    SubscriptionFilter,
+    SubscriptionsAcknowledgedNotification,
+    SubscriptionsAcknowledgedNotificationParams,
+)
+from pydantic import BaseModel
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.server.questions import Question, read_answer
+from mcp_background_job.server.task_streams import TaskStreams
 from mcp_background_job.server.tasks import TASKS, AnyRequest, TaskParams, Tasks, UpdateParams
 from mcp_background_job.server.tools import Tools
 from mcp_background_job.store.models import Hold
 from mcp_background_job.store.tasks import write_result
 from support.jobs import write_ended_job
+from support.rpc import MODERN_ERA
 
 TASK = "abcdef-1"
 
@@ -36,10 +46,30 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tasks:
     return Tools(manager).tasks
 
 
-def request(declared: bool = True) -> AnyRequest:
-    capabilities = ClientCapabilities(extensions={TASKS: {}} if declared else None)
-    session = SimpleNamespace(client_capabilities=capabilities, client_params=None)
-    return cast(AnyRequest, SimpleNamespace(session=session, request=None))
+class Session:
+    """What is sent to a client."""
+
+    client_params = None
+
+    def __init__(self, declared: bool) -> None:
+        self.client_capabilities = ClientCapabilities(extensions={TASKS: {}} if declared else None)
+        self.sent: list[dict[str, Any]] = []
+
+    async def send_notification(self, notification: BaseModel, related_request_id: int) -> None:
+        assert related_request_id == 7
+        self.sent.append(notification.model_dump(by_alias=True, mode="json", exclude_none=True))
+
+
+def request(declared: bool = True, method: str = "tasks/get", **params: object) -> AnyRequest:
+    session = cast(ServerSession, Session(declared))
+    return ServerRequestContext(
+        session=session,
+        lifespan_context=None,
+        protocol_version=MODERN_ERA,
+        method=method,
+        params=params,
+        request_id=7,
+    )
 
 
 def get(tasks: Tasks, task: str = TASK, declared: bool = True) -> dict[str, Any]:
@@ -89,6 +119,7 @@ def test_cancelled_is_only_what_a_cancel_has_killed(tasks: Tasks, cause: str, by
     assert found["status"] == status and ("result" in found) == (status == "completed")
 
 
+@pytest.mark.promise("tasks-end")
 def test_a_result_once_told_stays_though_the_job_went_on(tasks: Tasks) -> None:
     write_result(
         tasks.view.folder("abcdef"), b'{"job_id": "abcdef", "status": "running", "awaiting_input": "password"}'
@@ -117,6 +148,59 @@ def test_who_does_not_declare_the_extension_is_told_which_is_missing(tasks: Task
         get(tasks, declared=False)
     assert refused.value.error.code == -32021
     assert refused.value.error.data == {"requiredCapabilities": {"extensions": {TASKS: {}}}}
+
+
+# -- streams --------------------------------------------------------------------------------------------------
+
+
+def listen(tasks: Tasks, call_next: CallNext, *task_ids: object, declared: bool = True) -> list[dict[str, Any]]:
+    """What a stream has told by the time that its client or an error ended it; nothing of it may be left."""
+    wanted = request(declared, "subscriptions/listen", notifications={"taskIds": list(task_ids)})
+
+    async def run() -> None:
+        try:
+            await TaskStreams(tasks)(wanted, call_next)
+        finally:
+            await asyncio.sleep(0)
+            assert tasks.events.listeners == before
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    before = list(tasks.events.listeners)
+    asyncio.run(run())
+    return cast(Session, wanted.session).sent
+
+
+async def acknowledge(ctx: AnyRequest) -> None:
+    """The SDK's part: it acknowledges the kinds that it knows, then waits for the client to go."""
+    params = SubscriptionsAcknowledgedNotificationParams(notifications=SubscriptionFilter())
+    await ctx.session.send_notification(SubscriptionsAcknowledgedNotification(params=params), ctx.request_id)
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_a_stream_names_its_tasks_and_tells_what_they_are(tasks: Tasks) -> None:
+    acknowledged, state = listen(tasks, acknowledge, TASK, TASK, "abcdef-2", 3)
+    assert acknowledged["params"]["notifications"] == {"taskIds": [TASK]}
+    assert state["method"] == "notifications/tasks"
+    assert state["params"] == {**get(tasks), "_meta": {"io.modelcontextprotocol/subscriptionId": 7}}
+
+
+@pytest.mark.promise("tasks-streams")
+def test_a_stream_that_breaks_leaves_nothing_behind(tasks: Tasks) -> None:
+    async def fail(ctx: AnyRequest) -> None:
+        await acknowledge(ctx)
+        raise MCPError(code=-32603, message="Subscription limit reached")
+
+    with pytest.raises(MCPError, match="limit"):
+        listen(tasks, fail, TASK)
+
+
+def test_a_stream_without_tasks_is_none_of_ours(tasks: Tasks) -> None:
+    [acknowledged] = listen(tasks, acknowledge, declared=False)
+    assert acknowledged["params"]["notifications"] == {}
+    with pytest.raises(MCPError) as refused:
+        listen(tasks, acknowledge, TASK, declared=False)
+    assert refused.value.error.code == -32021
 
 
 PROMPT, HANDOFF = Question("prompt-3"), Question("handoff-3", Hold(since=3.0, message="look"))
