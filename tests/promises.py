@@ -70,6 +70,7 @@ PROMISES: dict[str, str] = {
     "interact-whole": "An answer is all that came after the input, and nothing from before.",
     "news": "Any answer tells what happened to a client's jobs: each thing once, and none that answers tell anyway.",
     "prompts": "Prompts are filled from the jobs as they are, and change nothing; job ids and names are completed.",
+    "wait-flood": "A pattern sees every line that a job prints, also those that the log's limit drops meanwhile.",
     "wait-all": "A wait for all of several jobs ends with the last of them, and tells how each ended.",
     "interact-no-echo": "An answer of interact leaves out the echo of its input.",
     "interact-verbatim": "Input arrives byte for byte, whatever characters it has and however long it is.",

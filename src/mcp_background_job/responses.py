@@ -119,6 +119,7 @@ class OutcomeAnswer(PageAnswer, Ending, Absence, total=False):
     jobs: list[ListedJob]
     reason: WaitReason
     match: str
+    unsearched_bytes: int
     screen: str
     awaiting_input: str
     declined: bool
@@ -316,6 +317,8 @@ def add_outcome(fields: OutcomeAnswer, found: Outcome, always_stderr: bool = Fal
         fields["stdout"] = found.page.stdout.replace(ALTERNATE_NOTE + "\n", "")
     if found.match not in found.screen + found.page.stdout + found.page.stderr:
         fields["match"] = found.match
+    if found.unsearched:
+        fields["unsearched_bytes"] = found.unsearched
     if found.awaiting:
         fields["awaiting_input"] = found.awaiting
     if found.command_exit_code is not None:

@@ -155,9 +155,9 @@ class JobView:
         """A look at the job's log as it is now."""
         return self.store.log(job_id)
 
-    def reader(self, job: Job, dress: Dress | None = None) -> Reader:
-        """The job's log as text, with what `dress` keeps of its colours and times."""
-        log, ended = self.log(job.spec.job_id), isinstance(job, EndedJob)
+    def reader(self, job: Job, dress: Dress | None = None, log: Log | None = None) -> Reader:
+        """The job's log as text, with what `dress` keeps of its colours and times; `log`: a look at it there is."""
+        log, ended = log or self.log(job.spec.job_id), isinstance(job, EndedJob)
         modes = self.modes(job, log) if ended else None
         last_screen = modes.screen_since if modes else None
         sizes = read_sizes(self.folder(job.spec.job_id))

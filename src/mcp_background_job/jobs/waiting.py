@@ -64,6 +64,7 @@ class Outcome:
     match: str = ""  # the line that the pattern matched
     screen: str = ""  # what a full-screen program shows now, trimmed
     command_exit_code: int | None = None  # of the last command since the input, where a shell has told it
+    unsearched: int = 0  # bytes in which the pattern could not be looked for
 
 
 @dataclass
@@ -134,9 +135,13 @@ class Watch:
                         break
                     await events.wait(deadline - time.monotonic())
 
+    def is_behind(self) -> bool:
+        """Whether output is still to be searched."""
+        return any(watched.search is not None and watched.search.is_behind() for watched in self.jobs)
+
     def pause(self) -> float:
         """Seconds to let pass before the next look: none for BURST events, then THROTTLE for each, as in a flood."""
-        if self.sent_at is not None:
+        if self.sent_at is not None or self.pattern:
             return 0.0
         now = time.monotonic()
         self.looks = min(BURST, self.looks + (now - self.looked) / THROTTLE)
@@ -286,7 +291,8 @@ class Watch:
         awaiting = self.view.awaiting(job)
         # Of a shell at its prompt: what was told before is of another command.
         code = self.view.told_exit_code(job, watched.start) if awaiting and self.sent_at is not None else None
-        return Outcome(job, reason, awaiting, page, match, command_exit_code=code)
+        unsearched = watched.search.unsearched if watched.search is not None and reason != "match" else 0
+        return Outcome(job, reason, awaiting, page, match, command_exit_code=code, unsearched=unsearched)
 
 
 async def started(view: JobView, job_id: str) -> Job:
@@ -310,6 +316,9 @@ async def wait_for(watch: Watch, until: Until, timeout: float, progress: Progres
     deadline = started_at + timeout
     reported = started_at
     with ExitStack() as stack:
+        for watched in watch.jobs:
+            if watched.search is not None:
+                stack.enter_context(watched.search.searching())
         events = stack.enter_context(watch.folders(until))
         news = True
         while True:
@@ -326,7 +335,9 @@ async def wait_for(watch: Watch, until: Until, timeout: float, progress: Progres
             if progress is not None and now - reported >= REPORT_EVERY:
                 reported = now
                 await progress(now - started_at)
-            news = await events.wait(min(watch.next_look(until), deadline - now, REPORT_EVERY))
+            behind = watch.is_behind()
+            pause = 0.0 if behind else min(watch.next_look(until), deadline - now, REPORT_EVERY)
+            news = await events.wait(pause) or behind
             if news and (pause := watch.pause()):
                 await anyio.sleep(pause)
 

@@ -154,9 +154,11 @@ class Clients:
             job = self.view.job(event.job_id)
             if not isinstance(job, LiveJob) or event.kind == "handback":
                 return isinstance(job, LiveJob)
-            if known.told < 0 or self.view.shows_more(job, known.told, event.offset):
-                known.told = event.offset
-                return self.view.awaiting(job) is not None
+            known_before = known.told >= 0 and not self.view.shows_more(job, known.told, event.offset)
+            if known_before or self.view.shows_more(job, event.offset, self.view.log(event.job_id).end):
+                return False
+            known.told = event.offset
+            return True
         return False
 
     def _hear(self, event: Event) -> None:
