@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import statistics
 import time
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -218,6 +220,48 @@ def test_a_wait_sends_progress_in_both_eras_so_that_clients_do_not_give_up(share
     server.call("kill", job_id=job_id)
     assert {pending.answer()["reason"] for pending in (*waits, silent)} == {"exit"}
     modern.close()
+
+
+@pytest.mark.promise("progress")
+@pytest.mark.parametrize("call", ["wait", "execute", "interact"])
+def test_progress_has_the_last_line_that_was_printed(server: Server, call: str) -> None:
+    line = r"\033[31mstep %d %0200d\033[0m\r\n\n"
+    steps = f"for n in $(seq 40); do printf '{line}' $n 0; sleep 0.1; done"
+    command = f"stty -echo; read -rs go; {steps}"
+    if call == "execute":
+        pending = server.start("execute", progress=True, command=steps, wait=50)
+    else:
+        job_id = server.call("execute", command=command, name="steps", wait=20)["job_id"]
+        if call == "interact":
+            pending = server.start("interact", progress=True, job_id=job_id, input="my secret", timeout=50)
+        else:
+            pending = server.start("wait", progress=True, job_ids=[job_id], timeout=50)
+            server.call("interact", job_id=job_id, input="my secret", timeout=0)
+    assert pending.answer()["reason"] == "exit"
+    told = list(pending.progress)
+    assert len(told) >= 2
+    for earlier, later in pairwise(told):
+        assert later["progress"] - earlier["progress"] > 0.95, "not more than once a second, and rising"
+    assert 2.0 <= told[0]["progress"] < 4.0
+    for one in told:
+        assert re.fullmatch(r"waiting for \d+ s: step \d+ 0+…", one["message"]), one["message"]
+        assert len(one["message"]) < 150
+    assert len({one["message"].split()[5] for one in told}) == len(told), "each tells another line"
+    server.call("status", job_id=server.call("list")["jobs"][0]["job_id"])
+    assert pending.progress == told, "none comes behind the answer"
+
+
+@pytest.mark.promise("progress")
+def test_progress_of_a_wait_for_several_names_the_one_that_printed_last(server: Server) -> None:
+    jobs = [
+        server.call("execute", command=f"sleep {n}; echo here; sleep 300", name=f"job {n}")["job_id"] for n in (0.1, 1)
+    ]
+    pending = server.start("wait", progress=True, job_ids=jobs, timeout=50)
+    wait_until(lambda: pending.progress, 20)
+    assert pending.progress[0]["message"].endswith(": job 1: here")
+    for job_id in jobs:
+        server.call("kill", job_id=job_id)
+    pending.answer()
 
 
 @pytest.mark.promise("wait-cancelled")

@@ -32,10 +32,11 @@ from .environment import BaseEnvironment
 from .inputs import LOOKED_AT, note_if_shown
 from .launch import GRACE, Request, Started, prepare
 from .matching import check_pattern
+from .reporting import Progress
 from .sweep import sweep
 from .typing import Input
 from .view import JobView
-from .waiting import AT_ONCE, Outcome, Progress, Until, Watch, wait_for
+from .waiting import AT_ONCE, Outcome, Until, Watch, wait_for
 
 KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped

@@ -7,7 +7,7 @@ waits for, and at its time limit.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -25,9 +25,9 @@ from mcp_background_job.text import summed_up
 from .draining import drained
 from .inputs import LOOKED_AT, without_echo
 from .matching import OutputSearch, ScreenSearch
+from .reporting import Progress, Reports
 from .view import JobView
 
-Progress = Callable[[float], Awaitable[None]]
 Until = Literal["exit", "input", "quiet", "handback", "answer"]  # answer: input, after typing
 WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "timeout"]
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 QUIET = 2.0  # seconds without output that count as quiet
 LOOK_AGAIN = 1.0  # seconds between looks that no event asks for: a killed runner changes no file
-REPORT_EVERY = 5.0  # seconds between reports of progress
 FIRST_LOOK, LAST_LOOK = 0.004, 2.0  # seconds between looks at the terminal, from the last output on
 STILL = 0.4  # seconds without output: longer than a spinner's pause, and than a round trip of 80 ms takes
 # Seconds that a job must stay at rest, by how it rests (process/input_state.py).
@@ -310,11 +309,10 @@ async def started(view: JobView, job_id: str) -> Job:
 async def wait_for(watch: Watch, until: Until, timeout: float, progress: Progress | None = None) -> Outcome:
     """Until `until` or the pattern, or `timeout` s.
 
-    `progress` is called with the seconds waited, every few seconds, so that clients don't give up.
+    `progress` is told now and then how it goes, so that clients show life and don't give up.
     """
-    started_at = time.monotonic()
-    deadline = started_at + timeout
-    reported = started_at
+    deadline = time.monotonic() + timeout
+    reports = Reports(watch.view, [watched.job_id for watched in watch.jobs], progress) if progress else None
     with ExitStack() as stack:
         for watched in watch.jobs:
             if watched.search is not None:
@@ -332,11 +330,11 @@ async def wait_for(watch: Watch, until: Until, timeout: float, progress: Progres
                 return await watch.outcome(*found)
             if now >= deadline:
                 return await watch.outcome(watch.jobs[0], "timeout")
-            if progress is not None and now - reported >= REPORT_EVERY:
-                reported = now
-                await progress(now - started_at)
             behind = watch.is_behind()
-            pause = 0.0 if behind else min(watch.next_look(until), deadline - now, REPORT_EVERY)
+            pause = 0.0 if behind else min(watch.next_look(until), deadline - now)
+            if reports is not None:
+                await reports.report()
+                pause = min(pause, reports.pause())
             news = await events.wait(pause) or behind
             if news and (pause := watch.pause()):
                 await anyio.sleep(pause)

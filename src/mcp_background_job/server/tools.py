@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -18,6 +17,7 @@ from mcp_background_job.jobs.events import JobEvents
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
 from mcp_background_job.jobs.matching import check_pattern, in_search_thread
+from mcp_background_job.jobs.reporting import Progress
 from mcp_background_job.jobs.view import JobView
 from mcp_background_job.jobs.waiting import started
 from mcp_background_job.output.pages import DEFAULT_CHARS
@@ -211,10 +211,10 @@ class Tools:
             raise InvalidInput("since is for one job, and several are given", "Wait for one job, or leave since out")
         if all and (until != "exit" or pattern):
             raise InvalidInput("all is for ends alone", "Leave until and pattern out, or wait for any of them")
-        progress = reporter(ctx, timeout)
-        if until == "handback":
-            progress = reporter(ctx, timeout, responses.asked(self.manager.view, job_ids, self.manager.attach_command))
-            await progress(0.0)
+        asked = responses.asked(self.manager.view, job_ids, self.manager.attach_command) if until == "handback" else ""
+        progress = reporter(ctx, timeout, asked)
+        if asked and progress is not None:
+            await progress(0.0, "")
         starts = self.clients.shown(ctx, job_ids) if since is None else {job_ids[0]: since}
         found = await self.manager.wait(
             job_ids, until, min(timeout, MAX_WAIT), pattern, starts, progress=progress, all_of_them=all
@@ -271,11 +271,14 @@ def with_clamp(fields: OutcomeAnswer, seconds: float) -> OutcomeAnswer:
     return fields
 
 
-def reporter(ctx: AnyContext, total: float, what: str = "") -> Callable[[float], Awaitable[None]]:
-    """Sends MCP progress, if the client asked for it; `what` stands in it."""
+def reporter(ctx: AnyContext, total: float, what: str = "") -> Progress | None:
+    """Sends MCP progress, where the client asked for it; `what` stands in it, or the last line that was printed."""
+    if (ctx.request_context.meta or {}).get("progress_token") is None:
+        return None
 
-    async def report(seconds: float) -> None:
-        await ctx.report_progress(seconds, min(total, MAX_WAIT), f"waiting for {seconds:.0f} s{what}")
+    async def report(seconds: float, line: str) -> None:
+        tail = what or (line and f": {line}")
+        await ctx.report_progress(seconds, min(total, MAX_WAIT), f"waiting for {seconds:.0f} s{tail}")
 
     return report
 
