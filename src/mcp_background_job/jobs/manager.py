@@ -29,6 +29,7 @@ from mcp_background_job.tmux.session import JobsSession
 
 from .control import Control, Handoff
 from .environment import BaseEnvironment
+from .events import JobEvents
 from .inputs import LOOKED_AT, note_if_shown
 from .launch import GRACE, Request, Started, prepare
 from .matching import check_pattern
@@ -62,6 +63,7 @@ class JobManager:
         self.config = config
         self.view = JobView(config)
         self.store = self.view.store
+        self.events = JobEvents(self.view)
         self.tmux = JobsSession(config, self.store.folder)
         self.control = Control(self.view, self.tmux)
         self.environment = BaseEnvironment(config.environment)

@@ -25,8 +25,11 @@ from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.text import shorten
 
+from .clients import Clients
+from .greeting import Greeting
 from .prompts import all_prompts
 from .resources import add_resources
+from .subscriptions import Subscriptions
 from .task_streams import TaskStreams
 from .tools import Tools, all_tools
 
@@ -60,7 +63,8 @@ LASTING = {
 
 def make_server(manager: JobManager) -> MCPServer[None]:
     """The server with its tools, resources and prompts."""
-    tools = Tools(manager)
+    tools = Tools(manager, Clients(manager.view, manager.events))
+    subscriptions = Subscriptions(manager.view, manager.events)
     server: MCPServer[None] = MCPServer(
         "mcp-background-job",
         title="Background jobs in tmux",
@@ -73,9 +77,10 @@ def make_server(manager: JobManager) -> MCPServer[None]:
         log_level="WARNING",
         tools=list[Tool](all_tools(tools)),
         extensions=[tools.tasks],
-        middleware=[TaskStreams(tools.tasks)],
+        middleware=[Greeting(subscriptions), TaskStreams(tools.tasks)],
     )
     add_resources(server, manager)
+    subscriptions.serve(server)
     for prompt in all_prompts(manager):
         server.add_prompt(prompt)
     return server

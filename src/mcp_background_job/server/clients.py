@@ -16,7 +16,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
+from mcp.server.connection import Connection
 from mcp.server.mcpserver import Context
+from mcp.server.session import ServerSession
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.events import Event, JobEvents
@@ -201,12 +204,19 @@ class Clients:
             client = self._clients[key] = Client(self._count, identity(ctx))
             self._count += 1
             self._take_up(client)
+            if http_session(ctx) and ctx.session.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+                connection_of(ctx.session).exit_stack.callback(self._forget, key)
         self._clients.move_to_end(key)
         if len(self._clients) > MAX_CLIENTS:
-            _, gone = self._clients.popitem(last=False)
+            self._forget(next(iter(self._clients)))
+        return client
+
+    def _forget(self, key: str) -> None:
+        """Follow nothing for a client any more: it will not come back, or was there longest ago."""
+        gone = self._clients.pop(key, None)
+        if gone is not None:
             for job_id in list(gone.jobs):
                 self._unfollow(gone, job_id)
-        return client
 
     def _take_up(self, client: Client) -> None:
         """Go on where a server was killed that this client had before."""
@@ -288,3 +298,8 @@ def declared_name(ctx: AnyContext) -> str:
 def client_name(ctx: AnyContext) -> str:
     """What the client calls itself, for people to see who started what."""
     return one_line(declared_name(ctx))[:40]
+
+
+def connection_of(session: ServerSession) -> Connection:
+    """What lasts for as long as a client with a handshake is there; the SDK gives handlers no other way to it."""
+    return session._connection

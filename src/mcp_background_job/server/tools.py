@@ -13,7 +13,6 @@ from pydantic import BeforeValidator, Field
 
 from mcp_background_job import responses
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.jobs.events import JobEvents
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
 from mcp_background_job.jobs.matching import check_pattern, in_search_thread
@@ -64,13 +63,12 @@ Text = Annotated[str, BeforeValidator(as_text)]
 class Tools:
     """The tools of one server; their docstrings are what an agent reads."""
 
-    def __init__(self, manager: JobManager) -> None:
+    def __init__(self, manager: JobManager, clients: Clients) -> None:
         self.manager = manager
         manager.prepare_to_serve()
         self.forms = Forms(manager)
-        self.events = JobEvents(manager.view)
-        self.clients = Clients(manager.view, self.events)
-        self.tasks = Tasks(manager, self.events, self.clients)
+        self.clients = clients
+        self.tasks = Tasks(manager, manager.events, clients)
 
     async def execute(
         self,

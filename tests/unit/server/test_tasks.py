@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.server.clients import Clients
 from mcp_background_job.server.questions import Question, read_answer
 from mcp_background_job.server.task_streams import TaskStreams
 from mcp_background_job.server.tasks import TASKS, AnyRequest, TaskParams, Tasks, UpdateParams
@@ -43,7 +44,7 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tasks:
     config = BackgroundJobConfig.model_validate({"MCP_BG_STATE_DIR": str(tmp_path / "state"), "MCP_BG_RETENTION": 3600})
     manager = JobManager(config)
     write_ended_job(manager.store, "abcdef")
-    return Tools(manager).tasks
+    return Tools(manager, Clients(manager.view, manager.events)).tasks
 
 
 class Session:
