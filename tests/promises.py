@@ -69,6 +69,7 @@ PROMISES: dict[str, str] = {
     # Typing
     "interact-whole": "An answer is all that came after the input, and nothing from before.",
     "resources-told": "Who subscribes to a job is told of it in time, each client on its own, and leaves nothing.",
+    "channel": "With --channel an idle session is woken once by what no answer has told, marked as a program's output.",
     "progress": "A call that waits shows the last line printed, once a second at most and never behind its answer.",
     "news": "Any answer tells what happened to a client's jobs: each thing once, and none that answers tell anyway.",
     "prompts": "Prompts are filled from the jobs as they are, and change nothing; job ids and names are completed.",

@@ -25,6 +25,8 @@ from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.text import shorten
 
+from .channel import INSTRUCTIONS as CHANNEL_INSTRUCTIONS
+from .channel import Channel
 from .clients import Clients
 from .greeting import Greeting
 from .prompts import all_prompts
@@ -61,9 +63,11 @@ LASTING = {
 }
 
 
-def make_server(manager: JobManager) -> MCPServer[None]:
-    """The server with its tools, resources and prompts."""
-    tools = Tools(manager, Clients(manager.view, manager.events))
+def make_server(manager: JobManager, with_channel: bool = False) -> MCPServer[None]:
+    """The server with its tools, resources and prompts; `with_channel`: it wakes the one client that it has."""
+    clients = Clients(manager.view, manager.events, Channel(manager.view) if with_channel else None)
+    tools = Tools(manager, clients)
+    more = CHANNEL_INSTRUCTIONS if with_channel else ""
     subscriptions = Subscriptions(manager.view, manager.events)
     server: MCPServer[None] = MCPServer(
         "mcp-background-job",
@@ -71,13 +75,14 @@ def make_server(manager: JobManager) -> MCPServer[None]:
         version=__version__,
         instructions=INSTRUCTIONS.substitute(
             lasting=LASTING[manager.config.on_disconnect],
-            folder=shorten(str(manager.config.working_directory or Path.cwd()), LONGEST_FOLDER),
+            folder=shorten(str(manager.config.working_directory or Path.cwd()), LONGEST_FOLDER - len(more)),
             limit=manager.config.max_concurrent_jobs,
-        ),
+        )
+        + more,
         log_level="WARNING",
         tools=list[Tool](all_tools(tools)),
         extensions=[tools.tasks],
-        middleware=[Greeting(subscriptions), TaskStreams(tools.tasks)],
+        middleware=[Greeting(clients, subscriptions), TaskStreams(tools.tasks)],
     )
     add_resources(server, manager)
     subscriptions.serve(server)
@@ -86,9 +91,9 @@ def make_server(manager: JobManager) -> MCPServer[None]:
     return server
 
 
-async def serve(manager: JobManager) -> None:
+async def serve(manager: JobManager, with_channel: bool) -> None:
     """Answer on stdin and stdout until the input ends, tidying up now and then."""
-    server = make_server(manager)
+    server = make_server(manager, with_channel)
     async with anyio.create_task_group() as group:
         group.start_soon(keep_tidy, manager)
         await server.run_stdio_async()
@@ -140,14 +145,14 @@ def widen_stdout() -> None:
             fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def run_stdio(config: BackgroundJobConfig) -> None:
+def run_stdio(config: BackgroundJobConfig, with_channel: bool = False) -> None:
     """Serve until the input ends; a signal ends the process at once, since there is nothing to save."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)
     keep_memory_flat()
     widen_stdout()
-    anyio.run(serve, JobManager(config))
+    anyio.run(serve, JobManager(config), with_channel)
     # Threads that wait for tmux must not hold up the end; there is nothing to save.
     sys.stdout.flush()
     sys.stderr.flush()

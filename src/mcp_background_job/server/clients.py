@@ -7,11 +7,12 @@ anew.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -29,6 +30,8 @@ from mcp_background_job.store.clients import ClientRecords
 from mcp_background_job.store.models import LiveJob, Status, status_of
 from mcp_background_job.supervisor.process_tree import read_process
 from mcp_background_job.text import one_line
+
+from .channel import GRACE, Channel
 
 MAX_CLIENTS = 1000  # of one server, over HTTP
 MAX_JOBS = 1000  # of one client
@@ -66,6 +69,7 @@ class Client:
     who: str
     jobs: OrderedDict[str, Known] = field(default_factory=OrderedDict)
     news: list[Event] = field(default_factory=list)
+    asking: Counter[str] = field(default_factory=Counter)  # about which jobs calls are open
     saved: bytes = b""
 
     def known(self, job_id: str) -> Known:
@@ -78,9 +82,10 @@ class Client:
 class Clients:
     """The clients of one server; of those that were used longest ago none is kept."""
 
-    def __init__(self, view: JobView, events: JobEvents) -> None:
+    def __init__(self, view: JobView, events: JobEvents, channel: Channel | None = None) -> None:
         self.view = view
         self.events = events
+        self.channel = channel
         self.records = ClientRecords(view.store.folder)
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._count = 0
@@ -171,11 +176,40 @@ class Clients:
                 continue
             if event.kind in ("ended", "input", "handback"):
                 client.news.append(event)
+                if self.channel is not None:
+                    self._wake_later(self.channel, client, event)
             known.held = event.kind == "held" or (known.held and event.kind != "handback")
             if event.kind == "ended":
                 known.state = "over"
             if event.kind in ("held", "handback"):
                 self._save(client)
+
+    @contextmanager
+    def call(self, ctx: AnyContext, arguments: Mapping[str, Any]) -> Iterator[None]:
+        """While a call is open its jobs wake nobody: its answer tells of them."""
+        asking = self._client(ctx).asking
+        job_ids = asked(arguments, {})
+        asking.update(job_ids)
+        try:
+            yield
+        finally:
+            asking.subtract(job_ids)
+
+    def _wake_later(self, channel: Channel, client: Client, event: Event) -> None:
+        asyncio.get_running_loop().call_later(GRACE, self._wake, channel, client, event)
+
+    def _wake(self, channel: Channel, client: Client, event: Event) -> None:
+        """Tell by the channel what no answer has told meanwhile."""
+        untold = [one for one in client.news if one is not event]
+        if len(untold) == len(client.news):
+            return
+        if client.asking[event.job_id] > 0:
+            self._wake_later(channel, client, event)
+            return
+        client.news = untold
+        if self._is_still_news(client, event):
+            channel.send(event)
+        self._save(client)
 
     def _follow(self, client: Client, job_id: str, held: bool | None = None) -> None:
         """Let this client have news of a job."""
@@ -197,7 +231,14 @@ class Clients:
 
     # -- who it is ------------------------------------------------------------------------------------------
 
+    def greet(self, ctx: AnyContext) -> None:
+        """A client that says hello is told at once, by the channel, of what it has missed while it had no server."""
+        if self.channel is not None:
+            self._client(ctx)
+
     def _client(self, ctx: AnyContext) -> Client:
+        if self.channel is not None:
+            self.channel.session = ctx.session
         key = client_key(ctx)
         client = self._clients.get(key)
         if client is None:

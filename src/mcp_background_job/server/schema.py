@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ class Deferred:
 Adapt = Callable[[dict[str, Any]], dict[str, Any]]  # arguments as they are meant; raises JobError
 # An answer with what the client is to be told besides, of the call's context, its arguments and the answer.
 Complete = Callable[[Context[Any, Any], dict[str, Any], Fields], Fields]
+During = Callable[[Context[Any, Any], dict[str, Any]], AbstractContextManager[None]]  # while a call is open
 
 
 class Arguments(ArgModelBase):
@@ -48,6 +50,7 @@ class JobTool(Tool):
     """A tool whose arguments are all known, and whose refusals are plain sentences."""
 
     adapt: Adapt
+    during: During
     complete: Complete
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
@@ -66,7 +69,8 @@ class JobTool(Tool):
             return failure(explain(error))
         passed = {self.context_kwarg: context} if self.context_kwarg else {}
         try:
-            answer = await self.fn(**validated, **passed)
+            with self.during(context, arguments):
+                answer = await self.fn(**validated, **passed)
             if isinstance(answer, Deferred):
                 return answer.result
             return success(self.complete(context, arguments, answer))
@@ -134,6 +138,7 @@ def make_tool(
     function: Callable[..., Awaitable[Fields | Deferred]],
     annotations: ToolAnnotations,
     adapt: Adapt,
+    during: During,
     complete: Complete,
 ) -> JobTool:
     """A tool that refuses unknown arguments, with a schema of few bytes."""
@@ -157,5 +162,6 @@ def make_tool(
         context_kwarg="ctx" if "ctx" in kinds else None,
         annotations=annotations,
         adapt=adapt,
+        during=during,
         complete=complete,
     )

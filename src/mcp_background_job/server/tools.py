@@ -286,7 +286,8 @@ def all_tools(tools: Tools) -> list[JobTool]:
     acts = (tools.interact, tools.handoff)
     reads = (tools.list, tools.status, tools.output, tools.tail, tools.wait, tools.screen)
     by_name = functools.partial(with_ids, tools.manager.view)
-    made = functools.partial(make_tool, adapt=by_name, complete=tools.clients.with_news)
+    clients = tools.clients
+    made = functools.partial(make_tool, adapt=by_name, during=clients.call, complete=clients.with_news)
     return [
         made(tools.execute, ACTS, adapt=brought_along),
         *(made(function, ACTS) for function in acts),
