@@ -175,7 +175,7 @@ def test_an_end_is_noticed_at_once(server: Server, shared: Sandbox) -> None:
         assert server.call("wait", job_ids=[job_id])["reason"] == "exit"
         answered = time.time()
         delays.append(answered - float(shared.path(f"end{number}").read_text()))
-    # Time is the promise: 15 ms and the interpreter's own exit on an idle machine, by the benchmarks. A look each second,
+    # Time is the promise: 15 ms and the exit of the interpreter on an idle machine, by the benchmarks. A look a second,
     # which is what is there without the wake-up, would take half of one, and never a quarter nine times.
     assert statistics.median(delays) < 0.25, delays
 
