@@ -377,7 +377,7 @@ print("done")
 
 
 @pytest.mark.promise("wait-flood")
-@pytest.mark.parametrize("pattern", [r"(?i)^.*\b(lost|lose)\b.*$", "was lost\n", r"lost\n"])
+@pytest.mark.parametrize("pattern", [r"(?i)^.*\b(lost|lose)\b.*$", "was lost$"])
 def test_a_pattern_sees_every_line_of_a_flood_that_the_log_drops(shared: Sandbox, pattern: str) -> None:
     server = shared.server(MCP_BG_MAX_OUTPUT_SIZE="4MB")
     command = shlex.join([str(PYTHON), "-c", FLOOD]) + "; exec sleep 300"
@@ -387,10 +387,3 @@ def test_a_pattern_sees_every_line_of_a_flood_that_the_log_drops(shared: Sandbox
     process = psutil.Process(server.process.pid)
     server.call("kill", job_id=answer["job_id"], signal="KILL")
     assert not [file.path for file in process.open_files() if file.path.endswith(".log")], "nothing is held any more"
-
-
-def test_a_pattern_that_only_several_lines_could_match_is_refused(server: Server) -> None:
-    for pattern in ("one\ntwo", r"one\ntwo", r"(?m)a\n^b"):
-        with pytest.raises(ToolError, match="one line at a time"):
-            server.call("execute", command="true", wait=1, pattern=pattern)
-    assert server.call("execute", command=r"printf 'a\\nb\n'", wait=20, pattern=r"a\\n")["reason"] == "match"

@@ -44,10 +44,10 @@ Runs shell commands as background jobs, each in its own tmux window, which a per
 `attach` line tells how). $lasting Commands run in $folder unless cwd says otherwise, $limit at most at a time.
 
 - Builds, tests, installers: execute with wait=50 gives output and exit code in one call. Still running? wait.
-- Servers, watchers: execute with wait=20 and pattern="ready|listening".
+- Servers, watchers: execute with wait=20 and pattern="(?i)ready|listening".
 - REPLs, questions, editors: interact types and answers once the job waits for input again: awaiting_input is prompt, \
-password (echo is off) or screen (a REPL, or a full-screen program, which the answer shows). Over ssh or docker exec, \
-and for other agents, give a pattern (their prompt): what is beyond a connection can't be seen.
+password (echo is off) or screen (a REPL, or a full-screen program, which the answer shows). Over ssh or docker exec \
+give a pattern (the prompt): what is beyond a connection can't be seen; for other agents one of the answer.
 - Secrets and decisions are the person's: handoff, then wait until=handback. Never type a password yourself.
 - Don't poll or sleep: wait returns at once when something happens; `news` in any answer tells of your other jobs.
 - Long output: tail, output with grep, or output from a cursor (since); every answer has the next cursor.
@@ -56,7 +56,7 @@ and for other agents, give a pattern (their prompt): what is beyond a connection
 - No & and no nohup: every command is in the background already.""")
 
 
-LONGEST_FOLDER = 160  # columns; the instructions stay within 1,500 bytes
+LONGEST_FOLDER = 100  # columns; the instructions stay within 1,500 bytes
 LASTING = {
     "keep": "Jobs live on when this server or the client stops.",
     "kill": "Jobs end when this server stops, unless a person holds them.",

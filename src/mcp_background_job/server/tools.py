@@ -80,7 +80,9 @@ class Tools:
         timeout: Annotated[float | None, Field(ge=1, description="seconds after which it is killed")] = None,
         separate_stderr: bool = False,
         wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
-        pattern: Annotated[str, Field(description="regex: with wait, also return once output matches")] = "",
+        pattern: Annotated[
+            str, Field(description="Python regex, searched in each line: with wait, also return once it matches")
+        ] = "",
     ) -> OutcomeAnswer | Deferred:
         """Run a shell command as a background job; returns its job_id at once. With wait, returns once it ends or
         asks for input, at the latest after that many seconds, with exit_code and output (of much output its first
@@ -156,9 +158,13 @@ class Tools:
         self,
         ctx: AnyContext,
         job_id: str,
-        input: Annotated[Text, Field(description='text to type; Enter alone is keys=["Enter"]')] = "",
+        input: Annotated[
+            Text, Field(description='text to type, also of several lines; Enter alone is keys=["Enter"]')
+        ] = "",
         keys: Annotated[
-            Strings, BeforeValidator(as_list), Field(description="tmux key names sent after input: C-c, Up, Escape")
+            Strings,
+            BeforeValidator(as_list),
+            Field(description="tmux key names, sent after input and its Enter: C-c, Up, Escape"),
         ] = [],  # noqa: B006
         enter: Annotated[bool, Field(description="press Enter after input")] = True,
         timeout: Annotated[float, Field(ge=0, description="seconds")] = 10,
@@ -195,7 +201,7 @@ class Tools:
         until: Annotated[
             Literal["exit", "input", "quiet", "handback"], Field(description="its end always counts, too")
         ] = "exit",
-        pattern: Annotated[str, Field(description="regex on output after since")] = "",
+        pattern: Annotated[str, Field(description="Python regex, in each line after since")] = "",
         timeout: Annotated[float, Field(ge=0, description="seconds, max 50")] = 30,
         since: Annotated[int | None, Field(ge=0, description="one job's cursor; default: last shown to you")] = None,
         all: Annotated[bool, Field(description="until all have ended; tells how, without output")] = False,
