@@ -16,6 +16,7 @@ from mcp_background_job.jobs.presence import Presence
 from mcp_background_job.jobs.view import JobView, Listing
 from mcp_background_job.jobs.waiting import Outcome, WaitReason
 from mcp_background_job.output.pages import Page
+from mcp_background_job.responses.fields import Absence
 from mcp_background_job.store.holds import set_hold
 from mcp_background_job.store.models import Hold, Job, JobId, Spec
 from mcp_background_job.supervisor.locks import hold_new
@@ -151,7 +152,7 @@ def test_a_form_names_who_asks_the_job_and_the_way_there() -> None:
 
 
 def test_a_person_who_has_left_is_told_in_whole_seconds() -> None:
-    fields: responses.Absence = {}
+    fields: Absence = {}
     responses.add_absence(fields, None)
     assert fields == {}
     responses.add_absence(fields, Presence(0, 61.6))

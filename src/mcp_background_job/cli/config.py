@@ -6,7 +6,7 @@ import argparse
 import os
 
 from mcp_background_job.config import BackgroundJobConfig
-from mcp_background_job.responses import Fields
+from mcp_background_job.responses.fields import Fields
 from mcp_background_job.ui.console import print_facts, print_json
 
 from .settings import settings

@@ -13,7 +13,8 @@ import time
 from mcp_background_job.errors import StoreError
 from mcp_background_job.jobs.manager import JobManager, signal_number
 from mcp_background_job.jobs.sweep import sweep
-from mcp_background_job.responses import Fields, killed
+from mcp_background_job.responses import killed
+from mcp_background_job.responses.fields import Fields
 from mcp_background_job.store.models import EndedJob
 from mcp_background_job.ui.console import print_json, progress
 from mcp_background_job.ui.units import size

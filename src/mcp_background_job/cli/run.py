@@ -17,6 +17,7 @@ from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.matching import check_pattern
 from mcp_background_job.jobs.waiting import Outcome, Watch, wait_for
+from mcp_background_job.responses.fields import OutcomeAnswer
 from mcp_background_job.store.models import EndedJob, Exited, Signaled
 from mcp_background_job.ui.console import end_last_line, note, print_json, print_page, progress
 from mcp_background_job.ui.looks import dress_for
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         ended = run_to_end(lambda: until_end(manager, started.job_id))
         found = manager.view.output(ended)
-        fields: responses.OutcomeAnswer = {"job_id": started.job_id}
+        fields: OutcomeAnswer = {"job_id": started.job_id}
         responses.add_page(fields, found, ended)
         responses.add_ending(fields, ended)
         print_json(fields)

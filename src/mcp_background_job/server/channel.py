@@ -21,7 +21,8 @@ from mcp_types import Notification, NotificationParams, ServerNotification
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.events import Event, Kind
 from mcp_background_job.jobs.view import JobView
-from mcp_background_job.responses import Ending, add_ending
+from mcp_background_job.responses import add_ending
+from mcp_background_job.responses.fields import Ending
 from mcp_background_job.store.models import EndedJob, status_of
 from mcp_background_job.text import one_line, shorten
 

@@ -25,7 +25,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.events import Event, JobEvents
 from mcp_background_job.jobs.view import JobView
-from mcp_background_job.responses import Ending, Fields, add_ending
+from mcp_background_job.responses import add_ending
+from mcp_background_job.responses.fields import Ending, Fields
 from mcp_background_job.store.clients import ClientRecords
 from mcp_background_job.store.models import LiveJob, Status, status_of
 from mcp_background_job.supervisor.process_tree import read_process

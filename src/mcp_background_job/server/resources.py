@@ -33,6 +33,7 @@ from mcp_background_job import responses
 from mcp_background_job.errors import JobError, JobNotFound
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.view import JobView, start_order
+from mcp_background_job.responses.fields import ListedJob
 from mcp_background_job.store.models import Job
 from mcp_background_job.text import one_line
 
@@ -145,7 +146,7 @@ def resource(view: JobView, job: Job) -> Resource:
     )
 
 
-def state(fields: responses.ListedJob) -> str:
+def state(fields: ListedJob) -> str:
     """A job's state in a few words."""
     if fields.get("exit_code"):
         return f"{fields['status']}, exit code {fields['exit_code']}"

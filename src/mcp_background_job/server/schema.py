@@ -21,7 +21,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 from pydantic_core import to_json
 
 from mcp_background_job.errors import JobError
-from mcp_background_job.responses import Fields
+from mcp_background_job.responses.fields import Fields
 from mcp_background_job.text import escaped, shorten
 
 logger = logging.getLogger(__name__)

@@ -33,6 +33,7 @@ from mcp_background_job.jobs.events import Event, JobEvents
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
 from mcp_background_job.jobs.view import JobView
 from mcp_background_job.jobs.waiting import Outcome
+from mcp_background_job.responses.fields import Fields as AnswerFields
 from mcp_background_job.store.models import EndedJob, Job, LiveJob, timestamp
 from mcp_background_job.store.tasks import claimed_question, is_answered, read_result, write_result
 
@@ -187,7 +188,7 @@ class Tasks(Extension):
         fields: Fields = json.loads(write_result(self.view.folder(job_id), json.dumps(answer).encode()))
         return fields
 
-    def _completed(self, request: AnyRequest, job: Job, answer: responses.Fields) -> Fields:
+    def _completed(self, request: AnyRequest, job: Job, answer: AnswerFields) -> Fields:
         self.clients.note_told(Context(request_context=request), answer)
         result = success(answer).model_dump(by_alias=True, mode="json", exclude_none=True)
         return {**self._fields(job, "completed"), "result": result}

@@ -20,7 +20,7 @@ from mcp_background_job.jobs.reporting import Progress
 from mcp_background_job.jobs.view import JobView
 from mcp_background_job.jobs.waiting import started
 from mcp_background_job.output.pages import DEFAULT_CHARS
-from mcp_background_job.responses import (
+from mcp_background_job.responses.fields import (
     Absence,
     FullStatus,
     HandoffAnswer,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.view import JobView
-from mcp_background_job.responses import Fields, full_status
+from mcp_background_job.responses import full_status
+from mcp_background_job.responses.fields import Fields
 from mcp_background_job.store.models import EndedJob, Job
 from mcp_background_job.text import direction_shown, escaped, fit, one_line, shorten, width
 

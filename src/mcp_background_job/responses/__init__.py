@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypedDict
+from collections.abc import Callable, Sequence
 
 from mcp_background_job.jobs.control import Handoff
-from mcp_background_job.jobs.manager import Killed, KillStatus
+from mcp_background_job.jobs.manager import Killed
 from mcp_background_job.jobs.presence import Presence
 from mcp_background_job.jobs.view import JobView, Listing
-from mcp_background_job.jobs.waiting import Outcome, WaitReason
+from mcp_background_job.jobs.waiting import Outcome
 from mcp_background_job.output.pages import Page
 from mcp_background_job.store.holds import was_declined
 from mcp_background_job.store.models import (
     EndedJob,
     Exited,
     Job,
-    Reason,
     Signaled,
-    Status,
     run_of,
     signal_name,
     status_of,
@@ -27,135 +24,20 @@ from mcp_background_job.store.models import (
 from mcp_background_job.text import escaped, one_line, shorten
 from mcp_background_job.tmux.panes import Capture
 
-Fields = Mapping[str, object]
+from .fields import (
+    Absence,
+    Ending,
+    FullStatus,
+    JobList,
+    KillAnswer,
+    ListedJob,
+    OutcomeAnswer,
+    PageAnswer,
+    ScreenAnswer,
+)
+
 MAX_NAME, MAX_NAMES = 80, 20  # characters and number of unreadable folders, whose names may be anything
 MAX_LEFT = 200  # columns of a left process's command line
-Holder = Literal["agent", "human"]
-
-
-class Ending(TypedDict, total=False):
-    """How a job ended: an exit code, or the signal that ended the main process."""
-
-    exit_code: int
-    signal: str
-
-
-class Absence(TypedDict, total=False):
-    """How long the person who holds a job has been away or silent."""
-
-    watching: int  # people attached now
-    idle: int  # seconds since a key
-
-
-class ListedJob(Ending, total=False):
-    """One job of a list."""
-
-    job_id: str
-    name: str
-    status: Status
-    command: str
-    started: str
-    duration: float  # seconds
-    awaiting_input: str
-    holder: Holder
-    client: str
-
-
-class JobList(TypedDict, total=False):
-    """The answer of `list`."""
-
-    jobs: list[ListedJob]
-    unreadable: list[str]
-
-
-class FullStatus(Ending, Absence, total=False):
-    """The answer of `status`."""
-
-    job_id: str
-    name: str
-    status: Status
-    command: str
-    cwd: str
-    started: str
-    awaiting_input: str
-    holder: Holder
-    attach: str
-    log: str
-    pid: int
-    reason: Reason
-    ended: str
-    duration: float  # seconds
-    cpu_seconds: float
-    peak_memory_bytes: int
-    survivors: list[int]
-    stopped: bool
-    killed_by: str
-    left_running: list[LeftRunning]
-
-
-class LeftRunning(TypedDict):
-    """A process that an ended job has left running."""
-
-    pid: int
-    command: str
-
-
-class PageAnswer(TypedDict, total=False):
-    """The answer of `output` and `tail`."""
-
-    stdout: str
-    stderr: str
-    cursor: int
-    status: Status
-    truncated: bool
-    dropped_bytes: int
-
-
-class OutcomeAnswer(PageAnswer, Ending, Absence, total=False):
-    """The answer of `interact` and `wait`, and of `execute` with `wait`."""
-
-    job_id: str
-    attach: str
-    jobs: list[ListedJob]
-    reason: WaitReason
-    match: str
-    unsearched_bytes: int
-    screen: str
-    awaiting_input: str
-    declined: bool
-    effective_timeout: float
-
-
-class ScreenCursor(TypedDict):
-    """Counted from 0."""
-
-    row: int
-    column: int
-
-
-class ScreenAnswer(TypedDict):
-    """The answer of `screen`."""
-
-    screen: str
-    cursor: ScreenCursor
-    rows: int
-    columns: int
-    alternate: bool
-
-
-class KillAnswer(TypedDict, total=False):
-    """The answer of `kill`."""
-
-    status: KillStatus
-    ended_processes: int
-
-
-class HandoffAnswer(TypedDict):
-    """The answer of `handoff`."""
-
-    holder: Holder
-    attach: str
-    watching: int
 
 
 def killed(found: Killed) -> KillAnswer:
