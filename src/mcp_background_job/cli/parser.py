@@ -102,7 +102,10 @@ def complete_job(prefix: str, **_: object) -> Iterable[str]:
 
 def add_job(parser: argparse.ArgumentParser, nargs: str | None = None, many: bool = False) -> None:
     """The argument that names a job, or several."""
-    action = parser.add_argument("jobs" if many else "job", metavar="JOB", nargs="+" if many else nargs, help=HOW_NAMED)
+    if many:
+        action = parser.add_argument("jobs", metavar="JOB", nargs=nargs or "+", help=HOW_NAMED)
+    else:
+        action = parser.add_argument("job", metavar="JOB", nargs=nargs, help=HOW_NAMED)
     action.completer = complete_job  # type: ignore[attr-defined]  # argcomplete's own convention
 
 
@@ -184,7 +187,8 @@ def add_reading(add: Adder) -> None:
         "-u", "--until", choices=["exit", "input", "quiet", "handback"], default="exit", help="or until this"
     )
     made.add_argument("-t", "--timeout", type=positive, metavar="SECONDS", help="exit with 124 after this")
-    add_job(made, many=True)
+    made.add_argument("--any", action="store_true", help="whichever is first; without a JOB, of all that run now")
+    add_job(made, nargs="*", many=True)
 
 
 def add_looks(made: argparse.ArgumentParser, times: bool = True) -> None:
