@@ -65,6 +65,9 @@ PROMISES: dict[str, str] = {
     # Typing
     "interact-whole": "An answer is all that came after the input, and nothing from before.",
     "news": "Any answer tells what happened to a client's jobs: each thing once, and none that answers tell anyway.",
+    "notify": "MCP_BG_NOTIFY is run once for each event, whatever the number of servers, and though they are killed.",
+    "notify-bounded": "The command of MCP_BG_NOTIFY is killed in time with all that it started.",
+    "notify-private": "The command of MCP_BG_NOTIFY is in no job, on no disk, and no agent's.",
     "prompts": "Prompts are filled from the jobs as they are, and change nothing; job ids and names are completed.",
     "interact-no-echo": "An answer of interact leaves out the echo of its input.",
     "interact-verbatim": "Input arrives byte for byte, whatever characters it has and however long it is.",

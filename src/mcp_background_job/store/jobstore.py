@@ -17,6 +17,7 @@
                                sizes       how large its terminal was when, if not 50 rows of 200 columns
                                holder      a person has the keys
                                declined    the last one whom an agent asked said no
+                               notified/   events that the person's command was run for (notices.py)
                                exit.json   how it ended
 
 Promises: a folder appears whole or not at all; a record, once an end is in it, never changes; a job whose runner is
