@@ -43,6 +43,7 @@ HANDLERS = {
     "interact": "run:send",
     "kill": "control:kill",
     "wait": "run:wait",
+    "wake": "wake:wake",
     "attach": "attach:attach",
     "watch": "control:watch",
     "take": "control:take",
@@ -84,6 +85,14 @@ def count(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
+
+
+def wake_events(text: str) -> list[str]:
+    """`end,input` → both."""
+    names = text.split(",")
+    if not set(names) <= {"end", "input"}:
+        raise argparse.ArgumentTypeError(f"{text} is not end, input or both with a comma between")
+    return names
 
 
 def lines(text: str) -> int:
@@ -242,6 +251,10 @@ def add_acting(add: Adder) -> None:
     made.add_argument("-r", "--read-only", action="store_true", help="watch without typing")
     add_job(made, nargs="?")
     add("watch", "show a live board of all jobs")
+    made = add("wake", "tell the agent in a tmux pane what its jobs do, by a line typed while it is at rest")
+    made.add_argument("--pane", default="", metavar="%N", help="the agent's pane; default: this one")
+    made.add_argument("--on", type=wake_events, default=["end", "input"], metavar="EVENTS", help="default: end,input")
+    add_job(made, nargs="*", many=True)
     made = add("take", "take over a job: agents can only read it then", json=True)
     add_job(made)
     made = add("give", "hand a job back to the agents", json=True)
