@@ -44,6 +44,7 @@ HANDLERS = {
     "kill": "control:kill",
     "wait": "run:wait",
     "wake": "wake:wake",
+    "stop-hook": "stop_hook:stop_hook",
     "attach": "attach:attach",
     "watch": "control:watch",
     "take": "control:take",
@@ -255,6 +256,8 @@ def add_acting(add: Adder) -> None:
     made.add_argument("--pane", default="", metavar="%N", help="the agent's pane; default: this one")
     made.add_argument("--on", type=wake_events, default=["end", "input"], metavar="EVENTS", help="default: end,input")
     add_job(made, nargs="*", many=True)
+    made = add("stop-hook", "tell an agent that ends its turn of its jobs that run; for its client's hook")
+    made.add_argument("--cursor", action="store_true", help="as Cursor takes it: JSON with followup_message")
     made = add("take", "take over a job: agents can only read it then", json=True)
     add_job(made)
     made = add("give", "hand a job back to the agents", json=True)

@@ -7,24 +7,22 @@ nothing is told that the agent has been told by its own server.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from mcp_background_job.errors import JobError
 from mcp_background_job.output.composer import holds, is_empty
-from mcp_background_job.store.clients import all_records
 from mcp_background_job.store.models import EndedJob, Exited, RunningJob, Signaled, signal_name
-from mcp_background_job.supervisor.process_tree import read_process
 from mcp_background_job.text import one_line, shorten
 from mcp_background_job.tmux.people import people
 from mcp_background_job.tmux.persons_pane import PersonsPane, Shown
 
+from .agents import records_below
 from .events import Event
 from .typing import AFTER_TEXT
 from .view import JobView
@@ -120,9 +118,9 @@ class Waker:
 
     def is_news(self, event: Event) -> bool:
         """Whether an event is still true, and its agent does not know of it."""
-        for record in self.agents_records():
-            told, _, state = (*record.get("jobs", {}).get(event.job_id, ()), -1, False, "")[:3]
-            if state == "over" or (event.kind == "input" and isinstance(told, int) and told >= event.offset):
+        for record in records_below(self.view.store.folder, self.pane.pid):
+            known = record.jobs.get(event.job_id)
+            if known is not None and (known.over or (event.kind == "input" and known.told >= event.offset)):
                 return False
         if event.kind == "input":
             with suppress(JobError, OSError):
@@ -131,15 +129,6 @@ class Waker:
                 return isinstance(job, RunningJob) and not held and self.view.awaiting(job) is not None
             return False
         return True
-
-    def agents_records(self) -> Iterator[dict[str, Any]]:
-        """What servers have noted of clients that run in this pane (server/clients.py)."""
-        for data in all_records(self.view.store.folder):
-            with suppress(ValueError, AttributeError):
-                record = json.loads(data)
-                place = str(record.get("who", "")).split(" ")[-2:]
-                if place[0].isdigit() and descends(int(place[0]), self.pane.pid):
-                    yield record
 
     def tell(self, shown: Shown) -> Step:
         """Type the line, and press Enter once the composer shows it and nothing else."""
@@ -190,15 +179,3 @@ def foreground_group(pid: int) -> int:
 
     found = process(pid)
     return found.foreground if found is not None and found.foreground > 0 else 0
-
-
-def descends(pid: int, ancestor: int) -> bool:
-    """Whether a living process is another's, or one below it."""
-    for _ in range(64):
-        if pid == ancestor:
-            return True
-        found = read_process(pid)
-        if found is None or found.parent <= 1:
-            return False
-        pid = found.parent
-    return False
