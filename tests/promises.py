@@ -70,6 +70,7 @@ PROMISES: dict[str, str] = {
     "notify-private": "The command of MCP_BG_NOTIFY is in no job, on no disk, and no agent's.",
     "wake": "`wake` types one line into an agent at rest for what its jobs do, and nothing that it knows already.",
     "wake-guard": "`wake` never types into a half-typed line, a menu, a shell, another pane or over a person.",
+    "notify-terminal": "A notification reaches the terminals of this user that take it, and is a bell on all others.",
     "stop-hook": "An agent that ends its turn can be told, once, of each of its own jobs that still runs.",
     "prompts": "Prompts are filled from the jobs as they are, and change nothing; job ids and names are completed.",
     "interact-no-echo": "An answer of interact leaves out the echo of its input.",

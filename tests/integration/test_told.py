@@ -24,7 +24,7 @@ from support.waiting import wait_until
 DOCUMENT = (TOP / ".github/docs/told.md").read_text()
 STOP, GEMINI, CURSOR = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
 [NOTIFY] = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
-[EXPORTS] = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
+EXPORTS, _ = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
 # Where each takes the hook, and how it answers one question and ends.
 PLACES = {
     "claude": (".claude/settings.json", STOP, ["-p", "Tell me a bird"]),

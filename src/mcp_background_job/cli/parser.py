@@ -45,6 +45,7 @@ HANDLERS = {
     "wait": "run:wait",
     "wake": "wake:wake",
     "stop-hook": "stop_hook:stop_hook",
+    "notify": "notify:notify",
     "attach": "attach:attach",
     "watch": "control:watch",
     "take": "control:take",
@@ -258,6 +259,7 @@ def add_acting(add: Adder) -> None:
     add_job(made, nargs="*", many=True)
     made = add("stop-hook", "tell an agent that ends its turn of its jobs that run; for its client's hook")
     made.add_argument("--cursor", action="store_true", help="as Cursor takes it: JSON with followup_message")
+    add("notify", "as MCP_BG_NOTIFY: show the event on the terminals that are attached, by OSC 9 or 777, or a bell")
     made = add("take", "take over a job: agents can only read it then", json=True)
     add_job(made)
     made = add("give", "hand a job back to the agents", json=True)
