@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,16 @@ def test_an_agent_is_told_once_of_those_of_its_jobs_that_run(sandbox: Sandbox) -
     more = server.call("execute", command="sleep 99", name="more")["job_id"]
     told = hook(sandbox, json.loads(CURSOR)["hooks"]["stop"][0]["command"], {"status": "completed", "loop_count": 0})
     assert told.returncode == 0 and f"more ({more})" in json.loads(told.stdout)["followup_message"]
+
+
+@pytest.mark.promise("stop-hook")
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_it_is_the_agents_own_whatever_starts_its_server_and_no_other_agents(sandbox: Sandbox, wrapped: bool) -> None:
+    shell = ["sh", "-c", shlex.join(PROGRAM) + "; exit"]
+    agent = [sys.executable, "-c", f"import subprocess; subprocess.call({PROGRAM!r})"]
+    server = sandbox.silent_server(program=shell if wrapped else agent).open()
+    server.call("execute", command="exec sleep 99")
+    assert hook(sandbox, "x stop-hook", {}).returncode == (2 if wrapped else 0)
 
 
 @pytest.mark.promise("stop-hook")

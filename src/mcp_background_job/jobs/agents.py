@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from mcp_background_job.store.clients import all_records
 from mcp_background_job.supervisor.process_tree import read_process
 
-DEEPEST = 64  # processes above one another
+# What an agent's client may have between itself and the server that it starts.
+WRAPPERS = {"sh", "bash", "dash", "zsh", "env", "uv", "uvx", "npx", "pipx", "timeout", "nice"}
 
 
 @dataclass(frozen=True)
@@ -54,27 +57,35 @@ def is_same(pid: int, started: str) -> bool:
     return found is None or str(found.started) == started
 
 
-def ancestors(pid: int) -> Iterator[int]:
-    """A process and those above it, but for the first of the machine."""
-    for _ in range(DEEPEST):
-        if pid <= 1:
-            return
-        yield pid
-        found = read_process(pid)
-        pid = found.parent if found is not None else 0
+def ancestors(pid: int) -> list[psutil.Process]:
+    """A process and those above it, but for the first of the machine; none where it is gone."""
+    try:
+        process = psutil.Process(pid)
+        return [one for one in (process, *process.parents()) if one.pid > 1]
+    except psutil.Error:
+        return []
 
 
 def records_below(session_folder: Path, pid: int) -> list[AgentRecord]:
     """Those of clients that are a process, or were started below it."""
-    return [record for record in agent_records(session_folder) if pid in ancestors(record.pid)]
+    return [one for one in agent_records(session_folder) if pid in (above.pid for above in ancestors(one.pid))]
 
 
 def own_records(session_folder: Path) -> list[AgentRecord]:
-    """Those of the agent that has started this process: of the nearest one above that has a server below it."""
-    records = list(agent_records(session_folder))
-    above = {record.pid: set(ancestors(record.pid)) for record in records}
-    for pid in ancestors(os.getppid()):
-        found = [record for record in records if pid in above[record.pid]]
-        if found:
-            return found
-    return []
+    """Those of the agent that has started this process: it, or what it uses to start programs, has started the server.
+
+    Two agents have more above them in common: the shell, tmux, the desktop.
+    """
+    above = {process.pid for process in ancestors(os.getppid())}
+    return [record for record in agent_records(session_folder) if started_by_one_of(above, record.pid)]
+
+
+def started_by_one_of(pids: set[int], starter: int) -> bool:
+    for process in ancestors(starter):
+        if process.pid in pids:
+            return True
+        with suppress(psutil.Error):
+            if process.name() in WRAPPERS:
+                continue
+        return False
+    return False
