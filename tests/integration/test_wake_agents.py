@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from mcp_background_job.jobs.typing import AFTER_TEXT
 from mcp_background_job.jobs.wake import RESTED
 from support.agents import AGENTS
 from support.model_server import ANSWER, model_server
-from support.sandbox import Sandbox, ended
+from support.sandbox import Sandbox, ended, words_of
 from support.terminal import answer, start
 from support.waiting import wait_until
 
@@ -28,10 +29,19 @@ def rests() -> None:
     time.sleep(1.5 * RESTED)  # that nothing is typed has no sign to wait for
 
 
+@pytest.fixture
+def agents(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """A world in which agents outlive their terminal: Codex's daemon, and Gemini."""
+    yield sandbox
+    for left in sandbox.processes():
+        if any(name in " ".join(words_of(left)) for name in ("codex", "gemini")):
+            left.kill()
+
+
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.promise("wake", "wake-guard")
-def test_an_agent_is_told_once_its_composer_is_empty(sandbox: Sandbox, name: str) -> None:
-    path = shutil.which(name)
+def test_an_agent_is_told_once_its_composer_is_empty(agents: Sandbox, name: str) -> None:
+    sandbox, path = agents, shutil.which(name)
     if path is None:
         pytest.skip(f"{name} is not here")
     prepare, ready, leave = AGENTS[name]
@@ -48,6 +58,13 @@ def test_an_agent_is_told_once_its_composer_is_empty(sandbox: Sandbox, name: str
         def screen() -> str:
             return sandbox.tmux("capture-pane", "-p", "-J", "-t", pane)
 
+        def enter(text: str) -> None:
+            """Type a line and send it, as late as a person would."""
+            sandbox.tmux("send-keys", "-t", pane, "-l", text)
+            wait_until(lambda: re.search(rf"[❯›>]\s{text}", screen()), what=f"{text} in {screen()}")
+            time.sleep(AFTER_TEXT)  # there is no sign of when it is no paste any more
+            sandbox.tmux("send-keys", "-t", pane, "Enter")
+
         wait_until(lambda: re.search(ready, screen()), what=f"{name} to start: {screen()}")
         server = sandbox.server()
         job_id = server.call("execute", command="read -r x; exit 1", name="build")["job_id"]
@@ -55,9 +72,7 @@ def test_an_agent_is_told_once_its_composer_is_empty(sandbox: Sandbox, name: str
         said = f"Job build ({job_id}) failed, exit 1."
 
         # In a menu of the program, then in a line that is half typed.
-        sandbox.tmux("send-keys", "-t", pane, "-l", MENU)
-        wait_until(lambda: MENU in screen())
-        sandbox.tmux("send-keys", "-t", pane, "Enter")
+        enter(MENU)
         wait_until(lambda: re.search("(?i)select model", screen()), what=f"the menu: {screen()}")
         answer(sandbox, "send", job_id, "go")
         ended(server, job_id)
@@ -75,11 +90,5 @@ def test_an_agent_is_told_once_its_composer_is_empty(sandbox: Sandbox, name: str
         assert process.wait(60) == 0
         process.communicate()
         assert screen().count(said) == 1 or name == "codex"  # which shows it in its status line, too
-        sandbox.tmux("send-keys", "-t", pane, "-l", leave)
-        wait_until(lambda: leave in screen())
-        sandbox.tmux("send-keys", "-t", pane, "Enter")
+        enter(leave)
         wait_until(lambda: pane not in sandbox.tmux("list-panes", "-a", "-F", "#{pane_id}", check=False))
-    for left in sandbox.processes():  # Codex leaves a daemon
-        if "codex" in left.name():
-            left.kill()
-            psutil.wait_procs([left], 10)
