@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+NAMED = 20  # jobs in one refusal
 NOTHING_SENT = "nothing was sent"
 
 
@@ -67,10 +68,11 @@ class JobNotRunning(JobError):
 class TooManyJobs(JobError):
     """The limit of running jobs is reached."""
 
-    def __init__(self, running: int, limit: int) -> None:
+    def __init__(self, running: Sequence[str], limit: int) -> None:
+        named = ", ".join(running[:NAMED]) + (" …" if len(running) > NAMED else "")
         super().__init__(
-            f"{running} jobs are running and the limit is {limit}. "
-            "Wait for one or kill one (call list), or raise MCP_BG_MAX_JOBS."
+            f"{len(running)} jobs are running and the limit is {limit}: {named}. "
+            "Call wait for one or kill one, or have the user raise MCP_BG_MAX_JOBS."
         )
 
 

@@ -116,8 +116,10 @@ class OutcomeAnswer(PageAnswer, Ending, Absence, total=False):
 
     job_id: str
     attach: str
+    jobs: list[ListedJob]
     reason: WaitReason
     match: str
+    unsearched_bytes: int
     screen: str
     awaiting_input: str
     declined: bool
@@ -279,6 +281,19 @@ def page(found: Page, job: Job) -> PageAnswer:
     return fields
 
 
+def outcome_of_all(view: JobView, job_ids: Sequence[str], found: Outcome) -> OutcomeAnswer:
+    """What a wait for all of several jobs ended with: how each is."""
+    jobs: list[ListedJob] = []
+    for job_id in dict.fromkeys(job_ids):
+        job = view.job(job_id)
+        fields: ListedJob = {"job_id": job_id, "name": job.spec.name, "status": status_of(job)}
+        add_ending(fields, job)
+        if awaiting := view.awaiting(job):
+            fields["awaiting_input"] = awaiting
+        jobs.append(fields)
+    return {"reason": found.reason, "jobs": jobs}
+
+
 def outcome(found: Outcome) -> OutcomeAnswer:
     """What a wait ended with."""
     fields: OutcomeAnswer = {}
@@ -295,17 +310,29 @@ def add_outcome(fields: OutcomeAnswer, found: Outcome, always_stderr: bool = Fal
     own_limit = isinstance(found.job, EndedJob) and found.job.end.cause == "timeout"
     fields["reason"] = "timeout" if found.reason == "exit" and own_limit else found.reason
     if found.screen:
+        fields["screen"] = found.screen
+    if found.screen or isinstance(found.job, EndedJob):
         from mcp_background_job.output.emulator.render import ALTERNATE_NOTE
 
-        fields["screen"] = found.screen
         fields["stdout"] = found.page.stdout.replace(ALTERNATE_NOTE + "\n", "")
     if found.match not in found.screen + found.page.stdout + found.page.stderr:
         fields["match"] = found.match
+    if found.unsearched:
+        fields["unsearched_bytes"] = found.unsearched
     if found.awaiting:
         fields["awaiting_input"] = found.awaiting
     if found.command_exit_code is not None:
         fields["exit_code"] = found.command_exit_code
     add_ending(fields, found.job)
+
+
+def executed(found: Outcome, attach: str) -> OutcomeAnswer:
+    """What `execute` answers once it has waited; `attach` is how a person gets to the window of a job that runs."""
+    fields: OutcomeAnswer = {"job_id": found.job.spec.job_id, "status": status_of(found.job)}
+    if not isinstance(found.job, EndedJob):
+        fields["attach"] = attach
+    add_outcome(fields, found)
+    return fields
 
 
 def declined(view: JobView, found: Outcome) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 # Embeddings, overrides, isolates and marks: of any use only to a renderer that reorders, and a way to make it lie.
 _DIRECTIONS = {
     code: f"<U+{code:04X}>" for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 }
+_RULE = re.compile(r"([^\w\s])\1{15,}")  # a line across a window
+FEW_ROWS = 4  # of the same, from which on they are told by their number
 _PADDING = re.compile(r"(?<=\S)\s{8,}(?=\S)")  # not at a line's beginning, where it is indentation
 ZERO_WIDTH_JOINER = "\u200d"
 
@@ -116,3 +118,14 @@ def trimmed(lines: Sequence[str]) -> str:
     while rows and rows[-1] in ("", "~"):
         rows.pop()
     return "\n".join(rows)
+
+
+def summed_up(lines: Sequence[str]) -> str:
+    """A screen as `trimmed`, with what says nothing told by its number: empty rows, vi's `~`, long rules."""
+    found: list[str] = []
+    for row, same in groupby(trimmed(lines).split("\n")):
+        rows = list(same)
+        if row in ("", "~") and len(rows) >= FEW_ROWS:
+            rows = [f"[… {len(rows)} rows{' of ' + row if row else ''} …]"]
+        found += rows
+    return _RULE.sub(r"\1\1\1…", "\n".join(found))

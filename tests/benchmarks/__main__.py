@@ -2,7 +2,7 @@
 
 Ours beside a bare MCPServer, beside bare tmux, and beside the peers, on one machine, in turn. Peers are installed
 from their registries into the user's cache folder at first (PEER_PYTHON names a Python of 3.12 or newer for them where
-uv finds none); what can't be had is skipped with a line. Everything runs in folders and on tmux servers of its own.
+none is found); what can't be had is skipped with a line. Everything runs in folders and on tmux servers of its own.
 """
 
 from __future__ import annotations
@@ -69,8 +69,12 @@ def main() -> None:
         if options.json:
             figures.save(options.json)
     others = [who for who in figures.versions if who not in ("ours", "bare")]
-    figures.console.print(figures.table(others))
-    figures.console.print(figures.feature_table(["ours", *others]))
+    if figures.rows:
+        figures.console.print(figures.table(others))
+    if figures.features:
+        figures.console.print(figures.feature_table(["ours", *others]))
+    if figures.errands.rows:
+        figures.console.print(figures.errands.table(["ours", *others]))
     if options.readme:
         readme.write(figures)
 

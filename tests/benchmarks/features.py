@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import psutil
 from bench import Bench
-from errands import FILES
 from hands import Commander, Hands, LibTmux, Old, Ours, TmuxMcp
 from peers import Place
 from stdio import ServerFault
+from workloads import BUILD, CONFIG, SERVE
 
 WORKS = re.compile(r"awaiting_input\W+(\w+)|waiting for input|Blocked: (true)")
 
@@ -27,12 +27,13 @@ sleep 77776
 
 
 class Trial:
-    """One server in a place of its own, with the files of the everyday tasks in it."""
+    """One server in a place of its own, with files to try them on."""
 
     def __init__(self, bench: Bench, who: str) -> None:
         self.bench, self.who = bench, who
         self.place: Place = bench.place()
-        for name, text in {**FILES, "tree.sh": TREE}.items():
+        files = {"build.py": BUILD, "serve.py": SERVE, "config.ini": CONFIG, "tree.sh": TREE}
+        for name, text in files.items():
             (self.place.work / name).write_text(text)
         # libtmux-mcp shows its killing tools only when it is told to.
         self.hands: Hands = bench.hands(who, self.place, LIBTMUX_TOOLSETS="inspect,manage,execute,teardown")

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from tallies import Tallies
 
 FLOOR = ("bare", "tmux")  # a bare MCPServer and a bare tmux: what nobody who builds on them can be faster than
 
@@ -90,6 +91,7 @@ class Figures:
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.features: dict[str, dict[str, str]] = {}
+        self.errands = Tallies()
         self.versions: dict[str, str] = {}
         self.conditions: list[str] = []  # of each run that is in here: its date, few tries, a busy machine
         self.tried = ""  # the date of the features
@@ -147,6 +149,7 @@ class Figures:
             "versions": self.versions,
             "rows": [row.as_json() for row in self.rows.values()],
             "features": self.features,
+            "errands": self.errands.as_json(),
         }
 
     def save(self, file: Path) -> None:
@@ -159,6 +162,8 @@ class Figures:
         self.rows = {row["what"]: Row.from_json(row) for row in data["rows"]}
         self.features, self.versions = data["features"], data["versions"]
         self.conditions, self.tried = data["conditions"], data["tried"]
+        if "errands" in data:
+            self.errands = Tallies.from_json(data["errands"])
 
     def condition(self, quick: bool) -> None:
         """Say of this run what a reader must know."""

@@ -17,6 +17,7 @@ from platformdirs import user_cache_path
 from stdio import Client
 
 import mcp_background_job
+from support.interpreters import interpreter
 from support.sandbox import Sandbox
 
 CACHE = user_cache_path("mcp-background-job-benchmarks")
@@ -89,10 +90,11 @@ def run(*argv: str, **environment: str) -> None:
 
 
 def from_pypi(name: str, version: str, script: str, *also: str) -> Contender:
-    """A virtual environment of its own; PEER_PYTHON names the Python where uv finds none that is new enough."""
+    """A virtual environment of its own; PEER_PYTHON names the Python where none is found that is new enough."""
     folder = CACHE / f"{name}-{version}"
     if not (folder / "done").exists():
-        python = os.environ.get("PEER_PYTHON") or (">=3.12" if sys.version_info < (3, 12) else sys.executable)
+        here = sys.executable if sys.version_info >= (3, 12) else interpreter("python3.13") or interpreter("python3.12")
+        python = os.environ.get("PEER_PYTHON") or here or ">=3.12"
         shutil.rmtree(folder, ignore_errors=True)
         if shutil.which("uv"):
             run("uv", "venv", "-q", "--python", python, str(folder))

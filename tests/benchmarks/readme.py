@@ -1,4 +1,4 @@
-"""The README's two tables and ARCHITECTURE's of programs, between marker comments, made from the figures of a run."""
+"""The README's three tables and ARCHITECTURE's of programs, between marker comments, made from the figures of a run."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def write(figures: Figures) -> None:
     of_programs = {what: row for what, row in figures.rows.items() if what.startswith((FIRST, TYPED))}
     if of_programs:
         ARCHITECTURE.write_text(between(ARCHITECTURE, "resting", resting(of_programs)))
+    if figures.errands.rows:
+        README.write_text(between(README, "errands", errands(figures, others)))
     if set(figures.rows) - set(of_programs) - {WRONG}:
         README.write_text(between(README, "measured", measured(figures, others)))
         README.write_text(between(README, "compared", compared(figures, others)))
@@ -71,6 +73,17 @@ def resting(rows: Mapping[str, Row]) -> list[str]:
         for one, other in itertools.zip_longest(cells[:half], cells[half:], fillvalue=("", "", "", ""))
     ]
     return lines
+
+
+def errands(figures: Figures, others: list[str]) -> list[str]:
+    return [
+        f"{figures.errands.date}; calls · kB to and from the model. ✓ and ✗ say whether ours is right, and nobody else",
+        "who is needs fewer calls or fewer bytes.",
+        "",
+        line("", "ours", *(named(figures, who) for who in others)),
+        line("---", *["---:"] * (1 + len(others))),
+        *(line(*cells) for cells in figures.errands.lines(["ours", *others])),
+    ]
 
 
 def compared(figures: Figures, others: list[str]) -> list[str]:

@@ -60,6 +60,7 @@ class Client:
         self.pause = 0.0  # seconds of thought before each call
         self.took = 0.0  # milliseconds of the last request, until the whole answer was read but not yet parsed
         self.heard = ""  # everything that the agent has read since count()
+        self.said = ""  # and written
         self._rest = b""
         self._begun = begun
         assert self.process.stdin is not None and self.process.stdout is not None
@@ -140,6 +141,7 @@ class Client:
         if self.counting:
             self.calls += 1
             self.written += len(tool) + compact(arguments)
+            self.said += f"{tool} {json.dumps(arguments, ensure_ascii=False)}\n"
             self.read += min(len(text.encode()), compact(structured) if structured is not None else sys.maxsize)
             self.heard += f"{reply.words}\n"
         if result.get("isError"):
@@ -150,7 +152,7 @@ class Client:
         """Begin a task: from now on calls, bytes and what is read are added up."""
         self.counting = True
         self.calls = self.read = self.written = 0
-        self.heard = ""
+        self.heard = self.said = ""
 
     def kill(self) -> None:
         self.process.kill()

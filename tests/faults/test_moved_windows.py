@@ -173,7 +173,7 @@ def test_a_job_is_read_typed_into_seen_ended_and_killed_wherever_its_window_is(
     }
 
     answer = server.call("interact", job_id=talk, input="one; two")
-    assert answer["stdout"] == "one; two\ngot one; two\n"
+    assert answer["stdout"] == "got one; two\n"
     assert (answer["reason"], answer["awaiting_input"]) == ("input", "prompt")
     assert "got one; two" in server.call("screen", job_id=talk)["screen"]
     assert {job["status"] for job in server.call("list")["jobs"]} == {"running"}

@@ -40,7 +40,11 @@ class Installed:
         subprocess.run(["tar", "-x", "-C", str(self.app)], input=archive, check=True, timeout=120)
 
     def upgrade(self) -> None:
-        shutil.rmtree(self.app / "src")
+        def is_gone() -> bool:  # a program that starts just now may write its bytecode there
+            shutil.rmtree(self.app / "src", ignore_errors=True)
+            return not (self.app / "src").exists()
+
+        wait_until(is_gone)
         shutil.copytree(TOP / "src", self.app / "src", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(TOP / "tmux.conf", self.app / "tmux.conf")
 

@@ -291,7 +291,8 @@ def test_a_closed_window_0_leaves_the_jobs_and_comes_back_with_the_next_server(a
     sandbox.tmux("set-option", "-t", "=mcp-jobs:", "-u", "@mcp_jobs")
     again = sandbox.server()
     again.call("execute", command="true")
-    assert "jobs" in sandbox.tmux("list-windows", "-t", "=mcp-jobs", "-F", "#{window_index} #{window_name}").split()
+    rows = ("list-windows", "-t", "=mcp-jobs", "-F", "#{window_name}")
+    wait_until(lambda: "jobs" in sandbox.tmux(*rows).split())
 
 
 @pytest.mark.promise("board-idle")
@@ -313,4 +314,4 @@ def test_the_board_costs_next_to_nothing_while_nothing_happens(sandbox: Sandbox,
 
     # Time is the promise: under one percent of a core. The bound leaves room for a busy machine's slower cores, and
     # what the start of twenty jobs has left to do may fall into the first of the three.
-    assert min(share() for _ in range(3)) < 0.03 * slowness()
+    assert any(share() < 0.03 * slowness() for _ in range(3))

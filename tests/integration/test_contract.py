@@ -86,3 +86,40 @@ def test_attach_is_told_while_there_is_a_window(server: Server, shared: Sandbox)
     shared.tmux("kill-window", "-t", shared.window(closed))
     server.call("wait", job_ids=[closed], timeout=20)
     assert "attach" not in server.call("status", job_id=closed)
+
+
+@pytest.mark.promise("wait-all")
+def test_a_wait_for_all_of_several_tells_how_each_ended(server: Server) -> None:
+    jobs = [server.call("execute", command=f"sleep {n / 5}; exit {n}")["job_id"] for n in (3, 0, 2)]
+    asks = server.call("execute", command="read x; exit 4", wait=20)["job_id"]
+    late = server.call("wait", job_ids=[*jobs, asks], all=True, timeout=1)
+    assert late["reason"] == "timeout" and late["jobs"][-1] == {
+        "job_id": asks,
+        "name": "read x; exit 4",
+        "status": "running",
+        "awaiting_input": "prompt",
+    }
+    waiting = server.start("wait", job_ids=[*jobs, asks], all=True, timeout=40)
+    server.call("interact", job_id=asks, input="x", timeout=0)
+    answer = waiting.answer()
+    assert answer == {
+        "reason": "exit",
+        "jobs": [
+            {"job_id": jobs[0], "name": "sleep 0.6; exit 3", "status": "failed", "exit_code": 3},
+            {"job_id": jobs[1], "name": "sleep 0.0; exit 0", "status": "completed", "exit_code": 0},
+            {"job_id": jobs[2], "name": "sleep 0.4; exit 2", "status": "failed", "exit_code": 2},
+            {"job_id": asks, "name": "read x; exit 4", "status": "failed", "exit_code": 4},
+        ],
+    }
+    assert server.call("wait", job_ids=jobs, all=True) == {"reason": "exit", "jobs": answer["jobs"][:3]}
+    for more in ({"until": "input"}, {"pattern": "x"}):
+        with pytest.raises(ToolError, match="all is for ends alone"):
+            server.call("wait", job_ids=jobs, all=True, **more)
+
+
+def test_a_match_is_told_with_what_stands_right_before_it(server: Server) -> None:
+    command = "seq 1000 1999; echo listening; exec sleep 300"
+    answer = server.call("execute", command=command, wait=20, pattern="^listening")
+    head, note, tail = answer["stdout"].partition("[… ")
+    assert note and head.startswith("1000\n1001\n") and tail.endswith("\n1998\n1999\nlistening\n")
+    assert len(answer["stdout"]) < 700 and answer["truncated"]

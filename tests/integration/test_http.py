@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
+from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import ResourceListChangedNotification, ResourceUpdatedNotification
 
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.server.http import listen
@@ -38,6 +41,11 @@ INITIALIZE = {
     "id": 1,
     "method": "initialize",
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "tests", "version": "1"}},
+}
+ENVELOPE = {
+    "protocolVersion": MODERN_ERA,
+    "clientInfo": {"name": "tests", "version": "1"},
+    "clientCapabilities": {},
 }
 HEADERS = {
     "Authorization": f"Bearer {TOKEN}",
@@ -117,6 +125,14 @@ class HttpServer:
         """How many connections there are from its side that it has not closed (proc(5), net/tcp: state 01)."""
         lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
         return sum(line[1].endswith(f":{self.port:04X}") and line[3] == "01" for line in lines)
+
+    def watches(self) -> int:
+        """How many folders inotify watches for it (proc(5), fdinfo)."""
+        found = 0
+        for info in Path(f"/proc/{self.process.pid}/fdinfo").iterdir():
+            with contextlib.suppress(OSError):
+                found += info.read_text(encoding="ascii").count("inotify wd:")
+        return found
 
     def files(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))  # noqa: PTH208
@@ -446,7 +462,7 @@ def test_answers_that_nobody_reads_close_the_connection(sandbox: Sandbox) -> Non
         with server.raw() as connection:
             connection.settimeout(1.0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            with pytest.raises(OSError):  # it takes no more, or has closed already
+            with contextlib.suppress(OSError):  # it takes no more, or has closed already
                 for _ in range(2_000):  # of 7 KB each, and the kernel keeps 4 MB
                     connection.sendall(request)
             wait_until(lambda: not server.established(), what="the end of the connection")
@@ -567,13 +583,19 @@ def test_bad_json_with_the_token_is_an_error_of_the_protocol(web: HttpServer) ->
 # -- the SDK's client, and the jobs -------------------------------------------------------------------------
 
 
-def with_client(server: HttpServer, act: Callable[[Client], Any], mode: str = "legacy", token: str = TOKEN) -> Any:
+def with_client(
+    server: HttpServer,
+    act: Callable[[Client], Any],
+    mode: str = "legacy",
+    token: str = TOKEN,
+    note: MessageHandlerFnT | None = None,
+) -> Any:
     """Open the SDK's client in an era, await what `act` makes of it, and leave."""
 
     async def main() -> Any:
         async with (
             httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as headers,
-            Client(streamable_http_client(server.url, http_client=headers), mode=mode) as client,
+            Client(streamable_http_client(server.url, http_client=headers), mode=mode, message_handler=note) as client,
         ):
             return await act(client)
 
@@ -613,6 +635,73 @@ def test_progress_arrives_while_a_call_waits(web: HttpServer, shared: Sandbox) -
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(with_client, web, call(mode), mode) for mode in ("legacy", MODERN_ERA)]
         assert [one.result(30).structured_content["exit_code"] for one in calls] == [0, 0]
+
+
+@pytest.mark.promise("resources-told")
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+@ERAS
+def test_the_sdks_client_is_told_of_a_job_and_of_the_list(web: HttpServer, mode: str) -> None:
+    told: set[str] = set()
+
+    async def note(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            told.add(message.params.uri)
+        elif isinstance(message, ResourceListChangedNotification):
+            told.add("the list")
+
+    async def act(client: Client) -> None:
+        started = await client.call_tool("execute", {"command": "read x; echo $x; exit 3", "wait": 20})
+        assert started.structured_content is not None
+        job_id = started.structured_content["job_id"]
+        uris = [f"job://{job_id}", f"job://{job_id}/output"]
+        async with AsyncExitStack() as stack:
+            if mode == "legacy":
+                for uri in uris:
+                    await client.subscribe_resource(uri)
+            else:
+                await stack.enter_async_context(client.listen(resource_subscriptions=uris, resources_list_changed=True))
+            await client.call_tool("interact", {"job_id": job_id, "input": "x"})
+            with anyio.fail_after(20):
+                while told != {*uris, "the list"}:  # noqa: ASYNC110  # the client's callback knows no event
+                    await anyio.sleep(0.02)
+
+    with_client(web, act, mode, note=note)
+
+
+@pytest.mark.promise("resources-told")
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+@pytest.mark.skipif(sys.platform != "linux", reason="counts inotify's watches (proc(5), fdinfo)")
+@pytest.mark.parametrize("mode", ["legacy", MODERN_ERA, "cut off"])
+def test_nothing_is_followed_for_a_client_that_has_gone(web: HttpServer, server: Server, mode: str) -> None:
+    job_id = server.call("execute", command="exec sleep 300")["job_id"]
+    before = web.watches()
+    uris = [f"job://{job_id}", f"job://{job_id}/output"]
+
+    async def act(client: Client) -> None:
+        if mode == "legacy":
+            for uri in uris:
+                await client.subscribe_resource(uri)
+            await anyio.to_thread.run_sync(wait_until, lambda: web.watches() > before)
+        else:
+            async with client.listen(resource_subscriptions=uris, resources_list_changed=True):
+                await anyio.to_thread.run_sync(wait_until, lambda: web.watches() > before)
+
+    if mode == "cut off":
+        wanted = {"resourceSubscriptions": uris, "resourcesListChanged": True}
+        envelope = {f"io.modelcontextprotocol/{key}": value for key, value in ENVELOPE.items()}
+        params = {"notifications": wanted, "_meta": envelope}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": params}).encode()
+        headers = HEADERS | {"Host": "127.0.0.1", "Content-Length": str(len(body)), "MCP-Protocol-Version": MODERN_ERA}
+        headers["Mcp-Method"] = "subscriptions/listen"
+        head = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
+        connection = web.raw(f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body)
+        assert b" 200 " in connection.recv(1000)
+        wait_until(lambda: web.watches() > before)
+        connection.close()
+    else:
+        with_client(web, act, mode)
+    wait_until(lambda: web.watches() == before, what="the end of what was followed")
+    server.call("kill", job_id=job_id)
 
 
 @ERAS

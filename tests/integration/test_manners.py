@@ -26,7 +26,7 @@ TOOLS = {
     "tail": {"job_id", "lines"},
     "interact": {"job_id", "input", "keys", "enter", "timeout", "pattern"},
     "kill": {"job_id", "signal"},
-    "wait": {"job_ids", "until", "pattern", "timeout", "since"},
+    "wait": {"job_ids", "until", "pattern", "timeout", "since", "all"},
     "screen": {"job_id"},
     "handoff": {"job_id", "message", "take_back"},
 }
@@ -88,7 +88,10 @@ def test_a_server_that_nobody_spoke_to_stops_at_once_too(shared: Sandbox, how: s
 
 def _listens(server: Server) -> bool:
     """Whether it has its event loop, which it makes after it has said what signals are to do."""
-    links = [path.readlink().name for path in Path(f"/proc/{server.process.pid}/fd").iterdir()]
+    try:
+        links = [path.readlink().name for path in Path(f"/proc/{server.process.pid}/fd").iterdir()]
+    except OSError:  # one was closed between two looks
+        return False
     return any("eventpoll" in link for link in links)
 
 

@@ -34,7 +34,7 @@ def news(server: Server, count: int = 1, about: str = "") -> list[Answer]:
         server.call("status", job_id=about)
         return server.news if len(server.news) >= count else []
 
-    return wait_until(told, 15, what="the news")
+    return wait_until(told, what="the news")
 
 
 def none_more(server: Server, about: str) -> None:
@@ -88,9 +88,9 @@ def test_a_need_of_input_is_told_once_and_again_when_it_needs_more(server: Serve
 
 def test_what_waits_for_input_in_an_answer_is_no_news(server: Server) -> None:
     other = sleeper(server)
-    job_id = server.call("execute", command="read -p 'Who? ' x", wait=20)["job_id"]
+    job_id = server.call("execute", command="read -p 'Who? ' x", wait=50)["job_id"]
     server.call("interact", job_id=job_id, input="me")
-    job_id = server.call("execute", command="exec cat", wait=20)["job_id"]
+    job_id = server.call("execute", command="exec cat", wait=50)["job_id"]
     server.call("interact", job_id=job_id, input="me")
     none_more(server, other)
 
@@ -101,20 +101,20 @@ def test_an_event_loop_that_goes_on_printing_is_told_once(server: Server) -> Non
     job_id = server.call("execute", command=f"{sys.executable} -c {shlex.quote(poll)}")["job_id"]
     [asked] = news(server, about=other)
     assert (asked["job_id"], asked["event"]) == (job_id, "input")
-    wait_until(lambda: server.call("output", job_id=job_id)["stdout"].count(".") >= 2, 20)
+    wait_until(lambda: server.call("output", job_id=job_id)["stdout"].count(".") >= 2)
     none_more(server, other)
 
 
 def test_a_hand_back_is_told(sandbox: Sandbox, server: Server) -> None:
     other = sleeper(server)
-    job_id = server.call("execute", command="exec cat", wait=20)["job_id"]
+    job_id = server.call("execute", command="exec cat", wait=50)["job_id"]
     server.call("handoff", job_id=job_id, message="look")
     cli(sandbox, "give", job_id)
     [told] = news(server, about=other)
     assert told == {"job_id": job_id, "name": "exec cat", "event": "handback", "status": "running"}
     # Told by the answer to the wait for it, it is no news.
     server.call("handoff", job_id=job_id, message="look")
-    waiting = server.start("wait", job_ids=[job_id], until="handback", timeout=20)
+    waiting = server.start("wait", job_ids=[job_id], until="handback", timeout=50)
     cli(sandbox, "give", job_id)
     assert waiting.answer()["reason"] == "handback"
     assert waiting.news == []
@@ -141,7 +141,7 @@ def test_five_at_most_are_told_at_a_time(sandbox: Sandbox, server: Server) -> No
 def test_each_client_is_told_once(sandbox: Sandbox, protocol: str) -> None:
     first, second = sandbox.server(protocol=protocol), sandbox.server(protocol=protocol)
     other = sleeper(first)
-    job_id = first.call("execute", command="read x; exit 5", wait=20)["job_id"]
+    job_id = first.call("execute", command="read x; exit 5", wait=50)["job_id"]
     second.call("status", job_id=job_id)
     cli(sandbox, "send", job_id, "x")
     for server in (first, second):
@@ -161,8 +161,8 @@ def test_a_server_that_is_started_anew_tells_what_its_client_was_not_told(sandbo
     other = sleeper(server)
     known = server.call("execute", command="exit 1")["job_id"]
     assert [item["job_id"] for item in news(server, about=other)] == [known]
-    job_id = server.call("execute", command="read x; exit 6", wait=20)["job_id"]
-    handed = server.call("execute", command="exec cat", wait=20)["job_id"]
+    job_id = server.call("execute", command="read x; exit 6", wait=50)["job_id"]
+    handed = server.call("execute", command="exec cat", wait=50)["job_id"]
     server.call("handoff", job_id=handed, message="look")
     server.kill9()
     cli(sandbox, "send", job_id, "x")

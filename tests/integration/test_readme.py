@@ -67,7 +67,7 @@ def demo(shared: Sandbox) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
@@ -106,7 +106,7 @@ def test_the_test_command_finds_the_suite(text: str, shared: Sandbox) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "tests/unit/output/emulator/test_render.py: " in done.stdout
@@ -125,7 +125,7 @@ def uvx(shared: Sandbox) -> dict[str, str]:
         cwd=shared.work,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     if done.returncode != 0 and re.search(r"connect|resolve|network|offline|dns", done.stderr, re.IGNORECASE):
         pytest.skip(f"uvx can't reach its package index here: {done.stderr.strip()[-200:]}")
@@ -138,7 +138,7 @@ def works(sandbox: Sandbox, words: list[str], environment: dict[str, Any]) -> No
     words = [str(TOP) if word == "DIR" else word for word in words]
     server = sandbox.silent_server(program=words, **environment)
     # A first start may have to build the package.
-    server.begin("ping", patience=60).result()
+    server.begin("ping", patience=280).result()
     server.open()
     started = server.call("execute", command="exit 4")
     assert ended(server, started["job_id"])["exit_code"] == 4

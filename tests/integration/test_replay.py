@@ -69,18 +69,19 @@ def played(sandbox: Sandbox, *arguments: str) -> tuple[list[float], str]:
 @pytest.mark.promise("replay")
 def test_it_is_played_at_the_pace_at_which_it_came(shared: Sandbox, server: Server) -> None:
     job_id = run_job(server, STEPPER)["job_id"]
-    true = STEP * (STEPS - 1)
+    cast = [json.loads(line) for line in cli(shared, "export", job_id, "--cast").stdout.splitlines()[1:]]
+    true = cast[-1][0] - cast[0][0]  # as it was written down; a busy machine writes the first line late
 
     def took(*options: str) -> float:
         times, said = played(shared, *options, job_id)
         assert len(times) == STEPS and said == ""
         return times[-1] - times[0]
 
-    # A busy machine shows a line late, the first one too, but not each time: the longest or shortest of three tells.
-    assert true * 0.8 < max(took() for _ in range(3))
-    for options in (["--speed", "4"], ["--speed", "max"], ["--max-idle", "0.1"]):
-        assert min(took(*options) for _ in range(3)) < true * 0.6, options
-    assert max(took("--speed", "4") for _ in range(3)) > STEP / 4
+    # A busy machine shows a line late, the first one too, but not each time: one of three tells.
+    assert any(took() > true * 0.8 for _ in range(3))
+    assert any(true / 4 * 0.5 < took("--speed", "4") < true * 0.6 for _ in range(3))
+    assert any(took("--speed", "max") < true * 0.6 for _ in range(3))
+    assert any(took("--max-idle", "0.1") < true * 0.6 for _ in range(3))
 
 
 @pytest.mark.promise("replay-allowlist")

@@ -6,13 +6,13 @@ import json
 import os
 import pty
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.npm import installed
 from support.person import Person
 from support.rpc import Server
 from support.sandbox import Sandbox, run_job
@@ -38,15 +38,9 @@ LEFT_BEHIND = {
 
 
 @pytest.fixture(scope="session")
-def xterm(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def xterm() -> Any:
     """What xterm.js says of bytes."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node and npm are not installed")
-    folder = tmp_path_factory.mktemp("xterm")
-    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), PACKAGE]
-    done = subprocess.run(install, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        pytest.skip(f"npm can't install {PACKAGE}")
+    folder = installed(PACKAGE)
 
     def said(data: bytes) -> dict[str, Any]:
         run = subprocess.run(

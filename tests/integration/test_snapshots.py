@@ -13,23 +13,24 @@ from typing import Any
 import pytest
 
 from support.rpc import Server
+from support.sandbox import Sandbox
 
 FOLDER = Path(__file__).parents[1] / "snapshots"
 
 
-def told(server: Server, name: str) -> Any:
+def told(server: Server, shared: Sandbox, name: str) -> Any:
     """What the server says of itself under that name."""
     if name == "instructions":
-        return server.hello["instructions"].splitlines()
+        return server.hello["instructions"].replace(str(shared.work), "FOLDER").splitlines()
     method = {"tools": "tools/list", "resourceTemplates": "resources/templates/list"}[name]
     return sorted(server.request(method)[name], key=lambda one: str(one["name"]))
 
 
 @pytest.mark.promise("snapshots")
 @pytest.mark.parametrize("name", ["tools", "instructions", "resourceTemplates"])
-def test_what_an_agent_is_told_is_what_it_was(server: Server, name: str) -> None:
+def test_what_an_agent_is_told_is_what_it_was(server: Server, shared: Sandbox, name: str) -> None:
     file = FOLDER / f"{name}.json"
-    now = json.dumps(told(server, name), indent=1, ensure_ascii=False) + "\n"
+    now = json.dumps(told(server, shared, name), indent=1, ensure_ascii=False) + "\n"
     if os.environ.get("SNAPSHOTS") == "write":
         file.parent.mkdir(exist_ok=True)
         file.write_text(now, encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,28 @@ def asked(
     return found
 
 
+def in_parts(
+    sandbox: Sandbox, server: Server, *parts: tuple[str, bytes], pause: float = 1.5, **options: object
+) -> tuple[str, list[float]]:
+    """A job that has ended, and when each of its parts began, on the monotonic clock.
+
+    A part is a command and what it prints last; the next one begins `pause` seconds after that is in the log, where a
+    busy machine may have it late.
+    """
+    folder = Path(tempfile.mkdtemp(dir=sandbox.work))
+    steps = (f"until [ -e {folder}/{number} ]; do sleep 0.02; done; {part}" for number, (part, _) in enumerate(parts))
+    job_id = server.call("execute", command="; ".join(steps), **options)["job_id"]
+    log = sandbox.state / "mcp-jobs" / job_id / "log"
+    began = []
+    for number, (_, last) in enumerate(parts):
+        began.append(time.monotonic())
+        (folder / str(number)).touch()
+        wait_until(lambda last=last: any(last in path.read_bytes() for path in log.glob("*.log")))  # type: ignore[misc]
+        after(time.monotonic(), pause)
+    ended(server, job_id)
+    return job_id, began
+
+
 @pytest.fixture
 def ticker(shared: Sandbox, server: Server) -> Ticker:
     return Ticker(shared, server)
@@ -141,51 +164,44 @@ def test_it_goes_together_with_grep_and_max_chars_and_not_with_since(ticker: Tic
 
 def test_no_character_and_no_escape_sequence_is_cut(server: Server, shared: Sandbox) -> None:
     pieces = [rb"a\303", rb"\251\033[3", rb"1mred\033[0m\360\237", rb"\246\212\n"]
-    script = "; sleep .4; ".join(f"printf '{piece.decode()}'" for piece in pieces)
-    job = run_job(server, script)
-    whole = server.call("output", job_id=job["job_id"])["stdout"]
+    signs = [b"a\xc3", b"\xa9\x1b[3", b"\x1b[0m\xf0\x9f", b"\xa6\x8a\r\n"]
+    parts = [(f"printf '{piece.decode()}'", sign) for piece, sign in zip(pieces, signs, strict=True)]
+    job_id, began = in_parts(shared, server, *parts, pause=0.4)
+    end = time.monotonic()
+    whole = server.call("output", job_id=job_id)["stdout"]
     assert whole == "aéred🦊\n"
     seen = set()
-    for tenths in range(int(job["duration"] * 10) + 20):
-        age = since_end(shared, job["job_id"])
-        text = server.call("output", job_id=job["job_id"], since_seconds=age + tenths / 10)["stdout"]
+    for tenths in range(int((end - began[0]) * 10) + 20):
+        text = server.call("output", job_id=job_id, since_seconds=seconds_since(end) + tenths / 10)["stdout"]
         assert whole.endswith(text) and "�" not in text
         seen.add(text)
     assert len(seen) >= 4, seen
 
 
 def test_an_ended_jobs_seconds_are_counted_from_now(server: Server, shared: Sandbox) -> None:
-    job = run_job(server, "echo early; sleep 2; echo late")
-    job_id = job["job_id"]
-
-    def young(seconds: float) -> str:
-        """What it printed within its last `seconds`."""
-        return str(asked(server, job_id, lambda: since_end(shared, job_id), margin=seconds)["stdout"])
-
-    assert young(1) == "late\n"
-    assert young(30) == "early\nlate\n"
+    job_id, began = in_parts(shared, server, ("echo early", b"early"), ("echo late", b"late"))
+    assert asked(server, job_id, lambda: seconds_since(began[1]))["stdout"] == "late\n"
+    assert server.call("output", job_id=job_id, since_seconds=seconds_since(began[0]) + 30)["stdout"] == "early\nlate\n"
     wait_until(lambda: server.call("output", job_id=job_id, since_seconds=0.5)["stdout"] == "")
 
 
 def test_what_the_limit_dropped_is_said_to_be_missing(shared: Sandbox) -> None:
     server = shared.server(MCP_BG_MAX_OUTPUT_SIZE="20000")
-    job = run_job(server, "echo first; sleep 2; seq 1 20000; sleep 2; echo last")
-    found = server.call("output", job_id=job["job_id"], since_seconds=1e6)
-    whole = server.call("output", job_id=job["job_id"], since=0)
+    parts = (("echo first", b"first"), ("seq 1 20000", b"20000\r\n"), ("echo last", b"last"))
+    job_id, began = in_parts(shared, server, *parts)
+    found = server.call("output", job_id=job_id, since_seconds=1e6)
+    whole = server.call("output", job_id=job_id, since=0)
     assert found["stdout"] == whole["stdout"] and found["dropped_bytes"] == whole["dropped_bytes"] > 80_000
-
-    def ago() -> float:
-        return since_end(shared, job["job_id"])
-
-    assert asked(server, job["job_id"], ago)["stdout"] == "last\n"
-    # Of the flood it knows how much is gone, and that `first`, which came at the start, is older.
-    flood = asked(server, job["job_id"], lambda: ago() + job["duration"] - 2)
+    assert asked(server, job_id, lambda: seconds_since(began[2]))["stdout"] == "last\n"
+    # Of the flood it knows how much is gone, and that `first` is older.
+    flood = asked(server, job_id, lambda: seconds_since(began[1]))
     assert 0 < found["dropped_bytes"] - flood["dropped_bytes"] <= len("first\r\n") + 1
 
 
 def test_stderr_that_is_apart_stays_apart(server: Server, shared: Sandbox) -> None:
-    job = run_job(server, "echo o1; echo e1 >&2; sleep 2; echo e2 >&2; echo o2", separate_stderr=True)
-    found = asked(server, job["job_id"], lambda: since_end(shared, job["job_id"]))
+    parts = (("echo o1; echo e1 >&2", b"e1"), ("echo e2 >&2; echo o2", b"o2"))
+    job_id, began = in_parts(shared, server, *parts, separate_stderr=True)
+    found = asked(server, job_id, lambda: seconds_since(began[1]))
     assert (found["stdout"], found["stderr"]) == ("o2\n", "e2\n")
 
 

@@ -57,7 +57,7 @@ def test_figures_come_back_from_their_file_and_other_suites_are_kept(tmp_path: P
     assert again.rows["call"] == figures().rows["call"]
 
 
-def test_the_readme_gets_both_tables_between_its_marks_and_nothing_else(
+def test_the_readme_gets_its_tables_between_its_marks_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "README.md"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_background_job.output.emulator.row import split_cells
-from mcp_background_job.text import clip, escaped, fit, one_line, shorten, width, wrap
+from mcp_background_job.text import clip, escaped, fit, one_line, shorten, summed_up, width, wrap
 
 CHARACTERS = st.text(
     st.one_of(
@@ -85,3 +85,19 @@ def test_the_width_tables_are_not_loaded_for_ascii() -> None:
     code = "import sys; from mcp_background_job.text import fit; fit('a b', 2); print('wcwidth' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (["one  ", "", "", ""], "one"),
+        (["one", *["~"] * 40, '"x" 3L'], 'one\n[… 40 rows of ~ …]\n"x" 3L'),
+        (["one", "", "", "", "", "two"], "one\n[… 4 rows …]\ntwo"),
+        (["one", "", "", "", "two"], "one\n\n\n\ntwo"),
+        (["─" * 200, "> ", "=" * 80], "───…\n>\n===…"),
+        (["aaaaaaaaaaaaaaaaaaaaaaaaaaa", "0" * 40], "aaaaaaaaaaaaaaaaaaaaaaaaaaa\n" + "0" * 40),
+        ([], ""),
+    ],
+)
+def test_a_screen_is_told_without_what_says_nothing(rows: list[str], told: str) -> None:
+    assert summed_up(rows) == told

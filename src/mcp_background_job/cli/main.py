@@ -56,7 +56,7 @@ def dispatch(arguments: Sequence[str] | None) -> int:
         of.error(f"unrecognized arguments: {' '.join(unknown)}")
     http_only = [name for name in ("host", "port", "token_file", "allowed_host") if getattr(options, name) is not None]
     if options.command is not None:
-        if http_only or options.transport != "stdio":
+        if http_only or options.channel or options.transport != "stdio":
             top.error(f"the server's options can't be used with {options.command}")
         # A job may print what this terminal's encoding lacks.
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -65,6 +65,8 @@ def dispatch(arguments: Sequence[str] | None) -> int:
         return cast(Callable[[argparse.Namespace], int], handler)(options)
     if http_only and options.transport == "stdio":
         top.error(f"--{http_only[0].replace('_', '-')} is for --transport http")
+    if options.channel and options.transport != "stdio":
+        top.error("--channel is for --transport stdio")
     return serve(options)
 
 
@@ -80,7 +82,7 @@ def serve(options: argparse.Namespace) -> int:
         from mcp_background_job.server.app import run_stdio
 
         collect_again()
-        run_stdio(config)
+        run_stdio(config, options.channel)
         return 0
     from mcp_background_job.config import ConfigError
     from mcp_background_job.server.access import check_token, read_token

@@ -159,6 +159,7 @@ def parser() -> Parser:
 def add_server_options(top: argparse.ArgumentParser) -> None:
     group = top.add_argument_group("the server (without a command)")
     group.add_argument("--transport", choices=["stdio", "http"], default="stdio", help="default: stdio")
+    group.add_argument("--channel", action="store_true", help="stdio: wake an idle session of Claude Code")
     group.add_argument("--host", help=f"http: the address to listen on, default {DEFAULT_HOST}")
     group.add_argument("--port", type=count, help=f"http: default {DEFAULT_PORT}")
     group.add_argument("--token-file", type=Path, metavar="FILE", help="http: default: MCP_BG_HTTP_TOKEN")

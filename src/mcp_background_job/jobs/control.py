@@ -21,9 +21,9 @@ from mcp_background_job.tmux.panes import mark
 from mcp_background_job.tmux.people import attached_to, last_key, people, tell, typed_in_control_mode
 from mcp_background_job.tmux.session import JobsSession
 
+from .draining import write_mark
 from .presence import Presence, absent_holder
 from .view import JobView
-from .waiting import write_mark
 
 MAX_MESSAGE = 500  # characters that a person is shown of what an agent asks
 NOBODY_ATTACHED = 1.0  # seconds for which the answer that nobody is attached holds

@@ -1,7 +1,7 @@
-"""What happens to jobs while no call waits for them: that they end, need input, or are handed back.
+"""What happens to jobs while no call waits for them: that they end, need input, are handed back, print, or appear.
 
 Promises: an end is told at once, however much the job prints; a job at which nothing happens costs a look each ten
-seconds at most; each need of input is told once.
+seconds at most; each need of input is told once; whoever follows the list costs nothing while it stays the same.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import anyio.to_thread
+
 from mcp_background_job.errors import JobError
 from mcp_background_job.store.inotify import FolderEvents
-from mcp_background_job.store.models import EndedJob, Job, RunningJob
+from mcp_background_job.store.models import EndedJob, Job, RunningJob, Status, status_of
 from mcp_background_job.store.transcript import transcript_size
 
 from .view import JobView
@@ -32,6 +35,9 @@ LAST_LOOK = 10.0  # seconds between looks that no file asks for, where nothing h
 # Seconds without output after which a rest is told; an event loop may do more by itself, so it is given longer.
 STILL: dict[Rest, float] = {"line": 0.4, "read": 0.4, "poll": 2.0}
 STILL_TIMES = sorted(set(STILL.values()))
+LIST_PAUSE = 1.0  # seconds between two changes of the list that are told
+LIST_LOOK = 60.0  # seconds between looks at the list that no file asks for: jobs leave it as time goes by
+LIST_SHARE = 20  # a look at the list is followed by so many times its duration without one: 5 % of a core at most
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +56,7 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+ListListener = Callable[[], None]
 
 
 @dataclass
@@ -72,6 +79,8 @@ class JobEvents:
         self._followers: Counter[str] = Counter()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, Seen] = {}
+        self._list_followers: list[ListListener] = []
+        self._list_task: asyncio.Task[None] | None = None
 
     def follow(self, job_id: str, held: bool | None = None) -> None:
         """Tell of a job from now on, until it ends or nobody follows it; `held`: whether it was when last seen."""
@@ -85,6 +94,20 @@ class JobEvents:
         self._followers[job_id] -= 1
         if self._followers[job_id] <= 0:
             self._forget(job_id)
+
+    def follow_list(self, listener: ListListener) -> None:
+        """Tell from now on when a job appears in the plain list, ends or leaves it: once a second at most."""
+        self._list_followers.append(listener)
+        if self._list_task is None:
+            known = set(self.view.store.ids())  # a job that is started right behind this is to be told
+            self._list_task = asyncio.get_running_loop().create_task(self._follow_list(known))
+
+    def unfollow_list(self, listener: ListListener) -> None:
+        """Tell this one no longer of the list."""
+        self._list_followers.remove(listener)
+        if not self._list_followers and self._list_task is not None:
+            self._list_task.cancel()
+            self._list_task = None
 
     def look(self, job_id: str) -> None:
         """Tell at once of an end or a hand-back that there is by now."""
@@ -104,13 +127,18 @@ class JobEvents:
     async def _follow(self, job_id: str, held: bool | None) -> None:
         try:
             folder = self.view.folder(job_id)
-            job = self.view.job(job_id)
+            job: Job = self.view.job(job_id)
             seen = Seen(self.view.log(job_id).end, (self.view.hold(job) is not None) if held is None else held)
             self._seen[job_id] = seen
             with FolderEvents([folder, folder / "log"]) as files:
+                news = True
                 while job_id in self._seen:
-                    self._look(self.view.job(job_id), seen)
-                    await files.wait(self._pause(seen))
+                    if news or not isinstance(job, RunningJob) or not self.view.store.is_supervised(job_id):
+                        job = self.view.job(job_id)
+                        self._look(job, seen)
+                    else:
+                        self._look_for_rest(job, seen)
+                    news = await files.wait(self._pause(seen))
                     if not files.complete:
                         await asyncio.sleep(UNWOKEN)
                     elif time.monotonic() - seen.changed < THROTTLE:
@@ -136,8 +164,12 @@ class JobEvents:
         if held != seen.held:
             seen.held = held
             self._tell(Event(job, "held" if held else "handback", end))
-        if isinstance(job, RunningJob) and not held and self._has_come_to_rest(job, seen):
-            self._tell(Event(job, "input", end))
+        self._look_for_rest(job, seen)
+
+    def _look_for_rest(self, job: Job, seen: Seen) -> None:
+        """Tell that a job needs input: what can come without a change of its files."""
+        if isinstance(job, RunningJob) and not seen.held and self._has_come_to_rest(job, seen):
+            self._tell(Event(job, "input", seen.end))
 
     def _has_come_to_rest(self, job: RunningJob, seen: Seen) -> bool:
         """Whether the job waits for input and it was not told yet; what polls is told of once for each typing."""
@@ -160,3 +192,32 @@ class JobEvents:
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)
+
+    # -- the list -------------------------------------------------------------------------------------------
+
+    async def _follow_list(self, before: AbstractSet[str]) -> None:
+        known = await self._listed()
+        told = {job_id: status for job_id, status in known.items() if job_id in before}
+        while True:
+            running = [self.view.folder(job_id) for job_id, status in known.items() if status == "running"]
+            # Not their logs: what a job prints is no change of the list.
+            with FolderEvents([self.view.store.folder, *running]) as files:
+                known = await self._listed()
+                while known == told:
+                    await files.wait(LIST_LOOK)
+                    await asyncio.sleep(THROTTLE if files.complete else LIST_PAUSE)
+                    known = await self._listed()
+            told = known
+            for listener in list(self._list_followers):
+                listener()
+            await asyncio.sleep(LIST_PAUSE)
+
+    async def _listed(self) -> dict[str, Status]:
+        """The jobs of the plain list with their states; none where they can't be read now."""
+        started = time.monotonic()
+        try:
+            found = await anyio.to_thread.run_sync(self.view.jobs, False)
+        except (JobError, OSError):
+            return {}
+        await asyncio.sleep(min(LIST_PAUSE, LIST_SHARE * (time.monotonic() - started)))
+        return {job.spec.job_id: status_of(job) for job in found.jobs}

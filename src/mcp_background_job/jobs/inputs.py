@@ -53,6 +53,10 @@ class Inputs:
         known += [sent for sent in shown_since(folder, offset) if sent.offset not in offsets]
         return sorted(known, key=lambda sent: sent.offset)
 
+    def lines_since(self, job_id: str, folder: Path, offset: int) -> list[str]:
+        """The lines that were typed since the log had `offset` bytes."""
+        return [line for sent in self.since(job_id, folder, offset) for line in sent.text.split("\n") if line]
+
 
 def note_if_shown(folder: Path, sent: Sent, output: str) -> None:
     """Write down the lines of an input that `output`, what the job printed since it was sent, has shown."""

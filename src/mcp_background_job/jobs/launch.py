@@ -23,6 +23,7 @@ from mcp_background_job.tmux.panes import COLUMNS, ROWS
 from mcp_background_job.tmux.quoting import pipe_command
 
 from .environment import BaseEnvironment, job_environment
+from .shells import with_init
 
 # -I and -S: nothing of the person's Python set-up, and a start of 15 ms. Paths are bytes, whatever the locale.
 ENTRYPOINT = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))
@@ -99,6 +100,7 @@ def prepare(
         nonce=spec.nonce,
         log_limit=config.max_output_size_bytes,
         tmux=tmux_binary(),
+        instead=with_init(request.command),
         pipe=pipe_command([*ENTRYPOINT, "logwriter", str(folder)]),
     )
     return Prepared(spec, command, environment, launch, (*ENTRYPOINT, "runner", str(folder)))

@@ -30,14 +30,16 @@ from mcp_background_job.tmux.session import JobsSession
 
 from .control import Control, Handoff
 from .environment import BaseEnvironment
+from .events import JobEvents
 from .inputs import LOOKED_AT, note_if_shown
 from .launch import GRACE, Request, Started, prepare
 from .matching import check_pattern
 from .notify import ensure_notifier
+from .reporting import Progress
 from .sweep import sweep
 from .typing import Input
 from .view import JobView
-from .waiting import AT_ONCE, Outcome, Progress, Until, Watch, wait_for
+from .waiting import AT_ONCE, Outcome, Until, Watch, wait_for
 
 KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped
@@ -63,6 +65,7 @@ class JobManager:
         self.config = config
         self.view = JobView(config)
         self.store = self.view.store
+        self.events = JobEvents(self.view)
         self.tmux = JobsSession(config, self.store.folder)
         self.control = Control(self.view, self.tmux)
         self.environment = BaseEnvironment(config.environment)
@@ -216,15 +219,25 @@ class JobManager:
         pattern: str = "",
         since: Mapping[str, int] = {},
         progress: Progress | None = None,
+        all_of_them: bool = False,
     ) -> Outcome:
-        """Until one of the jobs has ended, or `until` or `pattern` holds for one of them.
+        """Until one of the jobs has ended, or all of them, or `until` or `pattern` holds for one of them.
 
         `since`: the cursor behind which a job's output is new; by default its end now.
 
         Raises JobNotFound or InvalidInput.
         """
         await check_pattern(pattern)
-        watch = Watch(self.view, job_ids, pattern, since, WAIT_CHARS, WAIT_ENDS, screen=self._shown)
+        watch = Watch(
+            self.view,
+            job_ids,
+            pattern,
+            since,
+            WAIT_CHARS,
+            WAIT_ENDS,
+            all_of_them=all_of_them,
+            screen=self._shown,
+        )
         return await wait_for(watch, until, min(timeout, MAX_WAIT), progress)
 
     # -- the window -----------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ that one that takes long delays no other call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import SequenceMatcher
 from functools import cache, partial
 from typing import TypeVar
@@ -16,9 +18,11 @@ import anyio
 import anyio.to_thread
 
 from mcp_background_job.errors import JobError
+from mcp_background_job.output.drawing import ALTERNATE_LOOKBACK
 from mcp_background_job.output.pages import Reader
 from mcp_background_job.regexes.search import check_patterns, first_line
-from mcp_background_job.store.log import looking_again
+from mcp_background_job.store.inotify import FolderEvents
+from mcp_background_job.store.log import HeldLog, looking_again
 from mcp_background_job.store.models import RunningJob
 
 from .inputs import holds, without_echo
@@ -29,17 +33,22 @@ Result = TypeVar("Result")
 AT_ONCE = 8  # searches with a pattern, each with a process of up to 256 MB
 SEARCH_BLOCK = 128 << 10  # bytes that are searched at a time
 MATCH_CHARS = 500  # of a line that matched and is not in what is shown
+HOLD_AT_LEAST, HOLD_AT_MOST = 1.0, 0.005  # seconds between two looks at what a flood has brought
+AT_A_TIME = 0.5  # seconds of search, between which a wait may end
 OVERLAP = 64 << 10  # bytes of an unfinished line that are searched again with what follows
 
 
 class OutputSearch:
     """One pattern, looked for in what one job prints from `start` on."""
 
+    log: HeldLog  # while searching
+
     def __init__(self, view: JobView, job_id: str, pattern: str, start: int) -> None:
         self.view = view
         self.job_id = job_id
         self.pattern = pattern
         self.match = ""  # the line that the pattern matched
+        self.unsearched = 0  # bytes that were gone before they could be searched
         self.restart(start)
 
     def restart(self, start: int) -> None:
@@ -47,8 +56,30 @@ class OutputSearch:
         self.start = self.scanned = start  # output up to `scanned` has been searched
         self.to_echo: dict[int, list[str]] = {}  # lines of each input, by its offset, whose echo has not been seen
 
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        """While it is searched, what the job prints is kept until it has been, though the log's limit drops it."""
+        self.log = HeldLog(self.view.folder(self.job_id) / "log", self.scanned)
+        task = asyncio.get_running_loop().create_task(self._hold(self.log))
+        try:
+            yield
+        finally:
+            task.cancel()
+            self.log.close()
+
+    async def _hold(self, log: HeldLog) -> None:
+        with FolderEvents([log.folder]) as events:
+            while True:
+                log.hold()
+                await events.wait(HOLD_AT_LEAST)
+                await asyncio.sleep(HOLD_AT_MOST)
+
+    def is_behind(self) -> bool:
+        """Whether there is more to search, as far as was seen."""
+        return self.scanned < self.log.end - OVERLAP
+
     async def matches(self, end: int) -> bool:
-        """Whether the pattern is in the output up to `end` that has not been searched yet.
+        """Whether the pattern is in the output up to `end` that has not been searched yet, in the next AT_A_TIME of it.
 
         Raises InvalidInput where the pattern takes too long.
         """
@@ -58,19 +89,28 @@ class OutputSearch:
 
     @looking_again
     def _search(self) -> bool:
-        reader = self.view.reader(self.view.job(self.job_id))
-        while self.scanned < reader.log.end:
-            stop = min(self.scanned + SEARCH_BLOCK, reader.log.end)
+        log = self.log
+        log.look()
+        reader = self.view.reader(self.view.job(self.job_id), log=log)
+        until = time.monotonic() + AT_A_TIME
+        while self.scanned < log.end and time.monotonic() < until:
+            kept = log.next_kept(self.scanned)
+            self.unsearched += kept - self.scanned
+            self.scanned = kept
+            stop = min(self.scanned + SEARCH_BLOCK, log.run_end(self.scanned, SEARCH_BLOCK), log.end)
             found = first_line(self.pattern, self._without_echo(reader, stop))
             if found is not None:
                 self.match = found[:MATCH_CHARS]
                 return True
-            last = reader.log.read(self.scanned, stop).rfind(b"\n")
+            last = log.read(self.scanned, stop).rfind(b"\n")
             # An unfinished line is searched again when more of it has come, with the newline before it.
             after = self.scanned + max(last, 0)
             self.scanned = max(after, stop - OVERLAP)
-            if stop == reader.log.end:
+            if stop == log.end:
                 break
+            # A flood may come faster than it is searched.
+            log.let_go(self.scanned - ALTERNATE_LOOKBACK)
+            log.look()
         return False
 
     def _without_echo(self, reader: Reader, stop: int) -> str:

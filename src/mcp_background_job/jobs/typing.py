@@ -93,6 +93,7 @@ class Input:
         self.who = who
         self.by_agent = by_agent
         self.text_sent = False
+        self.sent: Sent | None = None  # as noted; once, though it may be tried twice
 
     @property
     def folder(self) -> str:
@@ -114,7 +115,7 @@ class Input:
             # A REPL's terminal doesn't echo either, but it is not in line mode, and shows what is typed by itself.
             hidden = terminal is not None and terminal.canonical and not terminal.echo
             job_id = self.job.spec.job_id
-            sent = self.view.inputs.note(
+            sent = self.sent = self.sent or self.view.inputs.note(
                 job_id, self.view.folder(job_id), self.text, self.keys, self.who, hidden=hidden
             )
             modes = self.modes() if terminal is not None and not terminal.canonical else Modes()

@@ -5,6 +5,7 @@ Promise: files only. No read asks tmux or waits for anything, so that none is he
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from mcp_background_job.store.log import Log, SegmentGone, looking_again
 from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, Reason, RunningJob, status_of
 from mcp_background_job.store.sizes import read_sizes
 from mcp_background_job.store.timing import Timing
+from mcp_background_job.supervisor.markers import sync_mark
 
 from .inputs import Inputs
 from .shells import LOOKBACK, last_exit_code
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from mcp_background_job.output.dress import Dress
     from mcp_background_job.process.input_state import Resting
 
+SYNC_MARKS = re.compile(rb"(?:%b)+\Z" % re.escape(sync_mark("N")).replace(b"N", rb"\d+"))
+BEHIND = 4096  # bytes of them at most, of 170 waits
 MODES_OF = 100  # jobs whose terminal's modes are remembered
 CLOSED: set[Reason] = {"window_closed", "lost"}  # ends that leave no window
 MARKS = 256  # bytes of output that may be nothing but marks and bells
@@ -151,9 +155,9 @@ class JobView:
         """A look at the job's log as it is now."""
         return self.store.log(job_id)
 
-    def reader(self, job: Job, dress: Dress | None = None) -> Reader:
-        """The job's log as text, with what `dress` keeps of its colours and times."""
-        log, ended = self.log(job.spec.job_id), isinstance(job, EndedJob)
+    def reader(self, job: Job, dress: Dress | None = None, log: Log | None = None) -> Reader:
+        """The job's log as text, with what `dress` keeps of its colours and times; `log`: a look at it there is."""
+        log, ended = log or self.log(job.spec.job_id), isinstance(job, EndedJob)
         modes = self.modes(job, log) if ended else None
         last_screen = modes.screen_since if modes else None
         sizes = read_sizes(self.folder(job.spec.job_id))
@@ -226,11 +230,22 @@ class JobView:
             known.follow(log or self.log(job_id))
         return known
 
+    def rested_at(self, job: Job) -> int:
+        """Where the output of a job that waits for input ends: the marks that waits leave behind it don't count."""
+        log = self.log(job.spec.job_id)
+        try:
+            last = log.read(max(log.start, log.end - BEHIND), log.end)
+        except SegmentGone:
+            return log.end
+        found = SYNC_MARKS.search(last)
+        return log.end - (len(found[0]) if found else 0)
+
     def told_exit_code(self, job: Job, start: int) -> int | None:
         """The exit code of the last command that a shell has told since offset `start`."""
         log = self.log(job.spec.job_id)
         try:
-            return last_exit_code(log.read(max(start, log.end - LOOKBACK), log.end))
+            begin = max(log.start, min(start, log.end) - LOOKBACK, log.end - 2 * LOOKBACK)
+            return last_exit_code(log.read(begin, log.end), max(0, start - begin))
         except SegmentGone:
             return None
 

@@ -6,9 +6,8 @@ waits for, and at its time limit.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -17,18 +16,18 @@ import anyio
 import anyio.to_thread
 
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.output.pages import DEFAULT_CHARS, Page
+from mcp_background_job.output.pages import DEFAULT_CHARS, MATCH_CHARS, MATCH_ENDS, Page
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.log import looking_again
-from mcp_background_job.store.models import EndedJob, Job, LiveJob, RunningJob, StartingJob, new_nonce
-from mcp_background_job.supervisor.markers import sync_mark
-from mcp_background_job.text import trimmed
+from mcp_background_job.store.models import EndedJob, Job, LiveJob, RunningJob, StartingJob
+from mcp_background_job.text import summed_up
 
-from .inputs import without_echo
+from .draining import drained
+from .inputs import LOOKED_AT, without_echo
 from .matching import OutputSearch, ScreenSearch
+from .reporting import Progress, Reports
 from .view import JobView
 
-Progress = Callable[[float], Awaitable[None]]
 Until = Literal["exit", "input", "quiet", "handback", "answer"]  # answer: input, after typing
 WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "timeout"]
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 QUIET = 2.0  # seconds without output that count as quiet
 LOOK_AGAIN = 1.0  # seconds between looks that no event asks for: a killed runner changes no file
-REPORT_EVERY = 5.0  # seconds between reports of progress
 FIRST_LOOK, LAST_LOOK = 0.004, 2.0  # seconds between looks at the terminal, from the last output on
 STILL = 0.4  # seconds without output: longer than a spinner's pause, and than a round trip of 80 ms takes
 # Seconds that a job must stay at rest, by how it rests (process/input_state.py).
@@ -50,7 +48,6 @@ AT_ONCE = 1024  # bytes of output that are drawn within a millisecond, whatever 
 LONGEST_SETTLE = 1.0
 START_PATIENCE = 1.0  # seconds that a status waits for a job which is just being started
 NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
-MARK_PATIENCE = 0.25  # seconds for a mark to come back through tmux and the log writer
 THROTTLE = 0.02  # seconds between two looks at a job that floods
 BURST = 10.0  # looks that need not wait for each other: an end is several events, and is to be told at once
 
@@ -66,6 +63,7 @@ class Outcome:
     match: str = ""  # the line that the pattern matched
     screen: str = ""  # what a full-screen program shows now, trimmed
     command_exit_code: int | None = None  # of the last command since the input, where a shell has told it
+    unsearched: int = 0  # bytes in which the pattern could not be looked for
 
 
 @dataclass
@@ -94,6 +92,7 @@ class Watch:
         max_chars: int = DEFAULT_CHARS,
         ends: tuple[int, int] | None = None,
         person: bool = False,
+        all_of_them: bool = False,
         screen: Callable[[RunningJob], str] | None = None,
     ) -> None:
         self.view = view
@@ -101,6 +100,7 @@ class Watch:
         self.pattern = pattern
         self.max_chars, self.ends = max_chars, ends
         self.person = person  # waits on their own job: their hold is no news to them
+        self.all_of_them = all_of_them  # the end of one is nothing while another runs
         self.jobs: list[Watched] = []
         for job_id in dict.fromkeys(job_ids):
             view.job(job_id)
@@ -134,9 +134,13 @@ class Watch:
                         break
                     await events.wait(deadline - time.monotonic())
 
+    def is_behind(self) -> bool:
+        """Whether output is still to be searched."""
+        return any(watched.search is not None and watched.search.is_behind() for watched in self.jobs)
+
     def pause(self) -> float:
         """Seconds to let pass before the next look: none for BURST events, then THROTTLE for each, as in a flood."""
-        if self.sent_at is not None:
+        if self.sent_at is not None or self.pattern:
             return 0.0
         now = time.monotonic()
         self.looks = min(BURST, self.looks + (now - self.looked) / THROTTLE)
@@ -183,6 +187,8 @@ class Watch:
                 ):
                     return watched, "match"
                 if isinstance(job, EndedJob):
+                    if self.all_of_them and any(not isinstance(other.job, EndedJob) for other in self.jobs):
+                        continue
                     return watched, "exit"
                 held = self.view.hold(job) is not None
                 if until == "handback" and not held:
@@ -215,7 +221,7 @@ class Watch:
 
         found = self.view.resting(job)
         now = time.monotonic()
-        if found is None or not self.input_taken(watched, job, now) or not self.may_rest(watched, found.rest):
+        if found is None or not self.input_taken(watched, job, now) or not self.may_rest(watched, job, found.rest):
             watched.resting = None
             return False
         if watched.resting is None or watched.resting[0] != found:
@@ -225,14 +231,26 @@ class Watch:
             settle = UNCERTAIN_SETTLE
         return now - max(watched.resting[1], watched.changed if settle else 0.0) >= settle
 
-    def may_rest(self, watched: Watched, rest: Rest) -> bool:
+    def may_rest(self, watched: Watched, job: RunningJob, rest: Rest) -> bool:
         """Whether such a rest can end the wait: where it is a guess, a pattern is better than it.
 
         What is behind a relay is known only by what has come back.
         """
-        if rest == "relay" and (self.sent_at is None or watched.end == watched.start):
+        if rest == "relay" and (self.sent_at is None or not self._has_answered(watched, job)):
             return False
         return watched.search is None or rest in ("line", "read")
+
+    def _has_answered(self, watched: Watched, job: RunningJob) -> bool:
+        """Whether more has come back than the echo of what was typed."""
+        if watched.end - watched.start > LOOKED_AT:
+            return True
+        text = self.view.printed_from(job, watched.start, LOOKED_AT)
+        return self._without_echo(watched, text).strip() != ""
+
+    def _without_echo(self, watched: Watched, text: str) -> str:
+        """What a job has printed since the input, without it."""
+        typed = self.view.inputs.lines_since(watched.job_id, self.view.folder(watched.job_id), watched.start)
+        return without_echo(text, typed, True)[0]
 
     def input_taken(self, watched: Watched, job: RunningJob, now: float) -> bool:
         """Whether what was sent has reached the job: it printed, or one of its processes woke and slept again."""
@@ -258,22 +276,22 @@ class Watch:
         else:
             found = await anyio.to_thread.run_sync(self._outcome, watched, reason)
         if isinstance(found.job, RunningJob):
-            return replace(found, screen=trimmed(await self.screen.lines(found.job)))
+            return replace(found, screen=summed_up(await self.screen.lines(found.job)))
         return found
 
     @looking_again
     def _outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
         job = self.view.job(watched.job_id)
-        page = self.view.reader(job).between(watched.start, self.max_chars, self.ends)
+        long, ends = (MATCH_CHARS, MATCH_ENDS) if self.ends and reason == "match" else (self.max_chars, self.ends)
+        page = self.view.reader(job).between(watched.start, long, ends)
         if self.sent_at is not None:
-            typed = self.view.inputs.since(watched.job_id, self.view.folder(watched.job_id), watched.start)
-            lines = [line for sent in typed for line in sent.text.split("\n") if line]
-            page = replace(page, stdout=without_echo(page.stdout, lines, True)[0])
+            page = replace(page, stdout=self._without_echo(watched, page.stdout))
         match = watched.search.match if watched.search is not None and reason == "match" else ""
         awaiting = self.view.awaiting(job)
         # Of a shell at its prompt: what was told before is of another command.
         code = self.view.told_exit_code(job, watched.start) if awaiting and self.sent_at is not None else None
-        return Outcome(job, reason, awaiting, page, match, command_exit_code=code)
+        unsearched = watched.search.unsearched if watched.search is not None and reason != "match" else 0
+        return Outcome(job, reason, awaiting, page, match, command_exit_code=code, unsearched=unsearched)
 
 
 async def started(view: JobView, job_id: str) -> Job:
@@ -291,12 +309,14 @@ async def started(view: JobView, job_id: str) -> Job:
 async def wait_for(watch: Watch, until: Until, timeout: float, progress: Progress | None = None) -> Outcome:
     """Until `until` or the pattern, or `timeout` s.
 
-    `progress` is called with the seconds waited, every few seconds, so that clients don't give up.
+    `progress` is told now and then how it goes, so that clients show life and don't give up.
     """
-    started_at = time.monotonic()
-    deadline = started_at + timeout
-    reported = started_at
+    deadline = time.monotonic() + timeout
+    reports = Reports(watch.view, [watched.job_id for watched in watch.jobs], progress) if progress else None
     with ExitStack() as stack:
+        for watched in watch.jobs:
+            if watched.search is not None:
+                stack.enter_context(watched.search.searching())
         events = stack.enter_context(watch.folders(until))
         news = True
         while True:
@@ -310,52 +330,27 @@ async def wait_for(watch: Watch, until: Until, timeout: float, progress: Progres
                 return await watch.outcome(*found)
             if now >= deadline:
                 return await watch.outcome(watch.jobs[0], "timeout")
-            if progress is not None and now - reported >= REPORT_EVERY:
-                reported = now
-                await progress(now - started_at)
-            news = await events.wait(min(watch.next_look(until), deadline - now, REPORT_EVERY))
+            behind = watch.is_behind()
+            pause = 0.0 if behind else min(watch.next_look(until), deadline - now)
+            if reports is not None:
+                await reports.report()
+                pause = min(pause, reports.pause())
+            news = await events.wait(pause) or behind
             if news and (pause := watch.pause()):
                 await anyio.sleep(pause)
 
 
 async def confirm(watch: Watch, watched: Watched) -> tuple[Watched, WaitReason] | None:
-    """Make sure that all the job printed before it came to rest is in the log, and that it still rests.
-
-    A mark goes through the job's own terminal, behind its output; once it is in the log, so is all before it.
-    """
+    """Make sure that all the job printed before it came to rest is in the log, and that it still rests."""
     job = watch.view.job(watched.job_id)
     if not isinstance(job, RunningJob):
         return None
-    mark = sync_mark(new_nonce())
-    start = watch.view.log(watched.job_id).end
-    if not write_mark(job.run.tty, mark):
+    found = await drained(watch.view, job)
+    if found is None:
         return watched, "input"
-    deadline = time.monotonic() + MARK_PATIENCE
-    with watch.folders() as events:
-        while time.monotonic() < deadline:
-            log = watch.view.log(watched.job_id)
-            data = log.read(start, log.end)
-            found = data.find(mark)
-            if found >= 0:
-                # Anything else that came meanwhile is news: look again.
-                if data[found + len(mark) :] or watch.view.awaiting(job) is None:
-                    watched.end, watched.changed, watched.resting = log.end, time.monotonic(), None
-                    return None
-                watched.end = log.end
-                return watched, "input"
-            await events.wait(deadline - time.monotonic())
+    # Anything else that came meanwhile is news: look again.
+    if found.more or watch.view.awaiting(job) is None:
+        watched.end, watched.changed, watched.resting = found.end, time.monotonic(), None
+        return None
+    watched.end = found.end
     return watched, "input"
-
-
-def write_mark(tty: str, mark: bytes) -> bool:
-    """Write to a job's terminal without waiting for it; False where it is stopped, full or gone."""
-    try:
-        fd = os.open(tty, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return os.write(fd, mark) == len(mark)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)

@@ -23,10 +23,10 @@ from mcp_background_job.tmux.people import people
 from mcp_background_job.tmux.persons_pane import PersonsPane, Shown
 
 from .agents import records_below
+from .draining import write_mark
 from .events import Event
 from .typing import AFTER_TEXT
 from .view import JobView
-from .waiting import write_mark
 
 Step = Literal["waiting", "done", "unsent", "gone"]
 

@@ -22,6 +22,7 @@ DEFAULT_CHARS = 40_000
 # know how it ended, and a search costs a hundredth of reading 40,000 characters.
 WAIT_CHARS = 10_000
 WAIT_ENDS = (300, 1_500)
+MATCH_CHARS, MATCH_ENDS = 600, (100, 400)  # the same up to what a pattern has matched
 MAX_BLOCK = 4 << 20  # bytes that are rendered at a time
 LEAST_BLOCK = 32 << 10  # the same of what costs too much to be drawn at once
 SCREEN_LINES = 60  # how far up a program can redraw: the window's height and some

@@ -93,7 +93,7 @@ class Worker:
         self.pending -= 1
         if unusable is not None:
             pattern, why = unusable
-            raise InvalidInput(f"{pattern[:80]!r} is not a regular expression: {why}", "Give a Python regex")
+            raise InvalidInput(f"{pattern[:80]!r} is not a regular expression for a line: {why}", "Give a Python regex")
         return found
 
     def _take(self, size: int, deadline: float) -> bytes:

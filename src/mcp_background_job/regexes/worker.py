@@ -40,6 +40,7 @@ class Prepared:
     """A compiled pattern, and what a line must contain to be looked at."""
 
     def __init__(self, pattern: str) -> None:
+        pattern = in_a_line(pattern)
         try:
             self.compiled = re.compile(pattern)
         except RecursionError:
@@ -72,6 +73,24 @@ class Prepared:
             end = len(text) if end < 0 else end
             yield start, end
             position = end + 1
+
+
+def in_a_line(pattern: str) -> str:
+    """A pattern as it is meant in one line: a line break at its end is the line's end.
+
+    Raises Unusable for one that only several lines could match.
+    """
+    body = pattern.removesuffix("\n")
+    if body == pattern and pattern.endswith("\\n") and (len(pattern) - len(pattern[:-1].rstrip("\\"))) % 2 == 0:
+        body = pattern[:-2]
+    body += "$" if body != pattern else ""
+    try:
+        parsed = import_module("re._parser").parse(body)
+    except Exception:  # what is wrong with it is told where it is compiled
+        return body
+    if any(repr(operation) == "LITERAL" and argument == 10 for operation, argument in parsed):
+        raise Unusable(pattern, "it has a line break, and is searched in one line at a time")
+    return body
 
 
 prepared = lru_cache(maxsize=16)(Prepared)

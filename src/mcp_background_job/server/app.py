@@ -11,6 +11,8 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from string import Template
 
 import anyio
 import anyio.to_thread
@@ -21,57 +23,77 @@ from mcp_background_job import __version__
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.text import shorten
 
+from .channel import INSTRUCTIONS as CHANNEL_INSTRUCTIONS
+from .channel import Channel
+from .clients import Clients
+from .greeting import Greeting
 from .prompts import all_prompts
 from .resources import add_resources
+from .subscriptions import Subscriptions
+from .task_streams import TaskStreams
 from .tools import Tools, all_tools
 
 logger = logging.getLogger(__name__)
 
 PIPE_BYTES = 1 << 20  # the most that Linux gives an ordinary user
 M_ARENA_MAX = -8  # glibc's malloc.h
-INSTRUCTIONS = """\
-Runs shell commands as background jobs, each in a window of its own of a tmux session, which a person can watch and \
-type into (the `attach` line tells them how). LASTING
+INSTRUCTIONS = Template("""\
+Runs shell commands as background jobs, each in its own tmux window, which a person can watch and type into (the \
+`attach` line tells how). $lasting Commands run in $folder unless cwd says otherwise, $limit at most at a time.
 
 - Builds, tests, installers: execute with wait=50 gives output and exit code in one call. Still running? wait.
 - Servers, watchers: execute with wait=20 and pattern="ready|listening".
-- REPLs, questions, editors: interact types and returns the answer once the job waits for input again: \
-awaiting_input is prompt, password (echo is off) or screen (a REPL, or a full-screen program, which the answer shows).
+- REPLs, questions, editors: interact types and answers once the job waits for input again: awaiting_input is prompt, \
+password (echo is off) or screen (a REPL, or a full-screen program, which the answer shows). Over ssh or docker exec, \
+and for other agents, give a pattern (their prompt): what is beyond a connection can't be seen.
 - Secrets and decisions are the person's: handoff, then wait until=handback. Never type a password yourself.
-- Don't poll or sleep: wait returns at once when something happens, and `news` in any answer tells what happened to \
-your other jobs meanwhile.
+- Don't poll or sleep: wait returns at once when something happens; `news` in any answer tells of your other jobs.
 - Long output: tail, output with grep, or output from a cursor (since); every answer has the next cursor.
-- Nobody there to answer questions? env={"CI":"1","GIT_EDITOR":"true","GIT_TERMINAL_PROMPT":"0",\
+- Nobody there to answer? env={"CI":"1","GIT_EDITOR":"true","GIT_TERMINAL_PROMPT":"0",\
 "DEBIAN_FRONTEND":"noninteractive"} keeps most programs from asking.
-- No & behind a command and no nohup: every command is in the background already."""
+- No & and no nohup: every command is in the background already.""")
 
 
+LONGEST_FOLDER = 160  # columns; the instructions stay within 1,500 bytes
 LASTING = {
     "keep": "Jobs live on when this server or the client stops.",
     "kill": "Jobs end when this server stops, unless a person holds them.",
 }
 
 
-def make_server(manager: JobManager) -> MCPServer[None]:
-    """The server with its tools, resources and prompts."""
+def make_server(manager: JobManager, with_channel: bool = False) -> MCPServer[None]:
+    """The server with its tools, resources and prompts; `with_channel`: it wakes the one client that it has."""
+    clients = Clients(manager.view, manager.events, Channel(manager.view) if with_channel else None)
+    tools = Tools(manager, clients)
+    more = CHANNEL_INSTRUCTIONS if with_channel else ""
+    subscriptions = Subscriptions(manager.view, manager.events)
     server: MCPServer[None] = MCPServer(
         "mcp-background-job",
         title="Background jobs in tmux",
         version=__version__,
-        instructions=INSTRUCTIONS.replace("LASTING", LASTING[manager.config.on_disconnect]),
+        instructions=INSTRUCTIONS.substitute(
+            lasting=LASTING[manager.config.on_disconnect],
+            folder=shorten(str(manager.config.working_directory or Path.cwd()), LONGEST_FOLDER - len(more)),
+            limit=manager.config.max_concurrent_jobs,
+        )
+        + more,
         log_level="WARNING",
-        tools=list[Tool](all_tools(Tools(manager))),
+        tools=list[Tool](all_tools(tools)),
+        extensions=[tools.tasks],
+        middleware=[Greeting(clients, subscriptions), TaskStreams(tools.tasks)],
     )
     add_resources(server, manager)
+    subscriptions.serve(server)
     for prompt in all_prompts(manager):
         server.add_prompt(prompt)
     return server
 
 
-async def serve(manager: JobManager) -> None:
+async def serve(manager: JobManager, with_channel: bool) -> None:
     """Answer on stdin and stdout until the input ends, tidying up now and then."""
-    server = make_server(manager)
+    server = make_server(manager, with_channel)
     async with anyio.create_task_group() as group:
         group.start_soon(keep_tidy, manager)
         await server.run_stdio_async()
@@ -123,14 +145,14 @@ def widen_stdout() -> None:
             fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def run_stdio(config: BackgroundJobConfig) -> None:
+def run_stdio(config: BackgroundJobConfig, with_channel: bool = False) -> None:
     """Serve until the input ends; a signal ends the process at once, since there is nothing to save."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)
     keep_memory_flat()
     widen_stdout()
-    anyio.run(serve, JobManager(config))
+    anyio.run(serve, JobManager(config), with_channel)
     # Threads that wait for tmux must not hold up the end; there is nothing to save.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,16 +7,20 @@ anew.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
+from mcp.server.connection import Connection
 from mcp.server.mcpserver import Context
+from mcp.server.session import ServerSession
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.events import Event, JobEvents
@@ -25,6 +29,9 @@ from mcp_background_job.responses import Ending, Fields, add_ending
 from mcp_background_job.store.clients import ClientRecords
 from mcp_background_job.store.models import LiveJob, Status, status_of
 from mcp_background_job.supervisor.process_tree import read_process
+from mcp_background_job.text import one_line
+
+from .channel import GRACE, Channel
 
 MAX_CLIENTS = 1000  # of one server, over HTTP
 MAX_JOBS = 1000  # of one client
@@ -62,6 +69,7 @@ class Client:
     who: str
     jobs: OrderedDict[str, Known] = field(default_factory=OrderedDict)
     news: list[Event] = field(default_factory=list)
+    asking: Counter[str] = field(default_factory=Counter)  # about which jobs calls are open
     saved: bytes = b""
 
     def known(self, job_id: str) -> Known:
@@ -74,9 +82,10 @@ class Client:
 class Clients:
     """The clients of one server; of those that were used longest ago none is kept."""
 
-    def __init__(self, view: JobView, events: JobEvents) -> None:
+    def __init__(self, view: JobView, events: JobEvents, channel: Channel | None = None) -> None:
         self.view = view
         self.events = events
+        self.channel = channel
         self.records = ClientRecords(view.store.folder)
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._count = 0
@@ -106,6 +115,12 @@ class Clients:
             self._follow(client, job_id)
         self._save(client)  # a server may be killed right behind its answer
         return {**fields, "news": items} if items else fields
+
+    def note_told(self, ctx: AnyContext, fields: Fields) -> None:
+        """What an answer without news tells of a job is none any more."""
+        client = self._client(ctx)
+        self._note_told(client, fields)
+        self._save(client)
 
     def _note_told(self, client: Client, told: Fields) -> None:
         """Nothing that this part of an answer tells of a job is news any more."""
@@ -147,9 +162,11 @@ class Clients:
             job = self.view.job(event.job_id)
             if not isinstance(job, LiveJob) or event.kind == "handback":
                 return isinstance(job, LiveJob)
-            if known.told < 0 or self.view.shows_more(job, known.told, event.offset):
-                known.told = event.offset
-                return self.view.awaiting(job) is not None
+            known_before = known.told >= 0 and not self.view.shows_more(job, known.told, event.offset)
+            if known_before or self.view.shows_more(job, event.offset, self.view.log(event.job_id).end):
+                return False
+            known.told = event.offset
+            return True
         return False
 
     def _hear(self, event: Event) -> None:
@@ -159,11 +176,40 @@ class Clients:
                 continue
             if event.kind in ("ended", "input", "handback"):
                 client.news.append(event)
+                if self.channel is not None:
+                    self._wake_later(self.channel, client, event)
             known.held = event.kind == "held" or (known.held and event.kind != "handback")
             if event.kind == "ended":
                 known.state = "over"
             if event.kind in ("held", "handback"):
                 self._save(client)
+
+    @contextmanager
+    def call(self, ctx: AnyContext, arguments: Mapping[str, Any]) -> Iterator[None]:
+        """While a call is open its jobs wake nobody: its answer tells of them."""
+        asking = self._client(ctx).asking
+        job_ids = asked(arguments, {})
+        asking.update(job_ids)
+        try:
+            yield
+        finally:
+            asking.subtract(job_ids)
+
+    def _wake_later(self, channel: Channel, client: Client, event: Event) -> None:
+        asyncio.get_running_loop().call_later(GRACE, self._wake, channel, client, event)
+
+    def _wake(self, channel: Channel, client: Client, event: Event) -> None:
+        """Tell by the channel what no answer has told meanwhile."""
+        untold = [one for one in client.news if one is not event]
+        if len(untold) == len(client.news):
+            return
+        if client.asking[event.job_id] > 0:
+            self._wake_later(channel, client, event)
+            return
+        client.news = untold
+        if self._is_still_news(client, event):
+            channel.send(event)
+        self._save(client)
 
     def _follow(self, client: Client, job_id: str, held: bool | None = None) -> None:
         """Let this client have news of a job."""
@@ -185,19 +231,33 @@ class Clients:
 
     # -- who it is ------------------------------------------------------------------------------------------
 
+    def greet(self, ctx: AnyContext) -> None:
+        """A client that says hello is told at once, by the channel, of what it has missed while it had no server."""
+        if self.channel is not None:
+            self._client(ctx)
+
     def _client(self, ctx: AnyContext) -> Client:
+        if self.channel is not None:
+            self.channel.session = ctx.session
         key = client_key(ctx)
         client = self._clients.get(key)
         if client is None:
             client = self._clients[key] = Client(self._count, identity(ctx))
             self._count += 1
             self._take_up(client)
+            if http_session(ctx) and ctx.session.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+                connection_of(ctx.session).exit_stack.callback(self._forget, key)
         self._clients.move_to_end(key)
         if len(self._clients) > MAX_CLIENTS:
-            _, gone = self._clients.popitem(last=False)
+            self._forget(next(iter(self._clients)))
+        return client
+
+    def _forget(self, key: str) -> None:
+        """Follow nothing for a client any more: it will not come back, or was there longest ago."""
+        gone = self._clients.pop(key, None)
+        if gone is not None:
             for job_id in list(gone.jobs):
                 self._unfollow(gone, job_id)
-        return client
 
     def _take_up(self, client: Client) -> None:
         """Go on where a server was killed that this client had before."""
@@ -274,3 +334,13 @@ def http_session(ctx: AnyContext) -> str:
 def declared_name(ctx: AnyContext) -> str:
     params = ctx.session.client_params
     return "" if params is None else params.client_info.name
+
+
+def client_name(ctx: AnyContext) -> str:
+    """What the client calls itself, for people to see who started what."""
+    return one_line(declared_name(ctx))[:40]
+
+
+def connection_of(session: ServerSession) -> Connection:
+    """What lasts for as long as a client with a handshake is there; the SDK gives handlers no other way to it."""
+    return session._connection

@@ -5,7 +5,8 @@ stays what tmux and the disk say; it is withdrawn as soon as the hold that it is
 
 Only in the protocols with a handshake. Since 2026-07-28 a server can't ask beside an answer but only in its place
 (InputRequiredResult): the agent would hear nothing until a person fills in the form, and nothing could take the form
-away when the job is handed back in tmux. There the request shows in the progress of `wait until=handback`.
+away when the job is handed back in tmux. There the request shows in the progress of `wait until=handback`, and
+in a task (questions.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mcp_types import ClientCapabilities, ElicitResult
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_background_job.errors import JobError
+from mcp_background_job.jobs.control import Control
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import Hold
 
@@ -42,11 +44,23 @@ SCHEMA: dict[str, object] = {
 
 def can_ask(version: str, capabilities: ClientCapabilities | None) -> bool:
     """Whether the client shows forms, and may be asked for one while no request of its own is open."""
+    return version not in MODERN_PROTOCOL_VERSIONS and shows_forms(capabilities)
+
+
+def shows_forms(capabilities: ClientCapabilities | None) -> bool:
     forms = capabilities.elicitation if capabilities is not None else None
     # A bare {} is what clients declared before there were two modes.
-    return (
-        version not in MODERN_PROTOCOL_VERSIONS and forms is not None and (forms.form is not None or forms.url is None)
-    )
+    return forms is not None and (forms.form is not None or forms.url is None)
+
+
+async def obey(control: Control, job_id: str, hold: Hold, found: ElicitResult) -> None:
+    """Hand the keys back where the person says so: that they are done, or that they won't do it.
+
+    Raises JobNotFound.
+    """
+    declined = found.action == "decline"
+    if declined or (found.action == "accept" and (found.content or {}).get("done") is True):
+        await anyio.to_thread.run_sync(control.release, job_id, hold, declined)
 
 
 class Forms:
@@ -77,12 +91,10 @@ class Forms:
             logger.info("the client's form for job %s failed", job_id, exc_info=True)
         if found is None:
             return
-        declined = found.action == "decline"
-        if declined or (found.action == "accept" and (found.content or {}).get("done") is True):
-            try:
-                await anyio.to_thread.run_sync(self.manager.control.release, job_id, hold, declined)
-            except (JobError, OSError):
-                logger.warning("job %s could not be handed back", job_id, exc_info=True)
+        try:
+            await obey(self.manager.control, job_id, hold, found)
+        except (JobError, OSError):
+            logger.warning("job %s could not be handed back", job_id, exc_info=True)
 
     async def until_over(self, job_id: str, hold: Hold, scope: anyio.CancelScope) -> None:
         while self.hold(job_id) == hold:  # noqa: ASYNC110  # a fact on disk, that anybody may change

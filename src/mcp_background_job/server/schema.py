@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from mcp.server.mcpserver import Context
@@ -25,9 +27,17 @@ from mcp_background_job.text import escaped, shorten
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Deferred:
+    """In place of an answer that is still to come: what the protocol is told."""
+
+    result: dict[str, Any]
+
+
 Adapt = Callable[[dict[str, Any]], dict[str, Any]]  # arguments as they are meant; raises JobError
 # An answer with what the client is to be told besides, of the call's context, its arguments and the answer.
 Complete = Callable[[Context[Any, Any], dict[str, Any], Fields], Fields]
+During = Callable[[Context[Any, Any], dict[str, Any]], AbstractContextManager[None]]  # while a call is open
 
 
 class Arguments(ArgModelBase):
@@ -40,6 +50,7 @@ class JobTool(Tool):
     """A tool whose arguments are all known, and whose refusals are plain sentences."""
 
     adapt: Adapt
+    during: During
     complete: Complete
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
@@ -58,7 +69,11 @@ class JobTool(Tool):
             return failure(explain(error))
         passed = {self.context_kwarg: context} if self.context_kwarg else {}
         try:
-            return success(self.complete(context, arguments, await self.fn(**validated, **passed)))
+            with self.during(context, arguments):
+                answer = await self.fn(**validated, **passed)
+            if isinstance(answer, Deferred):
+                return answer.result
+            return success(self.complete(context, arguments, answer))
         except JobError as error:
             return failure(str(error))
         except OSError as error:
@@ -120,9 +135,10 @@ def slim(schema: Any) -> Any:
 
 
 def make_tool(
-    function: Callable[..., Awaitable[Fields]],
+    function: Callable[..., Awaitable[Fields | Deferred]],
     annotations: ToolAnnotations,
     adapt: Adapt,
+    during: During,
     complete: Complete,
 ) -> JobTool:
     """A tool that refuses unknown arguments, with a schema of few bytes."""
@@ -146,5 +162,6 @@ def make_tool(
         context_kwarg="ctx" if "ctx" in kinds else None,
         annotations=annotations,
         adapt=adapt,
+        during=during,
         complete=complete,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -14,10 +13,10 @@ from pydantic import BeforeValidator, Field
 
 from mcp_background_job import responses
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.jobs.events import JobEvents
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
 from mcp_background_job.jobs.matching import check_pattern, in_search_thread
+from mcp_background_job.jobs.reporting import Progress
 from mcp_background_job.jobs.view import JobView
 from mcp_background_job.jobs.waiting import started
 from mcp_background_job.output.pages import DEFAULT_CHARS
@@ -32,11 +31,11 @@ from mcp_background_job.responses import (
     ScreenAnswer,
 )
 from mcp_background_job.store.models import EndedJob, Job
-from mcp_background_job.text import one_line
 
-from .clients import AnyContext, Clients, declared_name
+from .clients import AnyContext, Clients, client_name
 from .elicitation import Forms
-from .schema import JobTool, make_tool
+from .schema import Deferred, JobTool, make_tool
+from .tasks import Tasks
 
 MAX_CHARS = 1_000_000
 
@@ -64,12 +63,12 @@ Text = Annotated[str, BeforeValidator(as_text)]
 class Tools:
     """The tools of one server; their docstrings are what an agent reads."""
 
-    def __init__(self, manager: JobManager) -> None:
+    def __init__(self, manager: JobManager, clients: Clients) -> None:
         self.manager = manager
         manager.prepare_to_serve()
         self.forms = Forms(manager)
-        self.events = JobEvents(manager.view)
-        self.clients = Clients(manager.view, self.events)
+        self.clients = clients
+        self.tasks = Tasks(manager, manager.events, clients)
 
     async def execute(
         self,
@@ -82,10 +81,10 @@ class Tools:
         separate_stderr: bool = False,
         wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
         pattern: Annotated[str, Field(description="regex: with wait, also return once output matches")] = "",
-    ) -> OutcomeAnswer:
+    ) -> OutcomeAnswer | Deferred:
         """Run a shell command as a background job; returns its job_id at once. With wait, returns once it ends or
-        asks for input, at the latest after that many seconds, with its output (of more than 10,000 characters the
-        first and last) and exit_code: for builds and tests; with pattern too, for servers. stderr comes merged into
+        asks for input, at the latest after that many seconds, with exit_code and output (of much output its first
+        and last lines): for builds and tests; with pattern too, for servers. stderr comes merged into
         stdout, in true order, unless separate_stderr.
         """
         if pattern and wait <= 0:
@@ -93,17 +92,17 @@ class Tools:
         await check_pattern(pattern)
         request = Request(command, name, cwd, env, timeout, separate_stderr, client_name(ctx))
         new = await anyio.to_thread.run_sync(self.manager.start, request)
-        fields: OutcomeAnswer = {"job_id": new.job_id, "status": "running", "attach": new.attach}
         if wait <= 0:
-            return fields
+            return {"job_id": new.job_id, "status": "running", "attach": new.attach}
+        as_task = self.tasks.takes(ctx, wait, pattern)
+        seconds = self.tasks.soon if as_task else min(wait, MAX_WAIT)
         found = await self.manager.wait(
-            [new.job_id], "input", min(wait, MAX_WAIT), pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
+            [new.job_id], "input", seconds, pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
         )
-        if isinstance(found.job, EndedJob):
-            del fields["attach"]
-        responses.add_outcome(fields, found)
+        if as_task and not isinstance(found.job, EndedJob) and found.reason == "timeout":
+            return self.tasks.begun(found)
         self.clients.note_shown(ctx, new.job_id, found.page.cursor)
-        return with_clamp(fields, wait)
+        return with_clamp(responses.executed(found, new.attach), wait)
 
     async def list(
         self, all: Annotated[bool, Field(description="also older ones, whose window is closed")] = False
@@ -133,7 +132,8 @@ class Tools:
     ) -> PageAnswer:
         """What the job printed, as a person would read it: without escape codes, progress bars in their last state.
         All of it (head and tail where it is long), or the next page from a cursor (again while truncated), or the
-        lines that match grep. dropped_bytes: so much of the oldest output is gone, as the log is limited (10 MB).
+        lines that match grep. dropped_bytes: so much of the oldest output is gone, as the log is limited (10 MB; where
+        more comes, give execute or wait a pattern from the start).
         """
         job = self.manager.view.job(job_id)
         read = functools.partial(self.manager.view.output, job, since, grep, context, max_chars, since_seconds)
@@ -198,6 +198,7 @@ class Tools:
         pattern: Annotated[str, Field(description="regex on output after since")] = "",
         timeout: Annotated[float, Field(ge=0, description="seconds, max 50")] = 30,
         since: Annotated[int | None, Field(ge=0, description="one job's cursor; default: last shown to you")] = None,
+        all: Annotated[bool, Field(description="until all have ended; tells how, without output")] = False,
     ) -> OutcomeAnswer:
         """Wait until any of the jobs ends; or sooner, as you ask: until it prints what pattern matches, needs input,
         is quiet for 2 s, or a person hands it back. Returns at once when it happens, with that job's output that you
@@ -206,12 +207,18 @@ class Tools:
         """
         if since is not None and len(job_ids) > 1:
             raise InvalidInput("since is for one job, and several are given", "Wait for one job, or leave since out")
-        progress = reporter(ctx, timeout)
-        if until == "handback":
-            progress = reporter(ctx, timeout, responses.asked(self.manager.view, job_ids, self.manager.attach_command))
-            await progress(0.0)
+        if all and (until != "exit" or pattern):
+            raise InvalidInput("all is for ends alone", "Leave until and pattern out, or wait for any of them")
+        asked = responses.asked(self.manager.view, job_ids, self.manager.attach_command) if until == "handback" else ""
+        progress = reporter(ctx, timeout, asked)
+        if asked and progress is not None:
+            await progress(0.0, "")
         starts = self.clients.shown(ctx, job_ids) if since is None else {job_ids[0]: since}
-        found = await self.manager.wait(job_ids, until, min(timeout, MAX_WAIT), pattern, starts, progress=progress)
+        found = await self.manager.wait(
+            job_ids, until, min(timeout, MAX_WAIT), pattern, starts, progress=progress, all_of_them=all
+        )
+        if all:
+            return with_clamp(responses.outcome_of_all(self.manager.view, job_ids, found), timeout)
         fields: OutcomeAnswer = {"job_id": found.job.spec.job_id}
         self.clients.note_shown(ctx, found.job.spec.job_id, found.page.cursor)
         responses.add_outcome(fields, found)
@@ -262,16 +269,14 @@ def with_clamp(fields: OutcomeAnswer, seconds: float) -> OutcomeAnswer:
     return fields
 
 
-def client_name(ctx: AnyContext) -> str:
-    """What the client calls itself, for people to see who started what."""
-    return one_line(declared_name(ctx))[:40]
+def reporter(ctx: AnyContext, total: float, what: str = "") -> Progress | None:
+    """Sends MCP progress, where the client asked for it; `what` stands in it, or the last line that was printed."""
+    if (ctx.request_context.meta or {}).get("progress_token") is None:
+        return None
 
-
-def reporter(ctx: AnyContext, total: float, what: str = "") -> Callable[[float], Awaitable[None]]:
-    """Sends MCP progress, if the client asked for it; `what` stands in it."""
-
-    async def report(seconds: float) -> None:
-        await ctx.report_progress(seconds, min(total, MAX_WAIT), f"waiting for {seconds:.0f} s{what}")
+    async def report(seconds: float, line: str) -> None:
+        tail = what or (line and f": {line}")
+        await ctx.report_progress(seconds, min(total, MAX_WAIT), f"waiting for {seconds:.0f} s{tail}")
 
     return report
 
@@ -281,7 +286,8 @@ def all_tools(tools: Tools) -> list[JobTool]:
     acts = (tools.interact, tools.handoff)
     reads = (tools.list, tools.status, tools.output, tools.tail, tools.wait, tools.screen)
     by_name = functools.partial(with_ids, tools.manager.view)
-    made = functools.partial(make_tool, adapt=by_name, complete=tools.clients.with_news)
+    clients = tools.clients
+    made = functools.partial(make_tool, adapt=by_name, during=clients.call, complete=clients.with_news)
     return [
         made(tools.execute, ACTS, adapt=brought_along),
         *(made(function, ACTS) for function in acts),

@@ -18,6 +18,8 @@
                                holder      a person has the keys
                                declined    the last one whom an agent asked said no
                                notified/   events that the person's command was run for (notices.py)
+                               answer-*    to a question of its task: not what it is, but that there is one
+                               result.json what its task was told to have ended with while it ran
                                exit.json   how it ended
 
 Promises: a folder appears whole or not at all; a record, once an end is in it, never changes; a job whose runner is
@@ -97,9 +99,9 @@ class JobStore(SessionFolder):
                     write_new(half_made / name, b" " * RECORD_SIZE)
                 os.mkfifo(half_made / "control", 0o600)
                 with self.lock():
-                    running = self.count_running()
-                    if running >= limit:
-                        raise TooManyJobs(running, limit)
+                    running = self.running()
+                    if len(running) >= limit:
+                        raise TooManyJobs([f"{job.spec.job_id} {job.spec.name}" for job in running], limit)
                     half_made.rename(final)
         except OSError as error:
             shutil.rmtree(half_made, ignore_errors=True)
@@ -119,19 +121,21 @@ class JobStore(SessionFolder):
             (self.folder / job_id).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
-    def count_running(self) -> int:
-        """How many jobs run now, whichever server started them."""
+    def running(self) -> list[LiveJob]:
+        """The jobs that run now, whichever server started them."""
         ids = set(self.ids())
         self._over &= ids
-        count = 0
+        found: list[LiveJob] = []
         # A thousand ended jobs that are still kept must not cost every start a look at their records.
         for job_id in ids - self._over:
             if (self.folder / job_id / "exit.json").exists():
                 self._over.add(job_id)
                 continue
             with suppress(JobNotFound, StoreError):
-                count += isinstance(self.load(job_id), LiveJob)
-        return count
+                job = self.load(job_id)
+                if isinstance(job, LiveJob):
+                    found.append(job)
+        return found
 
     # -- reading --------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -21,6 +22,7 @@ from mcp_background_job.supervisor.segments import list_offsets, segment_name
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
+MAX_HELD = 256 << 20  # bytes that are kept for one who searches them, and can't keep up
 LOOKS = 200  # a full-speed flood drops an eighth of 1 MB every 4 ms, longer than most reads take
 
 
@@ -117,6 +119,57 @@ class Log:
             return os.pread(fd, stop - start, start - segment)
         finally:
             os.close(fd)
+
+
+class HeldLog(Log):
+    """A log of which nothing from `since` on goes away: what is dropped meanwhile is read from open files.
+
+    No more than MAX_HELD bytes are kept so; the room on disk comes back with `let_go`.
+    """
+
+    def __init__(self, folder: Path, since: int) -> None:
+        self.since = since
+        self._files: dict[int, int] = {}  # descriptors, by their segments' offsets
+        super().__init__(folder)
+
+    def look(self) -> None:
+        super().look()
+        self.hold()
+        self.starts = sorted({*self.starts, *tuple(self._files)})
+        self.let_go(max(self.since, self.end - MAX_HELD))
+
+    def hold(self) -> None:
+        """Keep what has come; may be called while another thread reads."""
+        starts = list_starts(self.folder)
+        for start in starts[max(0, bisect_right(starts, self.since) - 1) :]:
+            if start not in self._files:
+                with suppress(FileNotFoundError):  # dropped since
+                    self._files[start] = os.open(self.path(start), os.O_RDONLY | os.O_CLOEXEC)
+
+    def let_go(self, before: int) -> None:
+        """Keep only what is from offset `before` on."""
+        self.since = max(self.since, before)
+        for start in sorted(self._files.copy()):  # another thread may add to it
+            if start + os.fstat(self._files[start]).st_size > self.since or start == max(self._files):
+                break
+            os.close(self._files.pop(start))
+
+    def close(self) -> None:
+        """Keep nothing."""
+        for file in self._files.values():
+            os.close(file)
+        self._files.clear()
+
+    def stop(self, index: int) -> int:
+        start = self.starts[index]
+        if start in self._files and start not in self._stops:
+            self._stops[start] = start + os.fstat(self._files[start]).st_size
+        return super().stop(index)
+
+    def read_segment(self, segment: int, start: int, stop: int) -> bytes:
+        if segment in self._files:
+            return os.pread(self._files[segment], stop - start, start - segment)
+        return super().read_segment(segment, start, stop)
 
 
 def list_starts(folder: Path) -> list[int]:

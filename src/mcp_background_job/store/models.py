@@ -91,6 +91,7 @@ class Launch:
     tmux: str  # the program's path
     pipe: str  # the shell command that starts the log writer
     lifeline: str = ""  # of the server with which the job ends; none for one that outlives it
+    instead: str = ""  # what is run for the command, where that is not the command itself
 
     def pairs(self) -> dict[str, str]:
         fields = {name: str(getattr(self, name)) for name in self.__slots__}

@@ -72,7 +72,7 @@ def become_command(
     os.umask(launch.umask)
     os.chdir(launch.cwd)
     with open(path, "rb") as file:
-        command = file.read()
+        command = launch.instead or file.read()
     if len(command) > MAX_ARGUMENT:
         quoted = os.fsencode(os.path.abspath(path)).replace(b"'", b"'\\''")
         command = b". '" + quoted + b"'"

@@ -29,4 +29,5 @@ class LaunchFile:
         self.log_limit = int(pairs[b"log_limit"])  # bytes
         self.tmux = os.fsdecode(pairs[b"tmux"])  # the program's path
         self.pipe = os.fsdecode(pairs[b"pipe"])  # the shell command that starts the log writer
+        self.instead = pairs.get(b"instead", b"")  # of the command
         self.lifeline = pairs.get(b"lifeline", b"")  # a path; missing where another version has written the file

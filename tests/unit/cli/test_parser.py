@@ -59,6 +59,8 @@ def test_every_command_has_a_handler_that_can_be_imported() -> None:
         ["setup", "emacs"],
         ["list", "--port", "1"],
         ["--transport", "http", "list"],
+        ["--transport", "http", "--channel"],
+        ["--channel", "list"],
         ["--port", "1"],
         ["--allowed-host", "x"],
     ],

@@ -85,3 +85,10 @@ def test_a_job_that_a_server_has_removed_meanwhile_is_not_listed(view: JobView) 
     assert len(view.jobs(True).jobs) == 2
     shutil.rmtree(view.folder("leaves"))
     assert [job.spec.job_id for job in view.jobs(True).jobs] == ["prints"]
+
+
+@pytest.mark.parametrize("behind", [b"", b"\x1b[7717;7004;1234567890m", b"\x1b[7717;7004;1m\x1b[7717;7004;22m" * 60])
+def test_the_marks_of_waits_move_no_prompt(view: JobView, behind: bytes) -> None:
+    asked = b"Go on? [y/n] "
+    record(view, "asking", printed=b"\x1b[7717;7004;1m" + asked + behind)
+    assert view.rested_at(view.job("asking")) == len(b"\x1b[7717;7004;1m" + asked)

@@ -176,6 +176,7 @@ def test_resources_read_as_the_tools_do(manager: JobManager) -> None:
     output, templates = with_client(manager, read)
     assert output.contents[0].text == "one\ntwo\n"
     assert {template.uri_template for template in templates.resource_templates} == {
+        "job://{job_id}",
         "job://{job_id}/output",
         "job://{job_id}/screen",
     }

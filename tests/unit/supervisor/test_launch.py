@@ -24,6 +24,7 @@ def test_the_bytes_are_those_that_running_jobs_of_other_versions_read(tmp_path: 
     assert (tmp_path / "launch").read_bytes().split(b"\0") == [
         b"cwd=/", b"shell=/bin/bash", b"timeout=", b"grace=5.0", b"umask=22", b"rows=50", b"columns=200",
         b"separate_stderr=0", b"nonce=1", b"log_limit=10485760", b"tmux=tmux", b"pipe=exec false", b"lifeline=",
+        b"instead=",
     ]  # fmt: skip
 
 

@@ -1,0 +1,26 @@
+"""Packages of npm's that a test talks to, each of one version, in a cache folder outside the tree."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from platformdirs import user_cache_path
+
+CACHE = user_cache_path("mcp-background-job-tests")
+
+
+def installed(*packages: str) -> Path:
+    """A folder with these packages in its node_modules; the test is skipped where they can't be had."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        pytest.skip("node and npm are not installed")
+    folder = CACHE / "+".join(package.rpartition("/")[2] for package in packages)
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        words = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages]
+        if subprocess.run(words, capture_output=True, timeout=300, check=False).returncode:
+            pytest.skip(f"npm can't install {' '.join(packages)}")
+        (folder / "done").touch()
+    return folder
