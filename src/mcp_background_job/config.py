@@ -66,6 +66,12 @@ def long_enough(value: SecretStr) -> SecretStr:
     return value
 
 
+def not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError
+    return value
+
+
 def default_state_dir() -> Path:
     from platformdirs import user_state_path
 
@@ -152,6 +158,11 @@ class BackgroundJobConfig(BaseSettings):
         "keep",
         validation_alias="MCP_BG_ON_DISCONNECT",
         description="keep (jobs outlive their server) or kill (they end with it, unless a person holds them)",
+    )
+    notify: Annotated[str, AfterValidator(not_blank)] | None = Field(
+        None,
+        validation_alias="MCP_BG_NOTIFY",
+        description="a command line for sh, run when a job ends or needs you",
     )
 
 

@@ -350,7 +350,7 @@ def debconf(world: World) -> str:
 
 def agent(name: str) -> Callable[[World], str]:
     def command(world: World) -> str:
-        from integration.test_other_agents import AGENTS as known
+        from support.agents import AGENTS as known
 
         binary = installed("agents", AGENTS) / "node_modules/.bin" / name
         for left in (".claude.json", ".codex", ".gemini"):

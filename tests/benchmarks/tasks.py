@@ -225,7 +225,7 @@ def found(world: World, client: Client, _: Any) -> None:
 
 
 def lay_agent(world: World) -> None:
-    from integration.test_other_agents import AGENTS as known
+    from support.agents import AGENTS as known
 
     binary = programs.installed("agents", programs.AGENTS) / "node_modules/.bin"
     server = world.stack.enter_context(model_server())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -150,6 +151,21 @@ def test_wait_exits_as_the_job_that_ended_first(shared: Sandbox, server: Server)
     assert answer(shared, "wait", slow, "-t", "0.2", status=124)["reason"] == "timeout"
     server.call("kill", job_id=slow)
     cli(shared, "wait", slow, status=143)
+
+
+@pytest.mark.promise("cli-exit-status")
+def test_wait_any_tells_a_script_which_of_several_was_first(cleared: Sandbox, server: Server) -> None:
+    slow, quick = begin(server, "exec sleep 99"), begin(server, "read -r x; exit 6")
+    waiting = start(cleared, "wait", "--any", "--json")
+    wait_until(partial(waits, waiting), what="the command is in its wait")
+    server.call("interact", job_id=quick, input="go")
+    out, err = waiting.communicate(timeout=120)
+    told = json.loads(out)
+    assert (waiting.returncode, told["job_id"], told["exit_code"], err) == (6, quick, 6, "")
+    assert answer(cleared, "wait", "--any", quick, slow, status=6)["job_id"] == quick
+    server.call("kill", job_id=slow)
+    assert "No job is running" in cli(cleared, "wait", "--any", status=1).stderr
+    assert "--any" in cli(cleared, "wait", status=2).stderr
 
 
 def test_wait_for_a_pattern_or_input_succeeds_only_if_it_comes(shared: Sandbox, server: Server) -> None:

@@ -6,55 +6,14 @@ Theirs are not installed by `.ci/run` (400 MB): `npm install --prefix /some/fold
 
 from __future__ import annotations
 
-import json
 import shutil
-from pathlib import Path
 
 import psutil
 import pytest
 
+from support.agents import AGENTS
 from support.model_server import ANSWER, model_server
 from support.sandbox import Sandbox
-
-
-def claude(home: Path, work: Path, url: str) -> dict[str, str]:
-    key = "k" * 20
-    settings = {
-        "hasCompletedOnboarding": True,
-        "customApiKeyResponses": {"approved": [key], "rejected": []},
-        "projects": {str(work): {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
-    }
-    (home / ".claude.json").write_text(json.dumps(settings))
-    return {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": key, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
-
-
-def codex(home: Path, work: Path, url: str) -> dict[str, str]:
-    (home / ".codex").mkdir()
-    (home / ".codex/config.toml").write_text(
-        'model = "model"\nmodel_provider = "local"\ncheck_for_update_on_startup = false\n'
-        f'[model_providers.local]\nname = "local"\nbase_url = "{url}/v1"\nwire_api = "responses"\nenv_key = "KEY"\n'
-        f'[projects."{work}"]\ntrust_level = "trusted"\n'
-    )
-    return {"KEY": "key"}
-
-
-def gemini(home: Path, work: Path, url: str) -> dict[str, str]:
-    (home / ".gemini").mkdir()
-    settings = {
-        "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}},
-        "general": {"enableAutoUpdate": False},
-        "telemetry": {"enabled": False},
-        "privacy": {"usageStatisticsEnabled": False},
-    }
-    (home / ".gemini/settings.json").write_text(json.dumps(settings))
-    return {"GEMINI_API_KEY": "key", "GOOGLE_GEMINI_BASE_URL": url, "GEMINI_MODEL": "gemini-2.5-flash"}
-
-
-AGENTS = {
-    "claude": (claude, r"\? for shortcuts", "/exit"),
-    "codex": (codex, "for agents", "/quit"),
-    "gemini": (gemini, "Type your message", "/quit"),
-}
 
 
 @pytest.mark.parametrize("name", AGENTS)

@@ -23,6 +23,7 @@ BAD = [
     ("MCP_BG_TMUX_CONF", "/no/such/tmux.conf"),
     ("MCP_BG_ENVIRONMENT", "shell"),
     ("MCP_BG_ON_DISCONNECT", "stay"),
+    ("MCP_BG_NOTIFY", " "),
 ]
 GOOD = {
     "MCP_BG_MAX_JOBS": "1000",
@@ -34,6 +35,7 @@ GOOD = {
     "MCP_BG_SESSION": "other_jobs-2",
     "MCP_BG_ENVIRONMENT": "login",
     "MCP_BG_ON_DISCONNECT": "kill",
+    "MCP_BG_NOTIFY": "true",
 }
 
 

@@ -82,6 +82,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         given = self.rfile.read(int(self.headers.get("content-length", 0)))
         path = self.path.partition("?")[0]
+        if isinstance(self.server, ModelServer):
+            self.server.questions.append(given.decode(errors="replace"))
         if path.endswith("/messages"):
             events = anthropic()
             if not json.loads(given).get("stream"):
@@ -114,10 +116,18 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+class ModelServer(ThreadingHTTPServer):
+    """The model, and what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.questions: list[str] = []
+
+
 @contextmanager
-def model_server() -> Iterator[ThreadingHTTPServer]:
+def model_server() -> Iterator[ModelServer]:
     """The server, on a port of its own."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ModelServer()
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

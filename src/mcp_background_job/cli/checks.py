@@ -29,6 +29,7 @@ from mcp_background_job.jobs.environment import BaseEnvironment, in_words
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import EndedJob, RunningJob
+from mcp_background_job.store.notices import last_failure
 from mcp_background_job.tmux.client import tmux_binary, version_text
 from mcp_background_job.tmux.session import JobsSession
 from mcp_background_job.ui.units import size
@@ -217,6 +218,19 @@ def check_login_shell() -> Iterator[Finding]:
     yield Finding("note" if told.environment else "wrong", "login shell", in_words(told), remedy)
 
 
+def check_notify() -> Iterator[Finding]:
+    """looking at what MCP_BG_NOTIFY has done"""
+    config = load_config()
+    if config.notify is None:
+        return
+    failure = last_failure(config.state_dir / config.session_name)
+    if failure:
+        remedy = "Try it: MCP_BG_EVENT=ended MCP_BG_JOB_ID=x MCP_BG_JOB_NAME=x MCP_BG_STATUS=completed sh -c '…'"
+        yield Finding("wrong", "MCP_BG_NOTIFY", f"the command has failed, {failure}", remedy)
+    else:
+        yield Finding("ok", "MCP_BG_NOTIFY", "the command has not failed")
+
+
 def check_round_trip() -> Iterator[Finding]:
     """running a tiny job"""
     config = load_config()
@@ -229,6 +243,7 @@ def check_round_trip() -> Iterator[Finding]:
         "default_job_timeout": PATIENCE * 4,
         "max_concurrent_jobs": 10,
         "environment": "inherit",
+        "notify": None,
     }
     manager = JobManager(config.model_copy(update=own))
     begun = time.monotonic()
@@ -269,4 +284,13 @@ async def round_trip(manager: JobManager) -> str:
     return "" if killed.status == "killed" else f"a job that was killed is {killed.status}"
 
 
-STEPS = (check_settings, check_tmux, check_state, check_jobs, check_environment, check_login_shell, check_round_trip)
+STEPS = (
+    check_settings,
+    check_tmux,
+    check_state,
+    check_jobs,
+    check_environment,
+    check_login_shell,
+    check_notify,
+    check_round_trip,
+)

@@ -43,6 +43,9 @@ HANDLERS = {
     "interact": "run:send",
     "kill": "control:kill",
     "wait": "run:wait",
+    "wake": "wake:wake",
+    "stop-hook": "stop_hook:stop_hook",
+    "notify": "notify:notify",
     "attach": "attach:attach",
     "watch": "control:watch",
     "take": "control:take",
@@ -86,6 +89,14 @@ def count(text: str) -> int:
     return value
 
 
+def wake_events(text: str) -> list[str]:
+    """`end,input` → both."""
+    names = text.split(",")
+    if not set(names) <= {"end", "input"}:
+        raise argparse.ArgumentTypeError(f"{text} is not end, input or both with a comma between")
+    return names
+
+
 def lines(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 100_000:
@@ -102,7 +113,10 @@ def complete_job(prefix: str, **_: object) -> Iterable[str]:
 
 def add_job(parser: argparse.ArgumentParser, nargs: str | None = None, many: bool = False) -> None:
     """The argument that names a job, or several."""
-    action = parser.add_argument("jobs" if many else "job", metavar="JOB", nargs="+" if many else nargs, help=HOW_NAMED)
+    if many:
+        action = parser.add_argument("jobs", metavar="JOB", nargs=nargs or "+", help=HOW_NAMED)
+    else:
+        action = parser.add_argument("job", metavar="JOB", nargs=nargs, help=HOW_NAMED)
     action.completer = complete_job  # type: ignore[attr-defined]  # argcomplete's own convention
 
 
@@ -185,7 +199,8 @@ def add_reading(add: Adder) -> None:
         "-u", "--until", choices=["exit", "input", "quiet", "handback"], default="exit", help="or until this"
     )
     made.add_argument("-t", "--timeout", type=positive, metavar="SECONDS", help="exit with 124 after this")
-    add_job(made, many=True)
+    made.add_argument("--any", action="store_true", help="whichever is first; without a JOB, of all that run now")
+    add_job(made, nargs="*", many=True)
 
 
 def add_looks(made: argparse.ArgumentParser, times: bool = True) -> None:
@@ -239,6 +254,13 @@ def add_acting(add: Adder) -> None:
     made.add_argument("-r", "--read-only", action="store_true", help="watch without typing")
     add_job(made, nargs="?")
     add("watch", "show a live board of all jobs")
+    made = add("wake", "tell the agent in a tmux pane what its jobs do, by a line typed while it is at rest")
+    made.add_argument("--pane", default="", metavar="%N", help="the agent's pane; default: this one")
+    made.add_argument("--on", type=wake_events, default=["end", "input"], metavar="EVENTS", help="default: end,input")
+    add_job(made, nargs="*", many=True)
+    made = add("stop-hook", "tell an agent that ends its turn of its jobs that run; for its client's hook")
+    made.add_argument("--cursor", action="store_true", help="as Cursor takes it: JSON with followup_message")
+    add("notify", "as MCP_BG_NOTIFY: show the event on the terminals that are attached, by OSC 9 or 777, or a bell")
     made = add("take", "take over a job: agents can only read it then", json=True)
     add_job(made)
     made = add("give", "hand a job back to the agents", json=True)

@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 from mcp_background_job import responses
-from mcp_background_job.errors import WrongUsage
+from mcp_background_job.errors import InvalidInput, WrongUsage
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.matching import check_pattern
 from mcp_background_job.jobs.waiting import Outcome, Watch, wait_for
 from mcp_background_job.responses.fields import OutcomeAnswer
-from mcp_background_job.store.models import EndedJob, Exited, Signaled
+from mcp_background_job.store.models import EndedJob, Exited, Job, Signaled
 from mcp_background_job.ui.console import end_last_line, note, print_json, print_page, progress
 from mcp_background_job.ui.looks import dress_for
 from mcp_background_job.ui.wording import ending_line, label
@@ -84,7 +84,7 @@ async def until_end(manager: JobManager, job_id: str) -> EndedJob:
 
 def wait(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
-    jobs = [find_job(manager, given) for given in options.jobs]
+    jobs = jobs_to_wait_for(manager, options)
     if options.since is not None and len(jobs) > 1:
         raise WrongUsage("--since takes one job, and several are given", "Wait for one job, or leave --since out")
     since: dict[str, int] = {} if options.since is None else {str(job.spec.job_id): options.since for job in jobs}
@@ -105,6 +105,21 @@ def wait(options: argparse.Namespace) -> int:
     else:
         print(f"{label(found.job)}: {why(found)}")
     return wait_status(found, bool(options.pattern) or options.until != "exit")
+
+
+def jobs_to_wait_for(manager: JobManager, options: argparse.Namespace) -> list[Job]:
+    """Those that are named; with --any and none named, all that run.
+
+    Raises JobNotFound, WrongUsage for no name without --any, or InvalidInput where none runs.
+    """
+    if options.jobs:
+        return [find_job(manager, given) for given in options.jobs]
+    if not options.any:
+        raise WrongUsage("No job is given", "Name one, or give --any for all that run")
+    running: list[Job] = [job for job in manager.view.jobs(include_all=False).jobs if not isinstance(job, EndedJob)]
+    if not running:
+        raise InvalidInput("No job is running", "Start one first")
+    return running
 
 
 def why(found: Outcome) -> str:

@@ -18,7 +18,7 @@ from .shells import integration
 
 logger = logging.getLogger(__name__)
 
-NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
+NOT_INHERITED = {"MCP_BG_HTTP_TOKEN", "MCP_BG_NOTIFY", "COLUMNS", "LINES", "TERM", "TERMCAP", "STY"}
 PLAIN = {"PAGER": "cat", "GIT_PAGER": "cat"}  # a pager would wait for a person
 
 

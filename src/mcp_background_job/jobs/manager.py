@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple
@@ -16,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from mcp_background_job.config import BackgroundJobConfig
-from mcp_background_job.errors import HumanHolds, InvalidInput, JobError, JobNotFound
+from mcp_background_job.errors import HumanHolds, InvalidInput, JobError, JobNotFound, StoreError
 from mcp_background_job.output.pages import WAIT_CHARS, WAIT_ENDS
 from mcp_background_job.process.orphans import end_processes, resume
 from mcp_background_job.store.inotify import FolderEvents
@@ -33,6 +34,7 @@ from .events import JobEvents
 from .inputs import LOOKED_AT, note_if_shown
 from .launch import GRACE, Request, Started, prepare
 from .matching import check_pattern
+from .notify import ensure_notifier
 from .reporting import Progress
 from .sweep import sweep
 from .typing import Input
@@ -74,6 +76,9 @@ class JobManager:
         self.tmux.prepare_calls()
         if self.config.on_disconnect == "kill":
             self.lifeline = ServerLifeline(self.store)
+        with suppress(StoreError):  # which the first call tells
+            if self.config.notify and self.store.ids():
+                ensure_notifier(self.config, self.store.folder)  # for what ended while no notifier lived
 
     # -- starting -------------------------------------------------------------------------------------------
 
@@ -93,6 +98,7 @@ class JobManager:
             self.store.discard(job_id)
             raise
         self.store.note_window(job_id, window.pane, window.pid)
+        ensure_notifier(self.config, self.store.folder, folder)
         return Started(job_id, self.tmux.attach_command(window.pane))
 
     def attach_command(self, job: Job) -> str:

@@ -57,6 +57,16 @@ class ClientRecords:
         return [path for folder in dead(self.folder) for path in records_in(folder)]
 
 
+def all_records(session_folder: Path) -> list[bytes]:
+    """The records of all servers, also of those that are gone."""
+    found: list[bytes] = []
+    with suppress(OSError):
+        for folder in clients_folder(session_folder).iterdir():
+            with suppress(OSError):  # it may go meanwhile
+                found += [path.read_bytes()[:MAX_RECORD] for path in records_in(folder)]
+    return found
+
+
 def sweep_clients(session_folder: Path, keep: float) -> None:
     """Remove what dead servers left: all that is empty, or that nobody has come for in `keep` seconds."""
     for folder in dead(clients_folder(session_folder)):

@@ -17,6 +17,7 @@
                                sizes       how large its terminal was when, if not 50 rows of 200 columns
                                holder      a person has the keys
                                declined    the last one whom an agent asked said no
+                               notified/   events that the person's command was run for (notices.py)
                                answer-*    to a question of its task: not what it is, but that there is one
                                result.json what its task was told to have ended with while it ran
                                exit.json   how it ended

@@ -56,7 +56,6 @@ def test_every_command_has_a_handler_that_can_be_imported() -> None:
         ["wait", "-t", "0", "x"],
         ["wait", "-t", "nan", "x"],
         ["wait", "--until", "never", "x"],
-        ["wait"],
         ["setup", "emacs"],
         ["list", "--port", "1"],
         ["--transport", "http", "list"],
