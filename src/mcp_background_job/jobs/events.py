@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -31,6 +32,7 @@ Kind = Literal["ended", "input", "held", "handback", "output"]
 
 THROTTLE = 0.1  # seconds between two looks at a job that floods
 UNWOKEN = 0.5  # seconds between two looks where no file wakes
+TOGETHER = 0.5  # seconds: later looks at jobs fall on multiples of it, since one at a time costs four times as much
 LAST_LOOK = 10.0  # seconds between looks that no file asks for, where nothing has happened for long
 # Seconds without output after which a rest is told; an event loop may do more by itself, so it is given longer.
 STILL: dict[Rest, float] = {"line": 0.4, "read": 0.4, "poll": 2.0}
@@ -186,8 +188,10 @@ class JobEvents:
 
     def _pause(self, seen: Seen) -> float:
         """Seconds until a look is worth it though no file changes: when a rest would count, then ever more rarely."""
-        still = time.monotonic() - seen.changed
-        return next((limit - still for limit in STILL_TIMES if still < limit), min(still / 2, LAST_LOOK))
+        now = time.monotonic()
+        still = now - seen.changed
+        pause = next((limit - still for limit in STILL_TIMES if still < limit), min(still, LAST_LOOK))
+        return pause if pause < TOGETHER else math.ceil((now + pause) / TOGETHER) * TOGETHER - now
 
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:

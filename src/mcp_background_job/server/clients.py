@@ -135,10 +135,12 @@ class Clients:
         elif "awaiting_input" in told:
             cursor = told.get("cursor")
             known.told = cursor if isinstance(cursor, int) else self.view.log(job_id).end
-        known.held = known.held or told.get("holder") == "human"
         if told.get("reason") == "handback" or told.get("holder") == "agent":
-            self.events.look(job_id)
+            if known.held:
+                self.events.look(job_id)
             client.news = [event for event in client.news if (event.job_id, event.kind) != (job_id, "handback")]
+        elif told.get("holder") == "human":
+            known.held = True
 
     def _take(self, client: Client) -> Iterable[Item]:
         """The oldest news, which are none after this."""

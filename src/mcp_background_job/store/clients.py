@@ -15,9 +15,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from mcp_background_job.supervisor.jobdir import write_file
 from mcp_background_job.supervisor.locks import hold_new, is_held
 
-from .files import make_private, write_whole
+from .files import make_private
 
 MAX_RECORD = 1 << 20  # bytes
 
@@ -29,12 +30,15 @@ class ClientRecords:
         self.folder = clients_folder(session_folder)
         self.own = self.folder / f"{os.getpid()}-{os.urandom(4).hex()}"
         self._lock = -1
+        self._sizes: dict[int, int] = {}
 
     def save(self, number: int, record: bytes) -> None:
         """Write one client's record. A disk that takes nothing loses it, which costs a repeated answer at most."""
         with suppress(OSError):
             self._open()
-            write_whole(self.own / str(number), record)
+            # In its place, over all of the one before: a file renamed over another one makes the disk write at once.
+            size = self._sizes[number] = max(len(record), self._sizes.get(number, 0))
+            write_file(str(self.own / str(number)), record.ljust(size))
 
     def adopt(self, is_its: Callable[[bytes], bool]) -> bytes | None:
         """The newest record of a dead server that `is_its`, taken from it; None where there is none."""
