@@ -15,7 +15,7 @@ from itertools import accumulate, groupby
 _DIRECTIONS = {
     code: f"<U+{code:04X}>" for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 }
-_RULE = re.compile(r"([^\w\s])\1{15,}")  # a line across a window
+_RULE = re.compile(r"([^\w\s])\1{15,}|( )\2{39,}")  # a line or a gap across a window
 FEW_ROWS = 4  # of the same, from which on they are told by their number
 _PADDING = re.compile(r"(?<=\S)\s{8,}(?=\S)")  # not at a line's beginning, where it is indentation
 ZERO_WIDTH_JOINER = "\u200d"
@@ -121,11 +121,11 @@ def trimmed(lines: Sequence[str]) -> str:
 
 
 def summed_up(lines: Sequence[str]) -> str:
-    """A screen as `trimmed`, with what says nothing told by its number: empty rows, vi's `~`, long rules."""
+    """A screen as `trimmed`, with what says nothing told by its number: empty rows, vi's `~`, long rules and gaps."""
     found: list[str] = []
     for row, same in groupby(trimmed(lines).split("\n")):
         rows = list(same)
         if row in ("", "~") and len(rows) >= FEW_ROWS:
             rows = [f"[… {len(rows)} rows{' of ' + row if row else ''} …]"]
         found += rows
-    return _RULE.sub(r"\1\1\1…", "\n".join(found))
+    return _RULE.sub(r"\1\1\1\2\2\2…", "\n".join(found))

@@ -96,6 +96,7 @@ def test_the_width_tables_are_not_loaded_for_ascii() -> None:
         (["one", "", "", "", "two"], "one\n\n\n\ntwo"),
         (["─" * 200, "> ", "=" * 80], "───…\n>\n===…"),
         (["aaaaaaaaaaaaaaaaaaaaaaaaaaa", "0" * 40], "aaaaaaaaaaaaaaaaaaaaaaaaaaa\n" + "0" * 40),
+        (['"x" 3L' + " " * 150 + "1,1", "a" + " " * 39 + "b"], '"x" 3L   …1,1\na' + " " * 39 + "b"),
         ([], ""),
     ],
 )
