@@ -63,6 +63,7 @@ class Outcome:
     match: str = ""  # the line that the pattern matched
     screen: str = ""  # what a full-screen program shows now, trimmed
     command_exit_code: int | None = None  # of the last command since the input, where a shell has told it
+    last_words: str = ""  # the last line of a full-screen program that has given the screen back
     unsearched: int = 0  # bytes in which the pattern could not be looked for
 
 
@@ -291,7 +292,10 @@ class Watch:
         # Of a shell at its prompt: what was told before is of another command.
         code = self.view.told_exit_code(job, watched.start) if awaiting and self.sent_at is not None else None
         unsearched = watched.search.unsearched if watched.search is not None and reason != "match" else 0
-        return Outcome(job, reason, awaiting, page, match, command_exit_code=code, unsearched=unsearched)
+        said = summed_up([self.view.last_words(job, watched.start)])
+        return Outcome(
+            job, reason, awaiting, page, match, command_exit_code=code, last_words=said, unsearched=unsearched
+        )
 
 
 async def started(view: JobView, job_id: str) -> Job:

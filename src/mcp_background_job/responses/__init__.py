@@ -197,6 +197,11 @@ def add_outcome(fields: OutcomeAnswer, found: Outcome, always_stderr: bool = Fal
         from mcp_background_job.output.emulator.render import ALTERNATE_NOTE
 
         fields["stdout"] = found.page.stdout.replace(ALTERNATE_NOTE + "\n", "")
+    if found.last_words:
+        from mcp_background_job.output.emulator.render import PAST_NOTE
+
+        before, note, behind = fields["stdout"].rpartition(PAST_NOTE)
+        fields["stdout"] = before + note.replace("]", f"; its last line: {found.last_words}]") + behind
     if found.match not in found.screen + found.page.stdout + found.page.stderr:
         fields["match"] = found.match
     if found.unsearched:

@@ -81,7 +81,10 @@ class Tools:
         separate_stderr: bool = False,
         wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
         pattern: Annotated[
-            str, Field(description="Python regex, searched in each line: with wait, also return once it matches")
+            str,
+            Field(
+                description="Python regex, searched in each line, also unfinished: with wait, return once it matches"
+            ),
         ] = "",
     ) -> OutcomeAnswer | Deferred:
         """Run a shell command as a background job; returns its job_id at once. With wait, returns once it ends or
@@ -168,7 +171,7 @@ class Tools:
         ] = [],  # noqa: B006
         enter: Annotated[bool, Field(description="press Enter after input")] = True,
         timeout: Annotated[float, Field(ge=0, description="seconds")] = 10,
-        pattern: Annotated[str, Field(description="regex: return once new output matches")] = "",
+        pattern: Annotated[str, Field(description="regex: return once new output (never the echo) matches")] = "",
     ) -> OutcomeAnswer:
         """Type into a running job and get what it printed from then on (without the echo), once it waits for input
         again, ends or matches pattern, or after timeout. For REPLs, questions, full-screen programs (the answer has
