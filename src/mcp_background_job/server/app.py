@@ -48,15 +48,16 @@ Runs shell commands as background jobs, each in its own tmux window, which a per
 - Servers, watchers: execute with wait=20 and pattern="(?i)ready|listening".
 - REPLs, questions, editors: interact types and answers once the job waits for input again: awaiting_input is prompt, \
 password (echo is off) or screen (a REPL or full-screen program, which the answer shows). Over ssh or docker exec \
-give a pattern (the prompt): what is beyond can't be seen. Other agents: pattern="^ *[●⏺•✦] ", then wait until=quiet.
+give a pattern (the prompt): what is beyond can't be seen. Other agents: pattern="^ *[●⏺•✦] "; long answers: wait \
+until=quiet.
 - Secrets and decisions are the person's: handoff, then wait until=handback. Never type passwords.
 - Don't poll or sleep: wait returns at once when something happens; `news` in any answer tells of other jobs.
-- Long output: tail, output with grep or since (a cursor). Floods keep 10 MB: give a pattern from the start.
+- Long output: tail, output with grep or since (a cursor). Floods keep 10 MB: give a (narrow) pattern from the start.
 - Nobody to answer? env={"CI":"1","GIT_EDITOR":"true","GIT_TERMINAL_PROMPT":"0","DEBIAN_FRONTEND":"noninteractive"}
 - No & or nohup: every command is in the background already.""")
 
 
-LONGEST_FOLDER = 56  # columns; the instructions stay within 1,500 bytes
+LONGEST_FOLDER = 39  # columns; the instructions stay within 1,500 bytes
 LASTING = {
     "keep": "Jobs live on when this server or the client stops.",
     "kill": "Jobs end when this server stops, unless a person holds them.",

@@ -211,7 +211,8 @@ class Tools:
     ) -> OutcomeAnswer:
         """Wait until any of the jobs ends; or sooner, as you ask: until it prints what pattern matches, needs input,
         is quiet for 2 s, or a person hands it back. Returns at once when it happens, with that job's output that you
-        have not been shown yet; news tells of the others. Use it instead of polling or sleeping; call it again after
+        have not been shown yet (unsearched_bytes of it were dropped before pattern could see them); news tells of the
+        others. Use it instead of polling or sleeping; call it again after
         reason=timeout.
         """
         if since is not None and len(job_ids) > 1:
