@@ -57,7 +57,7 @@ until=quiet.
 - No & or nohup: every command is in the background already.""")
 
 
-LONGEST_FOLDER = 39  # columns; the instructions stay within 1,500 bytes
+LONGEST_FOLDER = 115  # columns; the instructions stay within 1,500 bytes
 LASTING = {
     "keep": "Jobs live on when this server or the client stops.",
     "kill": "Jobs end when this server stops, unless a person holds them.",
