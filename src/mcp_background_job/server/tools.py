@@ -129,7 +129,7 @@ class Tools:
         self,
         ctx: AnyContext,
         job_id: str,
-        since: Annotated[int | None, Field(ge=0, description="cursor of an earlier answer")] = None,
+        since: Annotated[int | None, Field(ge=0, description="cursor (raw bytes) of an earlier answer")] = None,
         grep: Annotated[str, Field(description="Python regex: only matching lines, numbered")] = "",
         context: Annotated[int, Field(ge=0, le=1000, description="lines around each match")] = 0,
         max_chars: MaxChars = DEFAULT_CHARS,
@@ -175,8 +175,8 @@ class Tools:
     ) -> OutcomeAnswer:
         """Type into a running job and get what it printed from then on (without the echo), once it waits for input
         again, ends or matches pattern, or after timeout. For REPLs, questions, full-screen programs (the answer has
-        the screen), other agents' prompts (give a pattern); keys=["C-c"] interrupts. In a shell, exit_code is that of
-        the command.
+        the screen), other agents' prompts (give a pattern); keys=["C-c"] interrupts. In a local shell, exit_code is
+        that of the command.
         """
         found = await self.manager.interact(
             job_id, input, keys, enter, timeout, pattern, who=client_name(ctx), progress=reporter(ctx, timeout)
