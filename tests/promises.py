@@ -187,6 +187,7 @@ PROMISES: dict[str, str] = {
     "since-seconds": "What a job printed in the last seconds is found whole, and nothing older with it.",
     "replay": "A replay shows what a job drew at the pace at which it came, and leaves the terminal as it was.",
     "replay-allowlist": "Of what a job printed, replays and exports let through only what changes the picture.",
+    "replay-resized": "A replay says where the job's window was resized, and to what.",
     "cast": "The texts of an exported recording are what the log draws, and asciinema plays it.",
 }
 
