@@ -189,6 +189,8 @@ PROMISES: dict[str, str] = {
     "replay-allowlist": "Of what a job printed, replays and exports let through only what changes the picture.",
     "replay-resized": "A replay says where the job's window was resized, and to what.",
     "cast": "The texts of an exported recording are what the log draws, and asciinema plays it.",
+    "cast-page": "An exported page plays by itself, offline; nothing that the job printed runs in it.",
+    "cast-gif": "agg draws the exported picture; without agg one line says what to install, and nothing is written.",
 }
 
 # Faults: what is killed, stopped, damaged, full, set wrong or moved about.

@@ -11,7 +11,6 @@ import argparse
 import os
 import select
 import shutil
-import signal
 import sys
 import termios
 import time
@@ -28,6 +27,7 @@ from mcp_background_job.store.sizes import Size
 from mcp_background_job.ui.console import note
 from mcp_background_job.ui.wording import ending_line
 
+from .endings import end_by_exception
 from .export import note_what_is_missing, note_what_was_lost
 from .resize_sign import resize_sign
 from .terminal_modes import Modes
@@ -36,7 +36,6 @@ OUT = 1  # the descriptor: a terminal is given bytes, not text
 PIECE = 4096  # bytes written at a time, so that a key is heard in the middle of a flood
 LOOK_AGAIN = 0.03  # seconds between looks at a job that still runs
 SIGN_STAYS = 1.5  # seconds of the person's
-ENDS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 FASTER, SLOWER, PAUSE, SKIP, QUIT = b"+", b"-", b" ", b"\r\n", b"q"
 KEYS_HELP = "space pauses, Enter skips a pause, + and - change the speed, q ends"
 
@@ -196,13 +195,6 @@ def undone(player: Player) -> Iterator[None]:
             write_out(player.modes.undo(shutil.get_terminal_size().columns) + (b"" if player.line_ended else b"\r\n"))
 
 
-def end_by_signal(number: int, _frame: object) -> None:
-    # A second one, by an impatient person, must not break off what puts the terminal right.
-    for each in ENDS:
-        signal.signal(each, signal.SIG_IGN)
-    sys.exit(128 + number)
-
-
 def replay(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
@@ -213,9 +205,7 @@ def replay(options: argparse.Namespace) -> int:
     if terminal:
         note_how_it_plays(recording, job, keys)
     player = Player(options.speed, options.max_idle, keys, terminal)
-    for number in ENDS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, end_by_signal)
+    end_by_exception()
     with ExitStack() as stack:
         if terminal:
             stack.enter_context(plain_terminal(keys.listens))
