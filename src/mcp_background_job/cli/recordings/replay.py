@@ -35,7 +35,7 @@ from .terminal_modes import Modes
 OUT = 1  # the descriptor: a terminal is given bytes, not text
 PIECE = 4096  # bytes written at a time, so that a key is heard in the middle of a flood
 LOOK_AGAIN = 0.03  # seconds between looks at a job that still runs
-SIGN_STAYS = 1.5  # seconds of the person's
+SIGN_STAYS, SHORTEST = 1.5, 0.25  # seconds of the person's
 FASTER, SLOWER, PAUSE, SKIP, QUIT = b"+", b"-", b" ", b"\r\n", b"q"
 KEYS_HELP = "space pauses, Enter skips a pause, + and - change the speed, q ends"
 
@@ -74,6 +74,7 @@ class Player:
         self.terminal = terminal
         self.modes = Modes()
         self.at = 0.0  # seconds of the recording
+        self.resized_at = float("-inf")  # the last time
         self.due = time.monotonic()  # when the present frame is to be shown
         self.line_ended = True
 
@@ -92,10 +93,13 @@ class Player:
         if not self.terminal:
             note(f"the window was resized: {size.columns}x{size.rows}")
             return
-        self.write(resize_sign(size, shutil.get_terminal_size().columns, self.modes.alternate, self.line_ended))
-        self.line_ended = True
-        if self.modes.alternate and self.speed < float("inf"):
-            self.pass_time(SIGN_STAYS * self.speed)  # the program draws itself anew at once, and hides it
+        full_screen, line_ended = self.modes.alternate, self.line_ended
+        self.write(resize_sign(size, shutil.get_terminal_size().columns, full_screen, line_ended))
+        self.line_ended = line_ended or not full_screen
+        if full_screen and self.speed < float("inf"):
+            # The program draws itself anew at once, and hides it. While a window is dragged they come in dozens.
+            self.pass_time(min(SIGN_STAYS, max(SHORTEST, self.at - self.resized_at)) * self.speed)
+        self.resized_at = self.at
 
     def pass_time(self, gap: float) -> None:
         """Let `gap` seconds of the recording pass.
