@@ -187,7 +187,10 @@ PROMISES: dict[str, str] = {
     "since-seconds": "What a job printed in the last seconds is found whole, and nothing older with it.",
     "replay": "A replay shows what a job drew at the pace at which it came, and leaves the terminal as it was.",
     "replay-allowlist": "Of what a job printed, replays and exports let through only what changes the picture.",
+    "replay-resized": "A replay says where the job's window was resized, and to what.",
     "cast": "The texts of an exported recording are what the log draws, and asciinema plays it.",
+    "cast-page": "An exported page plays by itself, offline; nothing that the job printed runs in it.",
+    "cast-gif": "agg draws the exported picture; without agg one line says what to install, and nothing is written.",
 }
 
 # Faults: what is killed, stopped, damaged, full, set wrong or moved about.

@@ -299,6 +299,23 @@ def test_a_reader_that_goes_away_is_no_error(shared: Sandbox) -> None:
     assert (done.stdout, done.stderr) == ("1\n2\n141\n", "")
 
 
+@pytest.mark.parametrize("command", ["output {}", "replay {}", "export {} --cast"])
+def test_without_a_standard_output_it_says_so_and_writes_into_nothing_else(
+    shared: Sandbox, server: Server, command: str
+) -> None:
+    job_id = run_job(server, "echo printed")["job_id"]
+
+    def closed(what: str) -> subprocess.CompletedProcess[str]:
+        line = f"exec {COMMAND} {command.format(job_id)} {what}"
+        return subprocess.run(["sh", "-c", line], env=shared.environment, capture_output=True, text=True, timeout=120)
+
+    without = closed(">&-")
+    assert (without.returncode, without.stderr.count("\n")) == (1, 1) and "Bad file descriptor" in without.stderr
+    mute = closed("2>&-")
+    assert mute.returncode == 0 and "printed" in mute.stdout and "mcp-background-job:" not in mute.stdout
+    assert closed("<&-").returncode == 0
+
+
 @pytest.mark.promise("cli-clean")
 def test_clean_removes_what_has_ended_and_nothing_that_runs(cleared: Sandbox, server: Server) -> None:
     running = begin(server, "cat")

@@ -218,10 +218,15 @@ def add_recordings(add: Adder) -> None:
     )
     made.add_argument("-i", "--max-idle", type=positive, metavar="SECONDS", help="shorten longer pauses to this")
     add_job(made)
-    made = add("export", "write a job's output with its timing, for asciinema and its players")
-    made.usage = f"{PROGRAM} export [-h] [-i SECONDS] [--format 2|3] JOB --cast [FILE]"
-    made.add_argument("--cast", nargs="?", const="-", required=True, metavar="FILE", help="asciicast; default: stdout")
-    made.add_argument("--format", type=int, choices=(2, 3), default=2, help="asciicast's version; 3: of asciinema 3")
+    made = add("export", "write a job's output with its timing: for asciinema, as a page that plays it, as a picture")
+    made.usage = f"{PROGRAM} export [-h] [-i SECONDS] JOB (--cast [FILE] [--format 2|3] | --html [FILE] | --gif FILE)"
+    kinds = made.add_mutually_exclusive_group(required=True)
+    kinds.add_argument("--cast", nargs="?", const="-", metavar="FILE", help="asciicast; default: stdout")
+    kinds.add_argument(
+        "--html", nargs="?", const="-", metavar="FILE", help="a page that plays offline; default: stdout"
+    )
+    kinds.add_argument("--gif", metavar="FILE", help="an animated picture, drawn by agg, which has to be installed")
+    made.add_argument("--format", type=int, choices=(2, 3), help="asciicast's version: 2, which all read, or 3")
     made.add_argument(
         "-i", "--max-idle", type=positive, metavar="SECONDS", help="have players shorten longer pauses to this"
     )
