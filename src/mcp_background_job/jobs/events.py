@@ -119,6 +119,13 @@ class JobEvents:
             except JobError:
                 self._forget(job_id)
 
+    def was_held(self, job_id: str) -> None:
+        """An answer has told that a person has the keys: should they be back by now, that is told too."""
+        self.look(job_id)
+        if job_id in self._seen:
+            self._seen[job_id].held = True
+            self.look(job_id)
+
     def _forget(self, job_id: str) -> None:
         del self._followers[job_id]
         self._seen.pop(job_id, None)

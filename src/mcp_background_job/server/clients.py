@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from typing import Any, Literal
 
 from mcp.server.connection import Connection
@@ -89,7 +90,6 @@ class Clients:
         self.channel = channel
         self.records = ClientRecords(view.store.folder)
         self._clients: OrderedDict[str, Client] = OrderedDict()
-        self._count = 0
         events.listeners.append(self._hear)
 
     # -- cursors --------------------------------------------------------------------------------------------
@@ -109,11 +109,11 @@ class Clients:
     def with_news(self, ctx: AnyContext, arguments: Mapping[str, Any], fields: Fields) -> Fields:
         """An answer with what this client has not been told of its jobs yet."""
         client = self._client(ctx)
+        for job_id in asked(arguments, fields):
+            self._follow(client, job_id)
         for told in answers_of(arguments, fields):
             self._note_told(client, told)
         items = list(self._take(client))
-        for job_id in asked(arguments, fields):
-            self._follow(client, job_id)
         self._save(client)  # a server may be killed right behind its answer
         return {**fields, "news": items} if items else fields
 
@@ -141,6 +141,8 @@ class Clients:
             client.news = [event for event in client.news if (event.job_id, event.kind) != (job_id, "handback")]
         elif told.get("holder") == "human":
             known.held = True
+            if not any((event.job_id, event.kind) == (job_id, "handback") for event in client.news):
+                self.events.was_held(job_id)
 
     def _take(self, client: Client) -> Iterable[Item]:
         """The oldest news, which are none after this."""
@@ -245,8 +247,9 @@ class Clients:
         key = client_key(ctx)
         client = self._clients.get(key)
         if client is None:
-            client = self._clients[key] = Client(self._count, identity(ctx))
-            self._count += 1
+            taken = {one.number for one in self._clients.values()}
+            number = next(number for number in count() if number not in taken)
+            client = self._clients[key] = Client(number, identity(ctx))
             self._take_up(client)
             if http_session(ctx) and ctx.session.protocol_version not in MODERN_PROTOCOL_VERSIONS:
                 connection_of(ctx.session).exit_stack.callback(self._forget, key)
@@ -264,7 +267,7 @@ class Clients:
 
     def _take_up(self, client: Client) -> None:
         """Go on where a server was killed that this client had before."""
-        record = self.records.adopt(lambda data: record_of(data).get("who") == client.who)
+        record = self.records.adopt(client.number, lambda data: record_of(data).get("who") == client.who)
         if record is None:
             return
         for job_id, known in record_of(record).get("jobs", {}).items():
