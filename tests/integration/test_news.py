@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from integration.test_http import HEADERS, INITIALIZE, HttpServer, served
 from mcp_background_job.store.holds import set_hold
 from support.rpc import HANDSHAKE_ERA, MODERN_ERA, Answer, Server
 from support.sandbox import SESSION, Sandbox, ended
@@ -217,6 +220,50 @@ def test_what_was_not_told_outlives_a_server_that_is_killed_in_its_first_call(sa
     third = sandbox.server()
     assert [(item["job_id"], item["event"]) for item in news(third, about=other)] == [(job_id, "ended")]
     none_more(third, other)
+
+
+def over_http(web: HttpServer) -> Callable[..., tuple[bytes, dict[str, str]]]:
+    """Body and headers of a client's calls, in a session of its own."""
+
+    def message(method: str, params: Answer) -> bytes:
+        return json.dumps({"jsonrpc": "2.0", "id": 2, "method": method, "params": params}).encode()
+
+    hello = web.ask("POST", "/mcp", json.dumps(INITIALIZE).encode())
+    headers = {**HEADERS, "Mcp-Session-Id": str(hello.getheader("mcp-session-id"))}
+    return lambda tool, **arguments: (message("tools/call", {"name": tool, "arguments": arguments}), headers)
+
+
+def answered(web: HttpServer, request: tuple[bytes, dict[str, str]]) -> Answer:
+    response = web.ask("POST", "/mcp", *request)
+    lines: list[str] = response.body.decode().splitlines()  # type: ignore[attr-defined]
+    message = json.loads(next(line.removeprefix("data: ") for line in lines if '"result"' in line))
+    found: Answer = message["result"]["structuredContent"]
+    return found
+
+
+def test_what_an_answer_tells_that_nobody_got_is_told_again(sandbox: Sandbox) -> None:
+    with served(sandbox) as web:
+        call = over_http(web)
+        other = answered(web, call("execute", command="exec sleep 300"))["job_id"]
+        job_id = answered(web, call("execute", command="read x; echo over; exit 3", wait=50))["job_id"]
+        connection = web.connect()
+        connection.request("POST", "/mcp", *call("wait", job_ids=[job_id], timeout=50))
+        connection.getresponse()  # its head comes at once
+        connection.close()
+        cli(sandbox, "send", job_id, "x")
+        told: list[Answer] = wait_until(lambda: answered(web, call("status", job_id=other)).get("news", []))
+        assert [(item["job_id"], item["event"]) for item in told] == [(job_id, "ended")]
+        assert "over" in answered(web, call("wait", job_ids=[job_id]))["stdout"]
+
+
+def test_clients_that_have_gone_leave_one_record(sandbox: Sandbox) -> None:
+    with served(sandbox) as web:
+        for _ in range(5):
+            body, headers = over_http(web)("execute", command="true", wait=50)
+            assert answered(web, (body, headers))["exit_code"] == 0
+            assert web.ask("DELETE", "/mcp", None, headers).status == 200
+        records = [path for path in (sandbox.state / ".clients").rglob("*") if path.name.isdigit()]
+        assert len(records) == 1
 
 
 def test_what_dead_servers_left_goes(sandbox: Sandbox) -> None:
