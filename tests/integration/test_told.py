@@ -83,6 +83,27 @@ def test_it_is_the_agents_own_whatever_starts_its_server_and_no_other_agents(san
 
 
 @pytest.mark.promise("stop-hook")
+def test_each_agent_of_a_job_is_told(sandbox: Sandbox) -> None:
+    # Another agent: it starts a server, and its hook once it is told to.
+    both = (
+        "import subprocess, os, time\n"
+        f"subprocess.Popen({PROGRAM!r})\n"
+        "os.close(0)\n"
+        "while not os.path.exists('turn-ends'): time.sleep(0.05)\n"
+        f"done = subprocess.run({[*PROGRAM, 'stop-hook']!r}, stdin=subprocess.DEVNULL, stderr=open('said', 'w'))\n"
+        "os.rename('said', 'told')"
+    )
+    server, other = sandbox.server(), sandbox.silent_server(program=[sys.executable, "-c", both]).open()
+    job_id = server.call("execute", command="exec sleep 99", name="build")["job_id"]
+    other.call("status", job_id=job_id)
+    assert hook(sandbox, "x stop-hook", {}).returncode == 2
+    sandbox.path("turn-ends").touch()
+    wait_until(sandbox.path("told").exists)
+    assert job_id in sandbox.path("told").read_text()
+    assert hook(sandbox, "x stop-hook", {}).returncode == 0
+
+
+@pytest.mark.promise("stop-hook")
 def test_jobs_of_others_and_bad_settings_hold_nobody_up(sandbox: Sandbox) -> None:
     subprocess.run([*PROGRAM, "run", "sleep 99"], env=sandbox.environment, cwd=sandbox.work, check=True, timeout=60)
     assert hook(sandbox, "x stop-hook", {}).returncode == 0
