@@ -11,6 +11,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,30 @@ def test_an_agent_goes_on_with_what_the_hook_says(sandbox: Sandbox, name: str) -
     end_codex(sandbox)
 
 
+def waits_for_any(sandbox: Sandbox) -> bool:
+    """Whether a `wait --any`, which may have others around it, has found the jobs that run."""
+    for one in sandbox.with_words("wait", "--any"):
+        with suppress(OSError):  # it may end meanwhile
+            if any("inotify" in str(file.readlink()) for file in Path(f"/proc/{one.pid}/fd").iterdir()):
+                return True
+    return False
+
+
+def test_after_many_turns_one_process_waits(sandbox: Sandbox) -> None:
+    words = tomllib.loads(NOTIFY)["notify"]
+    environment = {**sandbox.environment, "PATH": f"{Path(sys.executable).parent}:{sandbox.environment['PATH']}"}
+    (sandbox.home / ".codex").mkdir()
+    server = sandbox.server()
+    job_id = server.call("execute", command="read -r x", name="build")["job_id"]
+    turns = [subprocess.Popen([*words, "{}"], env=environment, stdin=subprocess.DEVNULL) for _ in range(3)]
+    wait_until(lambda: sum(turn.poll() is None for turn in turns) == 1, what="those that are too many to leave")
+    wait_until(lambda: waits_for_any(sandbox))
+    server.call("interact", job_id=job_id, input="go")
+    for turn in turns:
+        turn.wait(60)
+    assert len((sandbox.home / ".codex/jobs.txt").read_text().splitlines()) == 1
+
+
 def test_codex_runs_its_notify_after_a_turn(sandbox: Sandbox) -> None:
     if shutil.which("codex") is None:
         pytest.skip("codex is not here")
@@ -166,9 +192,7 @@ def test_codex_runs_its_notify_after_a_turn(sandbox: Sandbox) -> None:
         server = sandbox.server()
         job_id = server.call("execute", command="read -r x", name="build")["job_id"]
         run_agent(sandbox, "codex", given, PLACES["codex"][2])
-        waiting = wait_until(lambda: sandbox.with_words("wait", "--any"))[0]
-        files = Path(f"/proc/{waiting.pid}/fd")
-        wait_until(lambda: any("inotify" in str(file.readlink()) for file in files.iterdir()))
+        wait_until(lambda: waits_for_any(sandbox))
         server.call("interact", job_id=job_id, input="go")
         file = sandbox.home / ".codex/jobs.txt"
         wait_until(lambda: file.exists() and f"{job_id} build: completed" in file.read_text())
