@@ -23,6 +23,7 @@ from mcp_background_job.process.orphans import end_processes, resume
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.lifelines import ServerLifeline
 from mcp_background_job.store.models import EndedJob, Job, RunningJob, StartingJob, run_of, signal_name
+from mcp_background_job.store.notices import end_is_due
 from mcp_background_job.store.requests import request_kill, request_signal
 from mcp_background_job.store.transcript import Sent
 from mcp_background_job.tmux.panes import Capture, capture, list_panes
@@ -282,8 +283,10 @@ class JobManager:
         )
 
     def sweep(self) -> None:
-        """Tidy up, unless another server is at it."""
+        """Tidy up, unless another server is at it, and see to it that what is to be told will be."""
         sweep(self.view, self.tmux)
+        if self.config.notify and any(end_is_due(self.view.folder(job_id)) for job_id in self.store.ids()):
+            ensure_notifier(self.config, self.store.folder)  # the one before may have been killed
 
 
 def signal_number(text: str) -> int:

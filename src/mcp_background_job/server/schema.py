@@ -36,7 +36,7 @@ class Deferred:
 
 Adapt = Callable[[dict[str, Any]], dict[str, Any]]  # arguments as they are meant; raises JobError
 # An answer with what the client is to be told besides, of the call's context, its arguments and the answer.
-Complete = Callable[[Context[Any, Any], dict[str, Any], Fields], Fields]
+Complete = Callable[[Context[Any, Any], dict[str, Any], Fields], Awaitable[Fields]]
 During = Callable[[Context[Any, Any], dict[str, Any]], AbstractContextManager[None]]  # while a call is open
 
 
@@ -73,7 +73,7 @@ class JobTool(Tool):
                 answer = await self.fn(**validated, **passed)
             if isinstance(answer, Deferred):
                 return answer.result
-            return success(self.complete(context, arguments, answer))
+            return success(await self.complete(context, arguments, answer))
         except JobError as error:
             return failure(str(error))
         except OSError as error:

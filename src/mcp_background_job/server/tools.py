@@ -106,7 +106,6 @@ class Tools:
         )
         if as_task and not isinstance(found.job, EndedJob) and found.reason == "timeout":
             return self.tasks.begun(found)
-        self.clients.note_shown(ctx, new.job_id, found.page.cursor)
         return with_clamp(responses.executed(found, new.attach), wait)
 
     async def list(
@@ -127,7 +126,6 @@ class Tools:
 
     async def output(
         self,
-        ctx: AnyContext,
         job_id: str,
         since: Annotated[int | None, Field(ge=0, description="cursor (raw bytes) of an earlier answer")] = None,
         grep: Annotated[str, Field(description="Python regex: only matching lines, numbered")] = "",
@@ -144,17 +142,14 @@ class Tools:
         read = functools.partial(self.manager.view.output, job, since, grep, context, max_chars, since_seconds)
         in_thread = in_search_thread if grep else anyio.to_thread.run_sync
         found = await in_thread(read)
-        if not grep:
-            self.clients.note_shown(ctx, job_id, found.cursor)
         return responses.page(found, job)
 
-    async def tail(self, ctx: AnyContext, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
+    async def tail(self, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
         """The last lines that the job printed."""
         job = self.manager.view.job(job_id)
         view = self.manager.view
         quick = view.tail_is_quick(job, lines)
         found = view.tail(job, lines) if quick else await anyio.to_thread.run_sync(view.tail, job, lines)
-        self.clients.note_shown(ctx, job_id, found.cursor)
         return responses.page(found, job)
 
     async def interact(
@@ -181,7 +176,6 @@ class Tools:
         found = await self.manager.interact(
             job_id, input, keys, enter, timeout, pattern, who=client_name(ctx), progress=reporter(ctx, timeout)
         )
-        self.clients.note_shown(ctx, job_id, found.page.cursor)
         return with_clamp(responses.outcome(found), timeout)
 
     async def kill(
@@ -230,7 +224,6 @@ class Tools:
         if all:
             return with_clamp(responses.outcome_of_all(self.manager.view, job_ids, found), timeout)
         fields: OutcomeAnswer = {"job_id": found.job.spec.job_id}
-        self.clients.note_shown(ctx, found.job.spec.job_id, found.page.cursor)
         responses.add_outcome(fields, found)
         with_clamp(fields, timeout)
         if responses.declined(self.manager.view, found):
