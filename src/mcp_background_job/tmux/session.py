@@ -293,7 +293,7 @@ class JobsSession:
             kept = [
                 f"set-option -t '{self.target}' {name} {found.options[name]}" for name in found.options.keys() - own
             ]
-            self._source("kept.conf", "\n".join(kept) + "\n")
+            self._source("keys.conf", "\n".join(kept) + "\n")
         self.server.run("set-option", "-t", self.target, "@mcp_key", keys[0])
         now = self._look() or Condition()
         noted = {OPTIONS: " ".join([*now.options, OPTIONS, KEYS]), KEYS: " ".join(now.keys)}

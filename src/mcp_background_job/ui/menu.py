@@ -26,6 +26,7 @@ from mcp_background_job.tmux.quoting import carries, command_line, key_label, se
 from .states import STATES
 
 LATELY = 200  # inputs of agents that are shown
+NOTHING_TYPED = "No agent has typed into this job."
 # As wide and high as the popup in a terminal of 80 columns and 24 lines.
 HELP = """\
 Each job of an agent has a window of its own; window 0 lists them all.
@@ -42,7 +43,9 @@ d   detach: the jobs keep running
 
 You can type without taking over, too: agents wait for your pauses.
 {key} opens the menu. tmux's own keys still work: {prefix} 0 all jobs,
-{prefix} n / p next and previous, {prefix} [ scrolls, {prefix} d detaches."""
+{prefix} n / p next and previous, {prefix} [ scrolls, {prefix} d detaches.""".format_map(
+    {name: state.sign for name, state in STATES.items()} | {"key": "{key}", "prefix": "{prefix}"}
+)
 # For a terminal that tmux's own menu doesn't fit into: each letter and what it does.
 ENTRIES = {"t": "take over", "k": "kill", "i": "sent", "r": "run again", "0": "jobs", "d": "detach", "?": "help"}
 
@@ -103,14 +106,20 @@ def show_sent(options: Namespace) -> None:
     message = read_json(folder / "holder").get("message")
     if message:
         lines += ["An agent asks you:", f"  {message}", ""]
+    inputs = inputs_of(folder)
+    lines.append("What agents typed, latest last:" if inputs else NOTHING_TYPED)
+    for facts in inputs:
+        lines += sent_lines(facts)
+    page("\n".join(lines))
+
+
+def inputs_of(folder: Path) -> list[dict[str, object]]:
+    """The latest inputs of agents into the job with this folder."""
     try:
         entries = (folder / "input.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()[-LATELY:]
     except FileNotFoundError:
         entries = []
-    lines.append("What agents typed, latest last:" if entries else "No agent has typed into this job.")
-    for facts in sent_inputs(entries):
-        lines += sent_lines(facts)
-    page("\n".join(lines))
+    return sent_inputs(entries)
 
 
 def sent_inputs(entries: Sequence[str]) -> list[dict[str, object]]:
@@ -150,14 +159,11 @@ def again(options: Namespace) -> None:
     job_folder(options)
     from mcp_background_job.config import load_config
     from mcp_background_job.errors import JobError
-    from mcp_background_job.jobs.launch import Request
     from mcp_background_job.jobs.manager import JobManager
 
     manager = JobManager(load_config())
     try:
-        spec = manager.view.job(options.job).spec
-        command = manager.view.command(options.job)
-        started = manager.start(Request(command, spec.name, spec.cwd, None, spec.timeout, spec.separate_stderr, "you"))
+        started = manager.start_again(manager.view.job(options.job), "you")
     except JobError as error:
         say(options, str(error))
         return
@@ -168,8 +174,7 @@ def again(options: Namespace) -> None:
 
 def show_help(options: Namespace) -> None:
     prefix, _, key = tmux("display-message", "-p", "-c", options.client, "#{prefix} #{@mcp_key}").partition(" ")
-    signs = {name: state.sign for name, state in STATES.items()}
-    page(HELP.format(**signs, prefix=key_label(prefix), key=key_label(key)), at_end=False)
+    page(HELP.format(prefix=key_label(prefix), key=key_label(key)), at_end=False)
 
 
 def show_menu(options: Namespace) -> None:
