@@ -25,7 +25,7 @@ def test_a_session_that_is_well() -> None:
     found = seen(LINES)
     assert found is not None
     assert found.has_board() and found.has_options({"key-table": "mine"})
-    assert (found.marker, found.prefixes, found.keys) == ("abc", ("C-a",), {"F12"})
+    assert (found.marker, found.prefixes, found.keys) == ("abc", ("C-a",), frozenset({"F12"}))
     assert [one.is_board for one in found.boards] == [True, False]
     assert found.boards[0].program == "0.2.0 /usr/bin/my python"
 
