@@ -41,6 +41,8 @@ HANDLERS = {
     "run": "run:run",
     "send": "run:send",
     "interact": "run:send",
+    "again": "run:again",
+    "history": "read:history",
     "kill": "control:kill",
     "wait": "run:wait",
     "wake": "wake:wake",
@@ -191,6 +193,8 @@ def add_reading(add: Adder) -> None:
     made.add_argument("--html", action="store_true", help="as a page of HTML, for a bug report")
     add_looks(made)
     add_job(made)
+    made = add("history", "show what agents typed into a job lately", json=True)
+    add_job(made)
     add_recordings(add)
     made = add("wait", "wait until a job ends; of several, the first to end", json=True)
     made.add_argument("-p", "--pattern", default="", metavar="REGEX", help="or until its output matches")
@@ -239,6 +243,8 @@ def add_acting(add: Adder) -> None:
     add_looks(made, times=False)
     text = "one word: a shell command line; several: a program and its arguments"
     made.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
+    made = add("again", "run a job's command once more, in its folder, with this environment", json=True)
+    add_job(made)
     made = add("send", "type into a job and show its answer", json=True, aliases=["interact"])
     made.add_argument("-k", "--key", action="append", default=[], metavar="KEY", help="C-c, Up, …, after the text")
     made.add_argument("--no-enter", action="store_true", help="don't press Enter after the text")

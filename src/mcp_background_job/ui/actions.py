@@ -20,6 +20,7 @@ from mcp_background_job.store.requests import request_kill
 from mcp_background_job.text import one_line
 from mcp_background_job.tmux.client import tmux_binary
 from mcp_background_job.tmux.people import go_to, people
+from mcp_background_job.tmux.session import Keys
 
 from .board_view import JobRow
 from .fullscreen import FullScreen
@@ -49,6 +50,7 @@ class Actions:
         self.rows: list[JobRow] = []  # as they were drawn last
         self.chosen = ""
         self.panel = ""  # "", "help" or "command"
+        self.keys = Keys()  # as they were when help was asked for
         self.to_kill = ""
         self.note = ("", 0.0)
         self.done = False
@@ -98,11 +100,14 @@ class Actions:
         self.chosen = ids[max(0, min(len(ids) - 1, here + steps.get(name, 0)))]
 
     def toggle(self, panel: str) -> None:
+        if panel == "help":
+            self.keys = self.manager.tmux.keys()
         self.panel = "" if self.panel == panel else panel
 
     def leave(self) -> None:
         if self.window:
-            self.say("Window 0 keeps the session of jobs: Ctrl-b d detaches, Ctrl-b n goes to the next window.")
+            prefix = self.manager.tmux.keys().prefix
+            self.say(f"Window 0 keeps the session of jobs: {prefix} d detaches, {prefix} n goes to the next window.")
         else:
             self.done = True
 
@@ -153,8 +158,7 @@ class Actions:
     def attach(self, socket: str, pane: str) -> None:
         """From a terminal outside: become a tmux client until the person detaches."""
         environment = {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")}
-        target = f"={self.manager.config.session_name}:.{pane}"
-        command = [tmux_binary(), "-S", socket, "attach", "-t", target]
+        command = [tmux_binary(), "-S", socket, "attach", "-t", pane]
         with self.screen.lent():
             subprocess.run(command, env=environment, check=False)
 

@@ -187,7 +187,9 @@ class Board:
 
     def panel_lines(self, columns: int, most: int) -> list[Text]:
         if self.actions.panel == "help":
-            return board_view.boxed("keys", board_view.HELP, columns, most)
+            keys = self.actions.keys
+            body = [line.format(menu=keys.menu, prefix=keys.prefix) for line in board_view.HELP]
+            return board_view.boxed("keys", body, columns, most)
         seen = self.observer.seen.get(self.actions.current())
         if not (self.actions.panel == "command" or self.actions.to_kill) or seen is None or seen.job is None:
             return []

@@ -23,11 +23,11 @@ from .units import duration, size
 from .wording import elapsed, state_name
 
 KILLED = {"timeout": "timeout", "window_closed": "closed", "lost": "lost"}  # cause → a word that says more
-HELP = (
+HELP = (  # with the person's keys, as they are now
     "↑ ↓ or k j    choose a job            Enter    go to its window",
     "t             take over / hand back   x or K   kill it (asks first)",
     "c             its command             q        quit (not in window 0)",
-    "In a job's window: F12 opens the menu, Ctrl-b 0 comes back here, Ctrl-b d leaves tmux.",
+    "In a job's window: {menu} opens the menu, {prefix} 0 comes back here, {prefix} d leaves tmux.",
     "A job you hold can't be typed into or killed by an agent until you hand it back.",
 )
 

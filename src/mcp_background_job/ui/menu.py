@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mcp_background_job.store.files import write_whole
 from mcp_background_job.store.requests import request_kill, wake
 from mcp_background_job.text import escaped, one_line, padding_shown, wrap
-from mcp_background_job.tmux.quoting import carries, command_line, set_pane_options
+from mcp_background_job.tmux.quoting import carries, command_line, key_label, set_pane_options
 
 from .states import STATES
 
 LATELY = 200  # inputs of agents that are shown
+NOTHING_TYPED = "No agent has typed into this job."
 # As wide and high as the popup in a terminal of 80 columns and 24 lines.
 HELP = """\
 Each job of an agent has a window of its own; window 0 lists them all.
@@ -40,8 +42,12 @@ r   run the same command in the same folder as a new job
 d   detach: the jobs keep running
 
 You can type without taking over, too: agents wait for your pauses.
-tmux's own keys still work: Ctrl-b 0 all jobs, Ctrl-b n / p next
-and previous, Ctrl-b [ scrolls, Ctrl-b d detaches.""".format_map({name: state.sign for name, state in STATES.items()})
+{key} opens the menu. tmux's own keys still work: {prefix} 0 all jobs,
+{prefix} n / p next and previous, {prefix} [ scrolls, {prefix} d detaches.""".format_map(
+    {name: state.sign for name, state in STATES.items()} | {"key": "{key}", "prefix": "{prefix}"}
+)
+# For a terminal that tmux's own menu doesn't fit into: each letter and what it does.
+ENTRIES = {"t": "take over", "k": "kill", "i": "sent", "r": "run again", "0": "jobs", "d": "detach", "?": "help"}
 
 
 def take(options: Namespace) -> None:
@@ -84,7 +90,7 @@ def ask_kill(options: Namespace) -> None:
 def show_kill(options: Namespace) -> None:
     folder = job_folder(options)
     command = (folder / "command").read_bytes().decode(errors="replace")
-    if page(command, question=f"Kill job {options.job} and everything it started? y or n") in (b"y", b"Y"):
+    if page(command, question=f"Kill job {options.job} and everything it started? y or n", asks=True) in (b"y", b"Y"):
         kill(options)
 
 
@@ -100,14 +106,20 @@ def show_sent(options: Namespace) -> None:
     message = read_json(folder / "holder").get("message")
     if message:
         lines += ["An agent asks you:", f"  {message}", ""]
+    inputs = inputs_of(folder)
+    lines.append("What agents typed, latest last:" if inputs else NOTHING_TYPED)
+    for facts in inputs:
+        lines += sent_lines(facts)
+    page("\n".join(lines))
+
+
+def inputs_of(folder: Path) -> list[dict[str, object]]:
+    """The latest inputs of agents into the job with this folder."""
     try:
         entries = (folder / "input.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()[-LATELY:]
     except FileNotFoundError:
         entries = []
-    lines.append("What agents typed, latest last:" if entries else "No agent has typed into this job.")
-    for facts in sent_inputs(entries):
-        lines += sent_lines(facts)
-    page("\n".join(lines))
+    return sent_inputs(entries)
 
 
 def sent_inputs(entries: Sequence[str]) -> list[dict[str, object]]:
@@ -147,14 +159,11 @@ def again(options: Namespace) -> None:
     job_folder(options)
     from mcp_background_job.config import load_config
     from mcp_background_job.errors import JobError
-    from mcp_background_job.jobs.launch import Request
     from mcp_background_job.jobs.manager import JobManager
 
     manager = JobManager(load_config())
     try:
-        spec = manager.view.job(options.job).spec
-        command = manager.view.command(options.job)
-        started = manager.start(Request(command, spec.name, spec.cwd, None, spec.timeout, spec.separate_stderr, "you"))
+        started = manager.start_again(manager.view.job(options.job), "you")
     except JobError as error:
         say(options, str(error))
         return
@@ -164,7 +173,34 @@ def again(options: Namespace) -> None:
 
 
 def show_help(options: Namespace) -> None:
-    page(HELP, at_end=False)
+    prefix, _, key = tmux("display-message", "-p", "-c", options.client, "#{prefix} #{@mcp_key}").partition(" ")
+    page(HELP.format(prefix=key_label(prefix), key=key_label(key)), at_end=False)
+
+
+def show_menu(options: Namespace) -> None:
+    """The menu where tmux's own does not fit: as many entries as there is room for, the arrows scroll."""
+    entries = dict(ENTRIES)
+    if not options.job:
+        entries = {key: entries[key] for key in "0d?"}
+    elif (Path(str(options.state)) / str(options.job) / "holder").exists():
+        entries["t"] = "give back"
+    shown = "  ".join(f"{key} {name}" for key, name in entries.items())
+    key = page(shown, at_end=False, question="Esc closes", keys="".join(entries)).decode(errors="replace")
+    actions: dict[str, Callable[[Namespace], None]] = {
+        "t": give if entries.get("t") == "give back" else take, "k": show_kill, "i": show_sent, "r": again,
+        "0": go_to_board, "d": detach, "?": show_help,
+    }  # fmt: skip
+    if key in entries:
+        actions[key](options)
+
+
+def go_to_board(options: Namespace) -> None:
+    board = tmux("display-message", "-p", "-c", options.client, "#{session_id}:#{E:@mcp_board_window}")
+    tmux("switch-client", "-c", options.client, "-t", board)
+
+
+def detach(options: Namespace) -> None:
+    tmux("detach-client", "-t", options.client)
 
 
 def help_(options: Namespace) -> None:
@@ -209,32 +245,40 @@ def popup(options: Namespace, verb: str) -> None:
     tmux("display-popup", *client, "-E", "-w", "90%", "-h", "80%", "--", *argv)
 
 
-def page(text: str, at_end: bool = True, question: str = "any other key closes") -> bytes:
-    """Show text in the terminal until a key is pressed, which is returned; the arrows scroll."""
+def page(
+    text: str, at_end: bool = True, question: str = "any other key closes", asks: bool = False, keys: str = ""
+) -> bytes:
+    """Show text until a key is pressed, which is returned; the arrows, k and j scroll, but for those in `keys`."""
     import termios
     import tty
 
     columns, height = shutil.get_terminal_size()
+    asked = wrap(question, max(1, columns - 2))[-max(1, height - 1) :]
     lines: list[str] = []
     for line in text.split("\n"):
         clean = escaped(padding_shown(line.expandtabs()))
         indent = " " * (len(clean) - len(clean.lstrip()))
         lines += [indent + part for part in wrap(clean.lstrip(), columns - 1 - len(indent))]
-    room = height - 1
+    room = max(1, height - len(asked))
+    if len(lines) > room and len(asked) == 1 and len(asked[0]) + 14 < columns:
+        asked = [f"↑ ↓ scroll, {asked[0]}"]
     top = max(0, len(lines) - room) if at_end else 0
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    # Keys that were pressed while this started count, but for the answer to a question that was not there yet.
+    tty.setraw(0, termios.TCSAFLUSH if asks else termios.TCSADRAIN)
     try:
         while True:
             shown = lines[top : top + room]
-            more = "↑ ↓ scroll, " if len(lines) > room else ""
             body = "".join(f"{line}\x1b[K\r\n" for line in shown)
-            sys.stdout.write(f"\x1b[H{body}\x1b[J\x1b[{height};1H\x1b[7m {more}{question} \x1b[0m")
+            ends = "\r\n".join(f"\x1b[7m {line} \x1b[0m" for line in asked)
+            sys.stdout.write(f"\x1b[H{body}\x1b[J\x1b[{height - len(asked) + 1};1H{ends}")
             sys.stdout.flush()
-            key = os.read(0, 64)
+            key = os.read(0, 1)
+            if key == b"\x1b" and select.select([0], [], [], 0.02)[0]:
+                key += os.read(0, 63)
             step = {b"\x1b[A": -1, b"\x1bOA": -1, b"k": -1, b"\x1b[B": 1, b"\x1bOB": 1, b"j": 1}.get(key, 0)
             step = step or {b"\x1b[5~": -room, b"\x1b[6~": room}.get(key, 0)
-            if not step:
+            if not step or key in keys.encode():
                 return key
             top = max(0, min(len(lines) - room, top + step))
     finally:
@@ -270,7 +314,7 @@ def read_json(path: Path) -> dict[str, object]:
 VERBS = {
     "take": take, "give": give, "kill": kill, "ask-kill": ask_kill, "show-kill": show_kill, "sent": sent,
     "show-sent": show_sent, "again": again, "help": help_,
-    "show-help": show_help,
+    "show-help": show_help, "show-menu": show_menu,
 }  # fmt: skip
 
 

@@ -7,9 +7,10 @@ import time
 from contextlib import suppress
 
 from mcp_background_job.errors import TmuxError
+from mcp_background_job.tmux.group import apply_session_options
 from mcp_background_job.tmux.people import viewers
 from mcp_background_job.tmux.quoting import own_socket
-from mcp_background_job.tmux.session import JobsSession, apply_session_options
+from mcp_background_job.tmux.session import JobsSession
 
 ASK_EVERY, ASK_VIEWED_EVERY = 3.0, 5.0  # seconds between questions to tmux: while nobody looks, and while a person does
 
