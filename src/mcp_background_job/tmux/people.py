@@ -70,14 +70,20 @@ def last_key(server: TmuxServer, session: str) -> float:
     return max((max(float(r[0]), float(r[1])) for r in rows if len(r) == 4 and session in r[2:]), default=0.0)
 
 
-def viewers(server: TmuxServer, pane: str) -> tuple[int, frozenset[str]]:
-    """How many people look at the window of `pane` now, and which sessions have it.
+@dataclass(frozen=True)
+class Viewed:
+    """How the window of a pane is looked at."""
 
-    Raises TmuxError.
-    """
-    facts = "#{window_active_clients} #{window_linked_sessions_list}"
-    count, _, sessions = server.ask("display-message", "-p", "-t", pane, facts)[0].partition(" ")
-    return int(count or 0), frozenset(filter(None, sessions.split(",")))
+    people: int  # who look at it now
+    sessions: frozenset[str]  # that have it
+    mouse: bool  # tmux has the mouse there, by its option
+
+
+def viewed(server: TmuxServer, pane: str) -> Viewed:
+    """Raises TmuxError."""
+    facts = "#{window_active_clients} #{?mouse,1,0} #{window_linked_sessions_list}"
+    people, mouse, sessions = server.ask("display-message", "-p", "-t", pane, facts)[0].split(" ", 2)
+    return Viewed(int(people or 0), frozenset(filter(None, sessions.split(","))), mouse == "1")
 
 
 def go_to(server: TmuxServer, pane: str, viewer: Person, session: str) -> None:

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from mcp_background_job.errors import TmuxError
-from mcp_background_job.tmux.people import viewers
+from mcp_background_job.tmux.people import viewed
 from mcp_background_job.tmux.quoting import own_socket
 from mcp_background_job.tmux.session import JobsSession, apply_session_options
 
@@ -24,21 +24,24 @@ class Viewers:
         self.server = tmux.server_at(self.socket)
         self.window = window
         self.looking = True
+        self.mouse = not self.pane  # whether clicks may be asked for: in tmux only if the person has its mouse on
         self.sessions: frozenset[str] = frozenset()  # those that have this window, ours and its group's
         self.next_question = 0.0
 
     def ask(self) -> bool:
         """Ask tmux, where it is time to; whether a person has just come to look."""
         now = time.monotonic()
-        if not self.window or not self.pane or now < self.next_question:
+        if not self.pane or now < self.next_question:
             return False
         before = self.looking
         with suppress(TmuxError, ValueError):
-            count, sessions = viewers(self.server, self.pane)
-            self.looking = count > 0
-            if sessions != self.sessions:
-                apply_session_options(self.server, self.tmux.target, sessions)
-                self.sessions = sessions
+            found = viewed(self.server, self.pane)
+            self.mouse = found.mouse
+            if self.window:
+                self.looking = found.people > 0
+                if found.sessions != self.sessions:
+                    apply_session_options(self.server, self.tmux.target, found.sessions)
+                    self.sessions = found.sessions
         self.next_question = now + (ASK_VIEWED_EVERY if self.looking else ASK_EVERY)
         return self.looking and not before
 
