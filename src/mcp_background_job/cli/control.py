@@ -45,6 +45,11 @@ def kill(options: argparse.Namespace) -> int:
 
 
 def watch(options: argparse.Namespace) -> int:
+    """The board, or plain lines for a person who asks for them here or of all their programs."""
+    from mcp_background_job.ui.plain_board import run_plain, wants_plain
+
+    if options.plain or wants_plain(os.environ):
+        return run_plain(settings())
     from mcp_background_job.ui.board import run_board  # rich, which the other commands here do without
 
     return run_board(settings())

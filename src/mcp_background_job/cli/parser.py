@@ -237,7 +237,10 @@ def add_acting(add: Adder) -> None:
     made = add("attach", "go to a job's window, or to the session of all jobs")
     made.add_argument("-r", "--read-only", action="store_true", help="watch without typing")
     add_job(made, nargs="?")
-    add("watch", "show a live board of all jobs")
+    made = add("watch", "show a live board of all jobs")
+    made.add_argument(
+        "--plain", action="store_true", help="a line for each change, for screen readers; also: ACCESSIBLE=1"
+    )
     made = add("take", "take over a job: agents can only read it then", json=True)
     add_job(made)
     made = add("give", "hand a job back to the agents", json=True)

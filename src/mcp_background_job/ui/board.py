@@ -148,7 +148,7 @@ def run_board(config: BackgroundJobConfig, window: bool = False) -> int:
     """Show the board until the person quits; the exit status."""
     name_process("mcp-bg-board")
     if not (os.isatty(0) and os.isatty(1)):
-        print("mcp-background-job: the board needs a terminal. Use `list` in a script.", file=sys.stderr)
+        print("mcp-background-job: the board needs a terminal. Use `watch --plain` or `list`.", file=sys.stderr)
         return 1
 
     async def show() -> int:
