@@ -133,6 +133,7 @@ PROMISES: dict[str, str] = {
     "watch-plain": "A screen reader gets one line for each change of a job, and nothing that is drawn.",
     "pair-menu": "The menu acts on the job that is looked at, and on no other.",
     "pair-size": "A small terminal that attaches does not shrink a job's window.",
+    "pair-fit": "A window that is cut says so, fits a terminal while its person looks, and is then as it was.",
     "pair-own-tmux": "A person's own tmux.conf, keys and sessions break nothing, and go on working.",
     "pair-last-screen": "A finished window shows its last screen.",
     # The command line

@@ -45,6 +45,7 @@ HANDLERS = {
     "wait": "run:wait",
     "attach": "attach:attach",
     "watch": "control:watch",
+    "fit": "control:fit",
     "take": "control:take",
     "give": "control:give",
     "clean": "control:clean",
@@ -241,6 +242,9 @@ def add_acting(add: Adder) -> None:
     made.add_argument(
         "--plain", action="store_true", help="a line for each change, for screen readers; also: ACCESSIBLE=1"
     )
+    made = add("fit", "make a job's window as large as your terminal, while you look at it")
+    made.add_argument("--undo", action="store_true", help="as it was before")
+    add_job(made)
     made = add("take", "take over a job: agents can only read it then", json=True)
     add_job(made)
     made = add("give", "hand a job back to the agents", json=True)

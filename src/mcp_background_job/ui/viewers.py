@@ -1,4 +1,7 @@
-"""Whether a person looks at window 0: a board that nobody sees needs neither drawing nor measuring."""
+"""Whether a person looks at window 0: a board that nobody sees needs neither drawing nor measuring.
+
+Promise: a window that was fitted to a terminal is as it was soon after its person has turned away.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from contextlib import suppress
 
 from mcp_background_job.errors import TmuxError
+from mcp_background_job.tmux.fitting import list_left, take_back
 from mcp_background_job.tmux.people import viewed
 from mcp_background_job.tmux.quoting import own_socket
 from mcp_background_job.tmux.session import JobsSession, apply_session_options
@@ -35,9 +39,10 @@ class Viewers:
             return False
         before = self.looking
         with suppress(TmuxError, ValueError):
-            found = viewed(self.server, self.pane)
+            found = viewed(self.server, self.pane, list_left())
             self.mouse = found.mouse
             if self.window:
+                take_back(self.server, found.more)
                 self.looking = found.people > 0
                 if found.sessions != self.sessions:
                     apply_session_options(self.server, self.tmux.target, found.sessions)
