@@ -19,6 +19,7 @@ from support.screens import check_screen, masked
 from support.waiting import wait_until
 
 WATCH = f"{shlex.quote(sys.executable)} -m mcp_background_job.ui.board"
+SIGNS = {80: ["cut at 80 of 200"], 40: ["40/200"]}  # that a window is cut
 SIZES = [(200, 50), (80, 24), (40, 12)]
 
 
@@ -77,3 +78,16 @@ def test_the_board(world: tuple[Sandbox, dict[str, str]], columns: int, rows: in
     check_screen(f"board-filter-{columns}x{rows}", masked(screen, words))
     person.press("Escape", "q")
     person.sees("LEFT")
+
+
+@pytest.mark.promise("screens")
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_a_jobs_window(world: tuple[Sandbox, dict[str, str]], columns: int, rows: int) -> None:
+    sandbox, words = world
+    job_id = next(iter(words))
+    person = Person(sandbox, columns=columns, rows=rows)
+    wait_until(lambda: f"{columns}" in sandbox.tmux("list-clients", "-F", "#{client_width}").split())
+    sandbox.tmux("select-window", "-t", sandbox.window(job_id))
+    screen = person.sees("35 passed", f"tests {job_id} took", "deploy asks", "1 waiting", *SIGNS.get(columns, []))
+    check_screen(f"job-{columns}x{rows}", masked(screen, words))
+    person.detach()

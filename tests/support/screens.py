@@ -9,7 +9,11 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "snapshots" / "screens"
 # The first are in the middle of a line; the others stand in columns, and each sign is as wide as what it stands for.
-WORDS = ((re.compile(r"since \d+[smhd]\b"), "since ~"), (re.compile(r", (\d+\.)?\d+s in "), ", ~ in "))
+WORDS = (
+    (re.compile(r"since \d+[smhd]\b"), "since ~"),
+    (re.compile(r", (\d+\.)?\d+s in "), ", ~ in "),
+    (re.compile(r"took \d:\d\d"), "took ~~~~"),
+)
 COLUMNS = (
     (re.compile(r" *[▁▂▃▄▅▆▇█]+"), "="),
     (re.compile(r"\b\d\d:\d\d(:\d\d)?\b"), "~"),  # a time of day
