@@ -138,8 +138,13 @@ PROMISES: dict[str, str] = {
     "pair-handoff": "What an agent asks for is shown to whoever is attached, with a bell.",
     "pair-signs": "The window list, the border and the board show how each job is.",
     "pair-board": "The board shows every job, acts on the one chosen, and comes back when killed.",
+    "board-finds": "On the board a person finds a job by typing words, or by its agent and folder.",
+    "board-mouse": "Clicks and the wheel work on the board, and nothing takes a terminal's own selection in tmux away.",
+    "screens": "What a person sees at 200x50, 80x24 and 40x12 changes only on purpose.",
+    "watch-plain": "A screen reader gets one line for each change of a job, and nothing that is drawn.",
     "pair-menu": "The menu acts on the job that is looked at, and on no other.",
     "pair-size": "A small terminal that attaches does not shrink a job's window.",
+    "pair-fit": "A window that is cut says so, fits a terminal while its person looks, and is then as it was.",
     "pair-own-tmux": "A person's own tmux.conf, keys and sessions break nothing, and go on working.",
     "pair-last-screen": "A finished window shows its last screen.",
     # The command line

@@ -50,6 +50,7 @@ HANDLERS = {
     "notify": "notify:notify",
     "attach": "attach:attach",
     "watch": "control:watch",
+    "fit": "control:fit",
     "take": "control:take",
     "give": "control:give",
     "clean": "control:clean",
@@ -259,7 +260,13 @@ def add_acting(add: Adder) -> None:
     made = add("attach", "go to a job's window, or to the session of all jobs")
     made.add_argument("-r", "--read-only", action="store_true", help="watch without typing")
     add_job(made, nargs="?")
-    add("watch", "show a live board of all jobs")
+    made = add("watch", "show a live board of all jobs")
+    made.add_argument(
+        "--plain", action="store_true", help="a line for each change, for screen readers; also: ACCESSIBLE=1"
+    )
+    made = add("fit", "make a job's window as large as your terminal, while you look at it")
+    made.add_argument("--undo", action="store_true", help="as it was before")
+    add_job(made)
     made = add("wake", "tell the agent in a tmux pane what its jobs do, by a line typed while it is at rest")
     made.add_argument("--pane", default="", metavar="%N", help="the agent's pane; default: this one")
     made.add_argument("--on", type=wake_events, default=["end", "input"], metavar="EVENTS", help="default: end,input")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .client import TmuxServer, refusal
@@ -89,14 +90,22 @@ def last_key(server: TmuxServer, session: str, pane: str) -> float:
     return max([*keys, *(float(person.active) for person in people(server) if pane in person.window)], default=0.0)
 
 
-def viewers(server: TmuxServer, pane: str) -> tuple[int, frozenset[str]]:
-    """How many people look at the window of `pane` now, and which sessions have it.
+@dataclass(frozen=True)
+class Viewed:
+    """How the window of a pane is looked at."""
 
-    Raises TmuxError.
-    """
-    facts = "#{window_active_clients} #{window_linked_sessions_list}"
-    count, _, sessions = server.ask("display-message", "-p", "-t", pane, facts)[0].partition(" ")
-    return int(count or 0), frozenset(filter(None, sessions.split(",")))
+    people: int  # who look at it now
+    sessions: frozenset[str]  # that have it
+    mouse: bool  # tmux has the mouse there, by its option
+    more: list[str]  # what another command has printed, asked in the same invocation
+
+
+def viewed(server: TmuxServer, pane: str, ask_too: Sequence[str]) -> Viewed:
+    """Raises TmuxError."""
+    facts = "#{window_active_clients} #{?mouse,1,0} #{window_linked_sessions_list}"
+    first, *more = server.ask(*join_commands([["display-message", "-p", "-t", pane, facts], ask_too]))
+    people, mouse, sessions = first.split(" ", 2)
+    return Viewed(int(people or 0), frozenset(filter(None, sessions.split(","))), mouse == "1", more)
 
 
 def go_to(server: TmuxServer, pane: str, viewer: Person, session: str) -> None:

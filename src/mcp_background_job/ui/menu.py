@@ -39,6 +39,7 @@ t   take over: agents still read the job, but can't type into it or
 k   kill it and everything it started; asks first
 i   what agents typed into it lately, and what they ask you for
 r   run the same command in the same folder as a new job
+f   as wide as your terminal while you look, and back
 d   detach: the jobs keep running
 
 You can type without taking over, too: agents wait for your pauses.
