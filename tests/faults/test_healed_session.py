@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -183,6 +184,28 @@ def test_what_a_person_runs_in_window_0_stays_theirs(server: Server, fresh: Sand
         person.sees("LAST LINE", timeout=20)
     finally:
         person.close()
+
+
+@pytest.mark.promise("session-heals")
+def test_what_another_server_writes_meanwhile_is_not_read(server: Server, fresh: Sandbox) -> None:
+    folder, stop = fresh.state / SESSION, threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            for name in ("tmux.conf", "keys.conf"):
+                (folder / name).write_text("# half of it\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(5):
+            unset_options(fresh)
+            unbind_all(fresh)
+            server.call("execute", command="true")
+            check_all_is_well(fresh)
+    finally:
+        stop.set()
+        writer.join()
 
 
 @pytest.mark.promise("session-heals")

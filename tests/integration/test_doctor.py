@@ -242,11 +242,18 @@ def test_a_state_folder_of_another_user_and_a_full_disk_are_found(sandbox: Sandb
         subprocess.run(["umount", "-l", str(sandbox.state)], check=True, timeout=120)
 
 
-def test_a_tmux_conf_that_tmux_refuses_is_found(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('set-option -t "$MCP_BG_TARGET" no-such-option on', "no-such-option"),
+        ("no-such-command", "line 2: unknown command: no-such-command"),
+    ],
+)
+def test_a_tmux_conf_that_tmux_refuses_is_found(sandbox: Sandbox, line: str, said: str) -> None:
     own = sandbox.root / "own.conf"
-    own.write_text('set-option -t "$MCP_BG_TARGET" no-such-option on\n')
+    own.write_text(f"# mine\n{line}\n")
     found = note(findings(sandbox, healthy=True, MCP_BG_TMUX_CONF=str(own)), "tmux.conf")
-    assert "no-such-option" in found["text"] and str(own) in found["remedy"]
+    assert said in found["text"] and str(own) in found["remedy"]
 
 
 @pytest.mark.promise("menu-keys")

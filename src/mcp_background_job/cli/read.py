@@ -18,7 +18,7 @@ from mcp_background_job.store.models import Job
 from mcp_background_job.text import escaped
 from mcp_background_job.ui.console import end_last_line, note, print_jobs, print_json, print_page, print_status
 from mcp_background_job.ui.looks import Show, colours_wanted, dress_for, html, texts, with_matches
-from mcp_background_job.ui.menu import NOTHING_TYPED, inputs_of, sent_lines
+from mcp_background_job.ui.sent import NOTHING_TYPED, inputs_of, sent_lines
 from mcp_background_job.ui.units import size
 from mcp_background_job.ui.wording import ending_line
 

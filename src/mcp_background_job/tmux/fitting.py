@@ -1,4 +1,4 @@
-"""A job's window as wide as a person's terminal, for as long as they look; the menu's entry does the same in tmux.conf.
+"""A job's window as wide as a person's terminal, for as long as they look.
 
 Promise: the size from before stands in a window option, so that the menu, a command and the board each bring it back.
 """

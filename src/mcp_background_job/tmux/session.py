@@ -285,7 +285,7 @@ class JobsSession:
             for key in (keys if "$MCP_BG_KEY" in line else keys[:1])
         ]
         self._copy_root_keys(anew)
-        self.complaints = self._source("tmux.conf", "\n".join(lines))
+        self.complaints = self._source(lines)
         if self.complaints:
             print(f"tmux.conf: {'; '.join(self.complaints)}", file=sys.stderr)
         if keep:
@@ -293,7 +293,7 @@ class JobsSession:
             kept = [
                 f"set-option -t '{self.target}' {name} {found.options[name]}" for name in found.options.keys() - own
             ]
-            self._source("keys.conf", "\n".join(kept) + "\n")
+            self._source(kept)
         self.server.run("set-option", "-t", self.target, "@mcp_key", keys[0])
         now = self._look() or Condition()
         noted = {OPTIONS: " ".join([*now.options, OPTIONS, KEYS]), KEYS: " ".join(now.keys)}
@@ -325,17 +325,23 @@ class JobsSession:
         listed = self.server.run("list-keys", "-T", "root").stdout
         ours = [re.sub(r"^(bind-key\s+(?:-\S+\s+)*?)-T\s+root\s", rf"\1-T {self.name} ", line) for line in listed]
         ours = [line for line in ours if f"-T {self.name} " in line]
-        if self._source("keys.conf", "\n".join(ours) + "\n"):
-            # One that tmux can't read back spoils the others of its file.
+        if self._source(ours):
+            # One that tmux can't read back spoils the others.
             for line in ours:
-                self._source("keys.conf", line + "\n")
+                self._source([line])
 
-    def _source(self, name: str, text: str) -> list[str]:
-        """Have tmux read `text`; its complaints."""
-        file = self.state / name
-        file.write_text(text, encoding="utf-8")
-        file.chmod(0o600)
-        return self.server.run("source-file", str(file)).stderr
+    def _source(self, lines: Sequence[str]) -> list[str]:
+        """Have tmux read the lines of a tmux.conf; its complaints.
+
+        In no file, which another server could write while tmux reads it.
+        """
+        if not lines:
+            return []
+        text = "\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
+        answer = self.server.run("source-file", "-", data=text)
+        # What it can't read as commands, so that nothing of it is done, tmux tells on stdout.
+        said = answer.stderr or (answer.stdout if answer.returncode else [])
+        return [re.sub(r"^(-|/proc/\S+?):(?=\d+: )", "line ", complaint) for complaint in said]
 
 
 def new_board_name() -> str:

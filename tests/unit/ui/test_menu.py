@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from mcp_background_job.ui.menu import HELP, sent_inputs, sent_lines
+from mcp_background_job.ui.menu import HELP
+from mcp_background_job.ui.sent import sent_inputs, sent_lines
 
 
 def test_the_help_fits_the_popup_of_a_small_terminal() -> None:
