@@ -112,7 +112,7 @@ def check_session(tmux: JobsSession, session: str) -> Iterator[Finding]:
         remedy = f"tmux set-option -t ={session}: destroy-unattached off"
         yield Finding("wrong", "session", f"{session} would end with all jobs when you detach", remedy)
     else:
-        attach, keys = tmux.attach_command(), tmux.keys()
+        attach, keys = tmux.attach_command(), tmux.look.keys()
         yield Finding("ok", "session", f"{session} exists with its options; attach to it: {attach}")
         yield Finding("ok", "keys", f"{keys.menu} opens the menu in a job's window, the prefix is {keys.prefix}")
     if tmux.server.run("show-options", "-sv", "exit-unattached").stdout == ["on"]:
@@ -276,8 +276,8 @@ def check_round_trip() -> Iterator[Finding]:
         else:
             text = f"a job was started, asked, answered, read and ended, another killed, in {took:.0f} ms"
             yield Finding("ok", "round trip", text)
-        if manager.tmux.complaints:
-            said = "; ".join(manager.tmux.complaints)
+        if manager.tmux.look.complaints:
+            said = "; ".join(manager.tmux.look.complaints)
             remedy = f"Fix {config.tmux_conf}, or unset MCP_BG_TMUX_CONF; the next session reads it again"
             yield Finding("note", "tmux.conf", f"tmux refuses some of it: {said}", remedy)
     finally:

@@ -6,7 +6,7 @@ Promise: looking changes nothing, and comes in the same invocation as what it is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .quoting import command_line
@@ -67,19 +67,32 @@ class Condition:
 
 
 def looking(target: str, table: str) -> list[list[str]]:
-    """Commands that print what `seen` reads."""
+    """Commands that print all that `seen` reads."""
+    # The panes first, as that fails where there is no such session: display-message takes another then.
+    panes = ["list-panes", "-s", "-t", target, "-F", PANES]
+    return [panes, *options_of(target), if_it_can(["list-keys", "-T", table])]
+
+
+def glancing(target: str, table: str, keys: Collection[str]) -> list[list[str]]:
+    """As `looking`, but of window 0 and these keys alone: with 40 windows it takes a third of the time."""
+    asked = [["list-keys", "-T", table, key] for key in sorted(keys)]
+    return [if_it_can(["list-panes", "-t", f"{target}0", "-F", PANES]), *options_of(target), *map(if_it_can, asked)]
+
+
+def options_of(target: str) -> list[list[str]]:
     return [
-        # First, as it fails where there is no such session: display-message takes another then.
-        ["list-panes", "-s", "-t", target, "-F", PANES],
         ["display-message", "-p", "-t", target, f"{LOOKED} #{{prefix}} #{{prefix2}}"],
         ["show-options", "-t", target],
-        # A table without keys is an error, which within an if-shell ends nothing else.
-        ["if-shell", "-F", "1", command_line([["list-keys", "-T", table]])],
     ]
 
 
+def if_it_can(command: Sequence[str]) -> list[str]:
+    """A command whose error, as of a key that is not bound, ends nothing else."""
+    return ["if-shell", "-F", "1", command_line([command])]
+
+
 def seen(lines: Sequence[str]) -> Condition | None:
-    """What `looking` has printed; None where it was not carried out, as there is no such session."""
+    """What `looking` or `glancing` has printed; None where it was not carried out, as there is no such session."""
     start = next((number for number, line in enumerate(lines) if line.startswith(f"{LOOKED} ")), None)
     if start is None:
         return None
@@ -91,7 +104,7 @@ def seen(lines: Sequence[str]) -> Condition | None:
         if len(board) == 5:
             boards.append(BoardPane(int(index), board[0], board[1], board[2] == "1", board[3] == "1", board[4]))
     for line in lines[start + 1 :]:
-        bound = BOUND.match(line)
+        bound = BOUND.match(line) if "@mcp_open" in line else None
         if bound is not None:
             keys.add(bound[1])
         elif not line.startswith("bind-key "):

@@ -14,7 +14,6 @@ from pathlib import Path
 from mcp_background_job.errors import NOTHING_SENT, HumanHolds, InputOff, JobError, PaneLost
 
 from .client import TmuxServer, is_unreachable, refusal, tmux_binary, version_of
-from .condition import looking
 from .quoting import carries, command_line, join_commands, key_name, set_pane_options, window_name
 
 ROWS, COLUMNS = 50, 200
@@ -67,11 +66,19 @@ class Capture:
     alternate: bool
 
 
-def new_window(session: str, state: Path, job_id: str, name: str, argv: Sequence[str], pipe: str) -> list[str]:
+def new_window(
+    session: str,
+    state: Path,
+    job_id: str,
+    name: str,
+    argv: Sequence[str],
+    pipe: str,
+    then: Sequence[Sequence[str]] = (),
+) -> list[str]:
     """One invocation that runs `argv` in a new window of `session`, and its output through `pipe`.
 
-    All of it is one, so that no first byte is lost; it prints the pane's id, the pid of its process, and in what
-    condition the session is.
+    All of it is one, so that no first byte is lost; it prints the pane's id, the pid of its process, and what `then`
+    prints.
     """
     # Named by the job's id for as long as it takes to address it; the session finds a free index itself.
     new = f"={session}:={job_id}"
@@ -112,7 +119,7 @@ def new_window(session: str, state: Path, job_id: str, name: str, argv: Sequence
         ["resize-window", "-t", new, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)],
         ["rename-window", "-t", new, "--", window_name(name)],
         ["display-message", "-p", OPENED],
-        *looking(f"={session}:", session),
+        *then,
     ]
     return join_commands(commands)
 

@@ -20,8 +20,8 @@ from mcp_background_job.store.models import EndedJob, run_of
 from mcp_background_job.store.requests import request_kill
 from mcp_background_job.text import one_line
 from mcp_background_job.tmux.client import tmux_binary
+from mcp_background_job.tmux.look import Keys
 from mcp_background_job.tmux.people import go_to, people
-from mcp_background_job.tmux.session import Keys
 
 from .board_rows import JobRow
 from .board_view import Frame
@@ -143,12 +143,12 @@ class Actions:
 
     def toggle(self, panel: str) -> None:
         if panel == "help":
-            self.keys = self.manager.tmux.keys()
+            self.keys = self.manager.tmux.look.keys()
         self.panel = "" if self.panel == panel else panel
 
     def leave(self) -> None:
         if self.window:
-            prefix = self.manager.tmux.keys().prefix
+            prefix = self.manager.tmux.look.keys().prefix
             self.say(f"Window 0 keeps the session of jobs: {prefix} d detaches, {prefix} n goes to the next window.")
         else:
             self.done = True

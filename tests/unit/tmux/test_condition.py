@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_background_job.tmux.condition import seen
+from mcp_background_job.tmux.condition import glancing, seen
 
 LINES = [
     "%7 4711",
@@ -42,3 +42,10 @@ def test_what_is_missing_is_noticed() -> None:
 
 def test_where_there_is_no_session_nothing_is_found() -> None:
     assert seen([]) is None
+
+
+def test_a_glance_asks_for_window_0_and_the_known_keys_alone() -> None:
+    commands = glancing("=mine:", "mine", {"F9", "F12"})
+    assert "list-panes -t =mine:0" in " ".join(commands[0]).replace("'", "").replace('"', "")
+    assert [command[-1].split()[-1].strip("'\"") for command in commands[-2:]] == ["F12", "F9"]
+    assert all(command[0] == "if-shell" for command in (commands[0], *commands[-2:])), "their errors end nothing"
