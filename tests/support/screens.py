@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[1] / "snapshots" / "screens"
 # The first are in the middle of a line; the others stand in columns, and each sign is as wide as what it stands for.
 WORDS = (
     (re.compile(r"since \d+[smhd]\b"), "since ~"),
-    (re.compile(r", (\d+\.)?\d+s in "), ", ~ in "),
+    (re.compile(r", (\d+\.)?\d+s\b"), ", ~"),
     (re.compile(r"took \d:\d\d"), "took ~~~~"),
 )
 COLUMNS = (

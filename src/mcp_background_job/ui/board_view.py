@@ -18,7 +18,7 @@ from mcp_background_job.text import clip, fit, shorten, width, wrap
 from .board_rows import JobRow
 from .states import STATES
 
-DETAIL_LINES = 20  # of a terminal, from which on there is room for details
+LOW = 10  # lines of a terminal, below which jobs stand there without their heading
 BARS = 8  # columns of a sparkline in the table
 KEYS = (
     ("↑ ↓ or k j", "choose a job"),
@@ -43,6 +43,7 @@ HELP = (
 class TableWidths:
     """Columns of a table: those of the name and of the last line, and whether there is room for more facts."""
 
+    clock: bool  # the id and the time
     name: int
     last: int
     usage: bool  # CPU and memory
@@ -51,12 +52,12 @@ class TableWidths:
 
 def widths_in(columns: int) -> TableWidths:
     """The name and the last line share what the others leave; a narrow table has no last line."""
-    usage, bars = columns >= 60, columns >= 110
-    left = columns - (36 if usage else 26) - (2 * BARS + 2 if bars else 0)
+    clock, usage, bars = columns >= 36, columns >= 60, columns >= 110
+    left = columns - (26 if clock else 12) - (10 if usage else 0) - (2 * BARS + 2 if bars else 0)
     if not usage:
-        return TableWidths(max(6, left), 0, False, False)
+        return TableWidths(clock, max(6, left), 0, False, False)
     name = max(6, min(30, left * 2 // 5))
-    return TableWidths(name, max(0, left - name - 1), usage, bars)
+    return TableWidths(clock, name, max(0, left - name - 1), usage, bars)
 
 
 @lru_cache(maxsize=1000)
@@ -65,10 +66,11 @@ def table_line(row: JobRow, widths: TableWidths, selected: bool) -> Text:
     line = Text(no_wrap=True, overflow="crop")
     line.append(">" if selected else " ", "bold")
     line.append(state.sign, state.style)
-    line.append(" " + row.job_id + " ", "reverse" if selected else "")
+    line.append(f" {row.job_id} " if widths.clock else " ", "reverse" if selected else "")
     line.append(fit(row.word, 8), state.word_style)
     line.append(" " + fit(row.name, widths.name), "bold")
-    line.append(f" {row.elapsed:>6}")
+    if widths.clock:
+        line.append(f" {row.elapsed:>6}")
     if widths.usage:
         line.append(f" {row.cpu:>5}" + (f" {row.cpu_bars:>{BARS}}" if widths.bars else ""))
         line.append(f"{row.memory:>5}" + (f" {row.memory_bars:>{BARS}}" if widths.bars else ""))
@@ -79,7 +81,8 @@ def table_line(row: JobRow, widths: TableWidths, selected: bool) -> Text:
 def heading(widths: TableWidths) -> Text:
     bars = " " * (BARS + 1) if widths.bars else ""
     usage = f" {'CPU':>5}{bars}{'MEM':>5}{bars} LAST LINE" if widths.usage else ""
-    return Text(f"   {'JOB':6} {'STATE':8} {'NAME':{widths.name}} {'TIME':>6}{usage}", "dim")
+    job, clock = (f"{'JOB':6} ", f" {'TIME':>6}") if widths.clock else ("", "")
+    return Text(f"   {job}{'STATE':8} {'NAME':{widths.name}}{clock}{usage}", "dim")
 
 
 def summary(states: Sequence[str], session: str, columns: int) -> Text:
@@ -156,12 +159,14 @@ def frame(
     """The whole screen, `height` lines, of rows and their headings; `states` are those of all jobs."""
     widths = widths_in(columns)
     rows = [entry for entry in entries if isinstance(entry, JobRow)]
-    asks = asked(rows, columns)
-    most = max(1, height // 3)
-    if len(asks) > most:
-        asks = [*asks[: most - 1], Text(f"… {len(asks) - most + 1} more lines", STATES["asked"].style)]
-    top = [summary(states, session, columns), *asks, heading(widths)]
-    bottom = [*panel, *(foot(rows, chosen, columns) if not widths.usage and not panel else []), *notes][-height:]
+    top = [summary(states, session, columns)]
+    if height >= LOW:
+        asks, most = asked(rows, columns), height // 3
+        if len(asks) > most:
+            asks = [*asks[: most - 1], Text(f"… {len(asks) - most + 1} more lines", STATES["asked"].style)]
+        top += [*asks, heading(widths)]
+    said = foot(rows, chosen, columns) if not widths.usage and height - len(top) - len(notes) > 1 else []
+    bottom = [*(panel or said), *notes][-height:]
     room = max(1, height - len(top) - len(bottom))
     here = next((at for at, one in enumerate(entries) if isinstance(one, JobRow) and one.job_id == chosen), 0)
     start = max(0, min(here - room // 2, len(entries) - room))

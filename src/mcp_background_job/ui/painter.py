@@ -12,7 +12,7 @@ from rich.text import Text
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import LISTED_COMMAND, EndedJob
-from mcp_background_job.text import escaped, one_line, padding_shown
+from mcp_background_job.text import escaped, one_line, padding_shown, wrap
 
 from . import board_rows, board_view
 from .actions import Actions
@@ -24,6 +24,7 @@ from .states import STATES
 from .wording import state_name
 
 FULL_CPU = 100.0  # percent of a core at a sparkline's highest bar, unless a job has used more
+HIGH = 20  # lines of a terminal, below which a panel leaves out what can be seen elsewhere
 DETAIL_BARS = 24  # columns of a sparkline among the details
 
 
@@ -51,7 +52,7 @@ class Painter:
             self.actions.current(),
             states,
             self.panel(columns, lines),
-            self.notes(len(rows), len(every)),
+            self.notes(len(rows), len(every), columns),
             self.manager.config.session_name,
             columns,
             lines,
@@ -83,17 +84,17 @@ class Painter:
         except (JobError, OSError):
             return seen.job.spec.summary
 
-    def notes(self, shown: int, of: int) -> list[Text]:
+    def notes(self, shown: int, of: int, columns: int) -> list[Text]:
         """At the bottom: the filter while it is on, and the question or the remark."""
         found: list[Text] = []
         if self.actions.filter.on:
             found.append(Text(" " + self.actions.filter.line(shown, of), "bold"))
         text, until = self.actions.note
         if self.actions.to_kill:
-            asked = f" Kill {self.actions.name_of(self.actions.to_kill)} and everything it started? y or n"
-            found.append(Text(asked, "bold white on red"))
+            asked = f"Kill {self.actions.name_of(self.actions.to_kill)} and everything it started? y or n"
+            found += [Text(f" {line}", "bold white on red") for line in wrap(asked, columns - 1)]
         elif time.monotonic() < until:
-            found.append(Text(f" {text}", "bold reverse"))
+            found += [Text(f" {line}", "bold reverse") for line in wrap(text, columns - 1)]
         return found
 
     def panel(self, columns: int, lines: int) -> list[Text]:
@@ -105,7 +106,7 @@ class Painter:
         if panel == "help":
             keys = self.actions.keys
             body = board_view.help_lines(columns, keys.menu, keys.prefix)
-            return board_view.boxed("keys", body, columns, max(2, lines - 4))
+            return board_view.boxed("keys", body, columns, max(2, lines - (4 if lines >= HIGH else 1)))
         if seen is None or seen.job is None or not panel:
             return []
         spec = seen.job.spec
@@ -117,13 +118,12 @@ class Painter:
             return board_view.boxed(
                 title, [*body, where], columns, max(2, lines - 6 if self.actions.to_kill else lines // 2)
             )
-        if lines < board_view.DETAIL_LINES:
-            text = f"Details need {board_view.DETAIL_LINES} lines, not {lines}."
-            return board_view.boxed(title, [text, where], columns, 2)
         row = self.row(seen)
         cpu = sparkline(self.histories.cpu(seen.job_id), DETAIL_BARS, FULL_CPU)
         memory = sparkline(self.histories.memory(seen.job_id), DETAIL_BARS)
         bars = f"CPU {cpu:>{DETAIL_BARS}} {row.cpu:>4}   memory {memory:>{DETAIL_BARS}} {row.memory:>4}"
-        state = ", ".join(filter(None, (row.word, row.remark, f"{row.elapsed} {where}")))
-        facts = [state, bars] if row.memory else [state]
-        return board_view.details(title, facts, self.last_lines.of(seen, lines), columns, lines // 2)
+        state = ", ".join(filter(None, (row.word, row.remark, row.elapsed)))
+        facts = [state]
+        if lines >= HIGH:
+            facts = [f"{state} {where}", *([bars] if row.memory else [])]
+        return board_view.details(title, facts, self.last_lines.of(seen, lines), columns, max(3, lines // 2))

@@ -72,6 +72,14 @@ def test_the_chosen_job_is_always_among_those_shown() -> None:
         assert next(line for line in drawn(rows, chosen=chosen) if line.startswith(">"))[3:9] == chosen
 
 
+@pytest.mark.parametrize(("columns", "height"), [(20, 3), (24, 6), (24, 8)])
+def test_in_a_small_terminal_the_chosen_job_and_its_state_come_first(columns: int, height: int) -> None:
+    rows = [row("aaaaaa", "asked", "deploy", message="please " * 20), row("bbbbbb", "prompt", "build", last="Name?")]
+    lines = drawn(rows, columns, height, "bbbbbb")
+    assert next(line for line in lines if line.startswith(">"))[:columns].split() == [">?", "prompt", "build"]
+    assert lines[-1].strip() == "Name?" and all(width(line) <= columns for line in lines[1:])
+
+
 def test_what_an_agent_asks_stands_whole_above_the_table() -> None:
     message = "please type the deploy password, which is in the safe behind the coffee machine"
     lines = drawn([row(state="asked", name="deploy", message=message)], 60)
