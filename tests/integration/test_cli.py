@@ -405,3 +405,38 @@ def test_nothing_runs_on_after_a_person_has_looked(cleared: Sandbox, server: Ser
     # The board has a tmux client now and then, which ends.
     wait_until(lambda: not set(cleared.processes()) - before)
     server.call("kill", job_id=job_id)
+
+
+@pytest.mark.promise("watch-plain")
+@pytest.mark.parametrize("how", ["--plain", "ACCESSIBLE"])
+def test_watch_tells_a_screen_reader_each_change_in_a_line(shared: Sandbox, server: Server, how: str) -> None:
+    talk = begin(server, "read -p 'Your name? ' x; exec sleep 1000", name=f"talk{how}")
+    options = [how] if how == "--plain" else []
+    watch = start(shared, "watch", *options, **({} if options else {"ACCESSIBLE": "1"}))
+    lines = watch.stdout
+    assert lines is not None
+    found: list[str] = []
+
+    def tells(line: str) -> None:
+        def came() -> bool:
+            found.append(lines.readline().rstrip("\n"))
+            return re.fullmatch(line, found[-1]) is not None
+
+        wait_until(came, what=line)
+
+    try:
+        tells(rf"talk{how} {talk} waits for your input: Your name\?")
+        server.call("handoff", job_id=talk, message="type it, please")
+        tells(f"talk{how} {talk} is held by you, an agent asks: type it, please")
+        cli(shared, "give", talk)
+        tells(rf"talk{how} {talk} waits for your input: Your name\?")
+        server.call("interact", job_id=talk, input="me", timeout=0)
+        tells(f"talk{how} {talk} runs")
+        server.call("kill", job_id=talk)
+        tells(rf"talk{how} {talk} ended: killed by \S+ after \d.*")
+        assert len([line for line in found if f" {talk} " in line]) == 5, "told more than once"
+        assert "".join(found).isprintable()
+    finally:
+        watch.send_signal(signal.SIGINT)
+        watch.communicate()
+    assert watch.returncode == 130

@@ -41,6 +41,8 @@ HANDLERS = {
     "run": "run:run",
     "send": "run:send",
     "interact": "run:send",
+    "again": "run:again",
+    "history": "read:history",
     "kill": "control:kill",
     "wait": "run:wait",
     "wake": "wake:wake",
@@ -48,6 +50,7 @@ HANDLERS = {
     "notify": "notify:notify",
     "attach": "attach:attach",
     "watch": "control:watch",
+    "fit": "control:fit",
     "take": "control:take",
     "give": "control:give",
     "clean": "control:clean",
@@ -191,6 +194,8 @@ def add_reading(add: Adder) -> None:
     made.add_argument("--html", action="store_true", help="as a page of HTML, for a bug report")
     add_looks(made)
     add_job(made)
+    made = add("history", "show what agents typed into a job lately", json=True)
+    add_job(made)
     add_recordings(add)
     made = add("wait", "wait until a job ends; of several, the first to end", json=True)
     made.add_argument("-p", "--pattern", default="", metavar="REGEX", help="or until its output matches")
@@ -244,6 +249,8 @@ def add_acting(add: Adder) -> None:
     add_looks(made, times=False)
     text = "one word: a shell command line; several: a program and its arguments"
     made.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
+    made = add("again", "run a job's command once more, in its folder, with this environment", json=True)
+    add_job(made)
     made = add("send", "type into a job and show its answer", json=True, aliases=["interact"])
     made.add_argument("-k", "--key", action="append", default=[], metavar="KEY", help="C-c, Up, …, after the text")
     made.add_argument("--no-enter", action="store_true", help="don't press Enter after the text")
@@ -258,7 +265,13 @@ def add_acting(add: Adder) -> None:
     made = add("attach", "go to a job's window, or to the session of all jobs")
     made.add_argument("-r", "--read-only", action="store_true", help="watch without typing")
     add_job(made, nargs="?")
-    add("watch", "show a live board of all jobs")
+    made = add("watch", "show a live board of all jobs")
+    made.add_argument(
+        "--plain", action="store_true", help="a line for each change, for screen readers; also: ACCESSIBLE=1"
+    )
+    made = add("fit", "make a job's window as large as your terminal, while you look at it")
+    made.add_argument("--undo", action="store_true", help="as it was before")
+    add_job(made)
     made = add("wake", "tell the agent in a tmux pane what its jobs do, by a line typed while it is at rest")
     made.add_argument("--pane", default="", metavar="%N", help="the agent's pane; default: this one")
     made.add_argument("--on", type=wake_events, default=["end", "input"], metavar="EVENTS", help="default: end,input")
