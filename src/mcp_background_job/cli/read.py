@@ -16,17 +16,15 @@ from mcp_background_job.output.dress import Dress
 from mcp_background_job.output.pages import Page
 from mcp_background_job.store.models import Job
 from mcp_background_job.text import escaped
+from mcp_background_job.ui.all_output import pager, print_all
 from mcp_background_job.ui.console import end_last_line, note, print_jobs, print_json, print_page, print_status
 from mcp_background_job.ui.looks import Show, colours_wanted, dress_for, html, texts, with_matches
 from mcp_background_job.ui.sent import NOTHING_TYPED, inputs_of, sent_lines
-from mcp_background_job.ui.units import size
 from mcp_background_job.ui.wording import ending_line
 
 from .follow import Follower, follow, line_begins, run_to_end
 from .lookup import find_job
 from .settings import settings
-
-PAGE = 1_000_000  # characters read at a time
 
 
 def list_jobs(options: argparse.Namespace) -> int:
@@ -67,9 +65,17 @@ def history(options: argparse.Namespace) -> int:
 
 
 def output(options: argparse.Namespace) -> int:
-    """All of it for a person, page by page; as JSON one answer, bounded as an agent's is."""
+    """All of it for a person, page by page, or in their pager; as JSON one answer, bounded as an agent's is."""
     manager = JobManager(settings())
     job = find_job(manager, options.job)
+    if options.pager and sys.stdout.isatty():
+        with pager():
+            return print_output(options, manager, job)
+    return print_output(options, manager, job)
+
+
+def print_output(options: argparse.Namespace, manager: JobManager, job: Job) -> int:
+    """What `output` was asked for, onto standard output."""
     if options.json:
         found = manager.view.output(job, options.since, options.grep, options.context, since_seconds=options.last)
         print_json(responses.page(found, job))
@@ -86,33 +92,12 @@ def output(options: argparse.Namespace) -> int:
             raise InvalidInput("--since and --last are both given", "Leave one of them out")
         since = manager.view.printed_since(job, manager.view.reader(job), options.last)
     dress = dress_for(manager.view, job, options)
-    if dress is not None or options.html:
-        return output_dressed(manager, job, dress, since, options.html)
-    found = manager.view.output(job, since, max_chars=PAGE)
-    if found.dropped_bytes:
-        note(f"the oldest {size(found.dropped_bytes)} of output are no longer kept")
-    print_page(responses.page(found, job))
-    while found.truncated:
-        found = manager.view.output(job, found.cursor, max_chars=PAGE)
-        print_page(responses.page(found, job))
-    end_last_line(found.stdout)
-    return 0
-
-
-def output_dressed(manager: JobManager, job: Job, dress: Dress | None, since: int, as_html: bool) -> int:
-    """All of it from a cursor on, with its colours or times; or as a page of HTML."""
-    reader, show = manager.view.reader(job, dress), Show(job, dress)
-    if since > reader.log.end:
-        manager.view.output(job, since)  # refuses it
-    shown = map(show.text, texts(reader, since))
-    if as_html:
+    if options.html:
+        reader, show = manager.view.reader(job, dress), Show(job, dress)
+        shown = map(show.text, texts(reader, since))
         print(html(job, (line for text in shown for line in text.removesuffix("\n").split("\n"))))
-        return 0
-    last = ""
-    for text in shown:
-        print(text, end="", flush=True)
-        last = text
-    end_last_line(last)
+    else:
+        print_all(manager.view, job, dress, since)
     return 0
 
 

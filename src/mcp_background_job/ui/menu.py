@@ -29,19 +29,17 @@ from .states import STATES
 # As wide and high as the popup in a terminal of 80 columns and 24 lines.
 HELP = """\
 Each job of an agent has a window of its own; window 0 lists them all.
-
 {running} runs    {prompt} waits for input    {screen} waits for a key
 {completed} done    {failed} failed    {killed} killed    {held} you hold the keys
 
 t   take over: agents still read the job, but can't type into it or
-    kill it until you press t again
+    kill it until t again. Without it you type, too: they wait.
 k   kill it and everything it started; asks first
 i   what agents typed into it lately, and what they ask you for
+o   all output, in your pager
 r   run the same command in the same folder as a new job
 f   as wide as your terminal while you look, and back
-d   detach: the jobs keep running
 
-You can type without taking over, too: agents wait for your pauses.
 {key} opens the menu. tmux's own keys still work: {prefix} 0 all jobs,
 {prefix} n / p next and previous, {prefix} [ scrolls, {prefix} d detaches.""".format_map(
     {name: state.sign for name, state in STATES.items()} | {"key": "{key}", "prefix": "{prefix}"}
@@ -97,6 +95,21 @@ def show_sent(options: Namespace) -> None:
     for facts in inputs:
         lines += sent_lines(facts)
     page("\n".join(lines))
+
+
+def show_output(options: Namespace) -> None:
+    """All that the job printed, in the person's own pager."""
+    job_folder(options)
+    from mcp_background_job.config import load_config
+    from mcp_background_job.jobs.view import JobView
+
+    from .all_output import pager, print_all
+    from .looks import dress_for
+
+    view = JobView(load_config())
+    job = view.job(options.job)
+    with pager(stays=True):
+        print_all(view, job, dress_for(view, job, Namespace(color="auto")))
 
 
 def again(options: Namespace) -> None:
@@ -190,7 +203,8 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 VERBS = {
-    "take": take, "give": give, "kill": kill, "show-kill": show_kill, "show-sent": show_sent, "again": again,
+    "take": take, "give": give, "kill": kill, "show-kill": show_kill, "show-sent": show_sent,
+    "show-output": show_output, "again": again,
     "fit": fit, "show-help": show_help, "show-menu": show_menu,
 }  # fmt: skip
 # Of menus from before 0.3, in sessions that go on and in copies of tmux.conf: each opens its popup itself.

@@ -1,0 +1,75 @@
+"""What a person has at hand in a job's window: all output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.person import Person
+from support.rpc import Server
+from support.sandbox import SESSION, Sandbox, run_job
+from support.terminal import cli, on_a_terminal
+from support.waiting import wait_until
+
+
+@pytest.fixture(params=[(80, 24), (24, 8)], ids=["80x24", "24x8"])
+def person(request: pytest.FixtureRequest, server: Server, cleared: Sandbox) -> Iterator[Person]:
+    server.call("execute", command="exec sleep 1000", name="quiet")
+    columns, rows = request.param
+    person = Person(cleared, columns=columns, rows=rows)
+    person.sees("menu")
+    yield person
+    person.close()
+
+
+def _menu(sandbox: Sandbox, person: Person, job_id: str, key: str) -> None:
+    """The key of the menu in the job's window."""
+    sandbox.tmux("select-window", "-t", sandbox.window(job_id))
+    wait_until(lambda: sandbox.window(job_id) in sandbox.tmux("list-clients", "-F", "#{window_id}").split())
+    person.press("F12")
+    wait_until(lambda: "Detach" in person.screen() or "Esc closes" in person.screen(), what="the menu")
+    person.press(key)
+
+
+# -- all output ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("at-hand-output")
+def test_all_output_is_searched_also_beyond_the_windows_history(
+    cleared: Sandbox, server: Server, person: Person
+) -> None:
+    command = r"echo needle; seq 100000 103000; printf '\033[31mred\033[m \033]0;evil\a end\n'"
+    job_id = run_job(server, command, name="long")["job_id"]
+    size = cleared.ask(job_id, "#{window_width}x#{window_height}")
+    _menu(cleared, person, job_id, "o")
+    person.sees("102999", "red")
+    person.type("?needl[e]\r")
+    person.sees("needle\n100000", "100001")
+    person.press("q")
+    wait_until(lambda: "100001" not in person.screen(), what="the end of the pager")
+    assert cleared.ask(job_id, "#{window_width}x#{window_height} #{pane_in_mode}") == f"{size} 0"
+
+
+@pytest.mark.promise("at-hand-output")
+@pytest.mark.parametrize("command", ["cat", "less -F", "no-such-pager"])
+def test_a_pager_that_does_not_wait_is_read_until_a_key(cleared: Sandbox, server: Server, command: str) -> None:
+    job_id = run_job(server, "echo only line")["job_id"]
+    cleared.tmux("set-environment", "-t", f"={SESSION}:", "PAGER", command)
+    person = Person(cleared, columns=80, rows=24)
+    try:
+        person.sees("menu")
+        _menu(cleared, person, job_id, "o")
+        person.sees("any key closes", *(["only line"] if " " in command or command == "cat" else []))
+        person.press("Space")
+        wait_until(lambda: "any key closes" not in person.screen())
+    finally:
+        person.close()
+        cleared.tmux("set-environment", "-u", "-t", f"={SESSION}:", "PAGER")
+
+
+def test_output_in_the_pager_is_a_command(cleared: Sandbox, server: Server) -> None:
+    job_id = run_job(server, r"printf '\033[31mred\033[m\n'")["job_id"]
+    shown = on_a_terminal(cleared, "output", "--pager", job_id, PAGER="sed s/^/paged:/")
+    assert "paged:\x1b[31mred\x1b[m" in shown or "paged:\x1b[31mred\x1b[0m" in shown, shown
+    assert cli(cleared, "output", "--pager", job_id, PAGER="false").stdout == "red\n"
