@@ -1,7 +1,8 @@
-"""What a person has at hand in a job's window: all output."""
+"""What a person has at hand in a job's window: all output, the command to paste."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import pytest
@@ -73,3 +74,30 @@ def test_output_in_the_pager_is_a_command(cleared: Sandbox, server: Server) -> N
     shown = on_a_terminal(cleared, "output", "--pager", job_id, PAGER="sed s/^/paged:/")
     assert "paged:\x1b[31mred\x1b[m" in shown or "paged:\x1b[31mred\x1b[0m" in shown, shown
     assert cli(cleared, "output", "--pager", job_id, PAGER="false").stdout == "red\n"
+
+
+# -- the command --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("at-hand-copy")
+def test_the_command_is_copied_to_tmux_and_the_terminal(cleared: Sandbox, server: Server, person: Person) -> None:
+    evil = f"#(touch {cleared.path('trap')}) '; display-message x; \n:\ttab"
+    job_id = server.call("execute", command=f": {evil}; exec cat", name="copied")["job_id"]
+    assert person.clipboard() == ""
+    _menu(cleared, person, job_id, "c")
+    command = f": {evil}; exec cat"
+    wait_until(lambda: person.clipboard() == command)
+    assert cleared.tmux("show-buffer") == command
+    cleared.tmux("delete-buffer")
+    assert not cleared.path("trap").exists()
+    assert server.call("output", job_id=job_id)["stdout"] == ""
+
+
+@pytest.mark.promise("at-hand-copy")
+def test_copy_is_a_command_and_takes_no_escape_along(cleared: Sandbox, server: Server) -> None:
+    job_id = run_job(server, "echo 'a\x1b[201~b'; true")["job_id"]
+    shown = on_a_terminal(cleared, "copy", job_id)
+    encoded = shown.partition("\x1b]52;c;")[2].partition("\a")[0]
+    assert base64.b64decode(encoded).decode() == r"echo 'a\x1b[201~b'; true"
+    assert "as escapes" in shown
+    assert "needs a terminal" in cli(cleared, "copy", job_id, status=1).stderr

@@ -59,6 +59,11 @@ class Person:
         """What the terminal's own tmux says of it."""
         return self._outer("display-message", "-p", template).rstrip("\n")
 
+    def clipboard(self) -> str:
+        """What programs have put onto the terminal's clipboard by OSC 52 since this was called first."""
+        self._outer("set-option", "-s", "set-clipboard", "on")
+        return self._outer("list-buffers") and self._outer("show-buffer")
+
     def sees(self, *texts: str, timeout: float = DEADLINE) -> str:
         """Wait until one screen holds all the texts; returns it. What stood there before counts as well."""
 

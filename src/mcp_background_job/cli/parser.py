@@ -43,6 +43,7 @@ HANDLERS = {
     "interact": "run:send",
     "again": "run:again",
     "history": "read:history",
+    "copy": "read:copy",
     "kill": "control:kill",
     "wait": "run:wait",
     "wake": "wake:wake",
@@ -196,6 +197,8 @@ def add_reading(add: Adder) -> None:
     add_looks(made)
     add_job(made)
     made = add("history", "show what agents typed into a job lately", json=True)
+    add_job(made)
+    made = add("copy", "put a job's command onto your clipboard")
     add_job(made)
     add_recordings(add)
     made = add("wait", "wait until a job ends; of several, the first to end", json=True)

@@ -16,11 +16,13 @@ from mcp_background_job.output.dress import Dress
 from mcp_background_job.output.pages import Page
 from mcp_background_job.store.models import Job
 from mcp_background_job.text import escaped
+from mcp_background_job.tmux.quoting import own_socket
 from mcp_background_job.ui.all_output import pager, print_all
+from mcp_background_job.ui.clipboard import copy_in_tmux, harmless, osc_52
 from mcp_background_job.ui.console import end_last_line, note, print_jobs, print_json, print_page, print_status
 from mcp_background_job.ui.looks import Show, colours_wanted, dress_for, html, texts, with_matches
 from mcp_background_job.ui.sent import NOTHING_TYPED, inputs_of, sent_lines
-from mcp_background_job.ui.wording import ending_line
+from mcp_background_job.ui.wording import COPIED, COPIED_ESCAPED, ending_line
 
 from .follow import Follower, follow, line_begins, run_to_end
 from .lookup import find_job
@@ -61,6 +63,21 @@ def history(options: argparse.Namespace) -> int:
         print("\n".join(escaped(line) for facts in inputs for line in sent_lines(facts)))
     else:
         note(NOTHING_TYPED)
+    return 0
+
+
+def copy(options: argparse.Namespace) -> int:
+    """The job's command onto the person's clipboard, by the tmux around them or by their terminal."""
+    manager = JobManager(settings())
+    command = manager.view.command(find_job(manager, options.job).spec.job_id)
+    text = harmless(command)
+    if own_socket():
+        copy_in_tmux(text)
+    elif sys.stdout.isatty():
+        print(osc_52(text), end="", flush=True)
+    else:
+        raise InvalidInput("copy needs a terminal", "Run it in one, or see the command with status")
+    note(COPIED if text == command else COPIED_ESCAPED)
     return 0
 
 

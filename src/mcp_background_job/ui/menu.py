@@ -20,11 +20,13 @@ from mcp_background_job.store.requests import request_kill, wake
 from mcp_background_job.text import one_line
 from mcp_background_job.tmux.quoting import carries, command_line, key_label, set_pane_options
 
+from .clipboard import copy_in_tmux, harmless
 from .menu_tmux import session_of, tmux
 from .pager import page
 from .sent import NOTHING_TYPED, inputs_of, sent_lines
 from .small_menu import show_menu
 from .states import STATES
+from .wording import COPIED, COPIED_ESCAPED
 
 # As wide and high as the popup in a terminal of 80 columns and 24 lines.
 HELP = """\
@@ -36,7 +38,7 @@ t   take over: agents still read the job, but can't type into it or
     kill it until t again. Without it you type, too: they wait.
 k   kill it and everything it started; asks first
 i   what agents typed into it lately, and what they ask you for
-o   all output, in your pager
+o   all output, in your pager    c   copy the command
 r   run the same command in the same folder as a new job
 f   as wide as your terminal while you look, and back
 
@@ -110,6 +112,14 @@ def show_output(options: Namespace) -> None:
     job = view.job(options.job)
     with pager(stays=True):
         print_all(view, job, dress_for(view, job, Namespace(color="auto")))
+
+
+def copy(options: Namespace) -> None:
+    """The job's command into tmux's buffer, and onto the clipboard where the terminal takes it."""
+    command = (job_folder(options) / "command").read_bytes().decode(errors="replace")
+    text = harmless(command)
+    copy_in_tmux(text, options.client)
+    say(options, COPIED if text == command else COPIED_ESCAPED)
 
 
 def again(options: Namespace) -> None:
@@ -204,7 +214,7 @@ def read_json(path: Path) -> dict[str, object]:
 
 VERBS = {
     "take": take, "give": give, "kill": kill, "show-kill": show_kill, "show-sent": show_sent,
-    "show-output": show_output, "again": again,
+    "show-output": show_output, "copy": copy, "again": again,
     "fit": fit, "show-help": show_help, "show-menu": show_menu,
 }  # fmt: skip
 # Of menus from before 0.3, in sessions that go on and in copies of tmux.conf: each opens its popup itself.
