@@ -1,4 +1,4 @@
-"""What a person has at hand in a job's window: all output, the command to paste."""
+"""What a person has at hand in a job's window: all output, the command to paste, a shell in its folder."""
 
 from __future__ import annotations
 
@@ -101,3 +101,36 @@ def test_copy_is_a_command_and_takes_no_escape_along(cleared: Sandbox, server: S
     assert base64.b64decode(encoded).decode() == r"echo 'a\x1b[201~b'; true"
     assert "as escapes" in shown
     assert "needs a terminal" in cli(cleared, "copy", job_id, status=1).stderr
+
+
+# -- a shell beside -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("at-hand-shell")
+def test_a_shell_in_the_jobs_folder_is_a_window_and_no_job(cleared: Sandbox, server: Server, person: Person) -> None:
+    folder = cleared.path("a#{pid} #(touch trap) #[x;'d")
+    folder.mkdir()
+    job_id = server.call("execute", command="exec cat", name="beside", cwd=str(folder))["job_id"]
+    size = cleared.ask(job_id, "#{window_width}x#{window_height} #{window_panes}")
+    number = cleared.ask(job_id, "#{window_index}")
+    _menu(cleared, person, job_id, "s")
+    person.sees("shell")
+    wait_until(lambda: "shell" in cleared.tmux("display-message", "-p", "-t", f"={SESSION}:", "#{window_name}"))
+    cleared.tmux("send-keys", "-t", f"={SESSION}:", "pwd > $HOME/where; echo $MCP_BG_JOB_ID > $HOME/whose", "Enter")
+    wait_until(lambda: (cleared.home / "whose").exists() and (cleared.home / "whose").read_text())
+    assert (cleared.home / "where").read_text() == f"{folder}\n"
+    assert (cleared.home / "whose").read_text() == "\n"
+    assert cleared.ask(job_id, "#{window_width}x#{window_height} #{window_panes}") == size
+    assert cleared.ask(job_id, "#{window_index}") == number
+    assert {job["name"] for job in server.call("list")["jobs"]} == {"quiet", "beside"}
+
+
+@pytest.mark.promise("at-hand-shell")
+def test_shell_is_a_command_that_says_when_the_folder_is_gone(cleared: Sandbox, server: Server) -> None:
+    folder = cleared.path("gone")
+    folder.mkdir()
+    job_id = run_job(server, "true", cwd=str(folder))["job_id"]
+    assert str(folder) in on_a_terminal(cleared, "shell", job_id, SHELL="/bin/pwd")
+    folder.rmdir()
+    refused = cli(cleared, "shell", job_id, status=1)
+    assert "No such file or directory" in refused.stderr and str(folder) in refused.stderr

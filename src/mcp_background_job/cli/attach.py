@@ -1,4 +1,4 @@
-"""`mcp-background-job attach`: from a terminal to a job's window.
+"""`mcp-background-job attach`: from a terminal to a job's window; `shell`: to its folder.
 
 Promises: the tmux client takes this process's place, so nothing stands between the person and tmux; where another
 looks at the session already, the person gets a session of their own in the same group, so that each can look at a
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from mcp_background_job.tmux.client import PATIENCE, tmux_binary
 from mcp_background_job.tmux.group import session_options
 from mcp_background_job.tmux.people import people
 from mcp_background_job.tmux.quoting import join_commands, own_socket
+from mcp_background_job.ui.menu_tmux import open_shell
 
 from .lookup import find_job
 from .settings import settings
@@ -61,6 +63,17 @@ def attach(options: argparse.Namespace) -> int:
     binary = tmux_binary()
     sys.stdout.flush()
     os.execve(binary, [binary, "-S", target.socket, *join_commands(commands)], environment)
+
+
+def shell(options: argparse.Namespace) -> int:
+    """A shell of the person's own in the job's folder; returns only inside tmux, where it has a window of its own."""
+    folder = find_job(JobManager(settings()), options.job).spec.cwd
+    if own_socket():
+        open_shell(folder)
+        return 0
+    os.chdir(folder)
+    program = os.environ.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    os.execvp(program, [program])
 
 
 def require_known_terminal() -> None:

@@ -50,6 +50,7 @@ HANDLERS = {
     "stop-hook": "stop_hook:stop_hook",
     "notify": "notify:notify",
     "attach": "attach:attach",
+    "shell": "attach:shell",
     "watch": "control:watch",
     "fit": "control:fit",
     "take": "control:take",
@@ -269,6 +270,8 @@ def add_acting(add: Adder) -> None:
     made = add("attach", "go to a job's window, or to the session of all jobs")
     made.add_argument("-r", "--read-only", action="store_true", help="watch without typing")
     add_job(made, nargs="?")
+    made = add("shell", "open a shell in a job's folder: in a new window inside tmux, else here")
+    add_job(made)
     made = add("watch", "show a live board of all jobs")
     made.add_argument(
         "--plain", action="store_true", help="a line for each change, for screen readers; also: ACCESSIBLE=1"

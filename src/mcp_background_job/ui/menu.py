@@ -21,7 +21,7 @@ from mcp_background_job.text import one_line
 from mcp_background_job.tmux.quoting import carries, command_line, key_label, set_pane_options
 
 from .clipboard import copy_in_tmux, harmless
-from .menu_tmux import session_of, tmux
+from .menu_tmux import open_shell, session_of, tmux
 from .pager import page
 from .sent import NOTHING_TYPED, inputs_of, sent_lines
 from .small_menu import show_menu
@@ -38,7 +38,8 @@ t   take over: agents still read the job, but can't type into it or
     kill it until t again. Without it you type, too: they wait.
 k   kill it and everything it started; asks first
 i   what agents typed into it lately, and what they ask you for
-o   all output, in your pager    c   copy the command
+o   all output, in your pager
+c   copy the command             s   a shell in its folder
 r   run the same command in the same folder as a new job
 f   as wide as your terminal while you look, and back
 
@@ -120,6 +121,12 @@ def copy(options: Namespace) -> None:
     text = harmless(command)
     copy_in_tmux(text, options.client)
     say(options, COPIED if text == command else COPIED_ESCAPED)
+
+
+def shell(options: Namespace) -> None:
+    """A shell of the person's own in the job's folder, in a window that is no job's."""
+    folder = read_json(job_folder(options) / "job.json").get("cwd")
+    open_shell(str(folder), session_of(options.client))
 
 
 def again(options: Namespace) -> None:
@@ -214,7 +221,7 @@ def read_json(path: Path) -> dict[str, object]:
 
 VERBS = {
     "take": take, "give": give, "kill": kill, "show-kill": show_kill, "show-sent": show_sent,
-    "show-output": show_output, "copy": copy, "again": again,
+    "show-output": show_output, "copy": copy, "shell": shell, "again": again,
     "fit": fit, "show-help": show_help, "show-menu": show_menu,
 }  # fmt: skip
 # Of menus from before 0.3, in sessions that go on and in copies of tmux.conf: each opens its popup itself.

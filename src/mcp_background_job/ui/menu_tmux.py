@@ -6,13 +6,22 @@ import shutil
 import subprocess
 
 
-def tmux(*arguments: str, script: str = "") -> str:
+def tmux(*arguments: str, script: str = "", folder: str | None = None) -> str:
     """One tmux command on the server that the menu was opened in; `script` is what `-` as a file stands for."""
     binary = shutil.which("tmux") or "tmux"
     done = subprocess.run(
-        [binary, "-u", *arguments], input=script, capture_output=True, text=True, check=False, timeout=10
+        [binary, "-u", *arguments], input=script, cwd=folder, capture_output=True, text=True, check=False, timeout=10
     )
     return done.stdout.strip()
+
+
+def open_shell(folder: str, session: str = "") -> None:
+    """A new window with the person's own shell in `folder`, in a session or the one around this process.
+
+    Raises OSError where the folder can't be entered.
+    """
+    # The window begins in the folder of this client: new-window -c would read formats in a folder's name.
+    tmux("new-window", "-n", "shell", *(["-t", f"{session}:"] if session else []), folder=folder)
 
 
 def session_of(client: str) -> str:
