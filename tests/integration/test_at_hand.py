@@ -1,4 +1,4 @@
-"""What a person has at hand in a job's window: all output, the command to paste, a shell in its folder."""
+"""What a person has at hand in a job's window: all output, its command, a shell in its folder, word of its end."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from integration.test_notify_terminal import attached
 from support.person import Person
 from support.rpc import Server
 from support.sandbox import SESSION, Sandbox, run_job
-from support.terminal import cli, on_a_terminal
+from support.terminal import COMMAND, answer, cli, on_a_terminal
 from support.waiting import wait_until
 
 
@@ -134,3 +135,51 @@ def test_shell_is_a_command_that_says_when_the_folder_is_gone(cleared: Sandbox, 
     folder.rmdir()
     refused = cli(cleared, "shell", job_id, status=1)
     assert "No such file or directory" in refused.stderr and str(folder) in refused.stderr
+
+
+# -- its end ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("at-hand-told")
+def test_an_end_is_told_where_asked_for_though_every_server_is_gone(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    asked, undone = (
+        server.call("execute", command=f"until [ -e {name} ]; do sleep 0.05; done; exit 3", name=name)["job_id"]
+        for name in ("asked", "undone")
+    )
+    person = Person(sandbox, columns=80, rows=24)
+    try:
+        person.sees("menu")
+        _menu(sandbox, person, asked, "n")
+        person.sees("running ♪")
+        _menu(sandbox, person, undone, "n")
+        person.sees("running ♪", f"undone {undone}")
+        _menu(sandbox, person, undone, "n")
+        wait_until(lambda: "♪" not in person.screen())
+        assert "is told" in cli(sandbox, "notify-me", undone).stdout
+        person.sees("running ♪")
+        assert "not told" in cli(sandbox, "notify-me", "--undo", undone).stdout
+        server.kill9()
+        sandbox.tmux("kill-window", "-t", f"={SESSION}:0")
+        with attached(sandbox, b"WezTerm 20240203") as terminal:
+            sandbox.path("undone").touch()
+            wait_until(lambda: answer(sandbox, "status", undone)["status"] == "failed")
+            sandbox.path("asked").touch()
+            text = f"\x1b]9;{asked} asked: failed, exit 3 after ".encode()
+            wait_until(lambda: text in terminal.written, what="the end of the one that was asked for")
+            assert b"]9;" + undone.encode() not in terminal.written
+        assert "has ended" in cli(sandbox, "notify-me", asked, status=1).stderr
+    finally:
+        person.close()
+
+
+@pytest.mark.promise("at-hand-told")
+def test_an_end_that_was_asked_for_is_told_once_beside_the_persons_notify(sandbox: Sandbox) -> None:
+    server = sandbox.server(MCP_BG_NOTIFY=f"{COMMAND} notify; date >> notified")
+    job_id = server.call("execute", command="until [ -e go ]; do sleep 0.05; done", name="both")["job_id"]
+    cli(sandbox, "notify-me", job_id)
+    with attached(sandbox, b"WezTerm 20240203") as terminal:
+        sandbox.path("go").touch()
+        wait_until(lambda: (sandbox.home / "notified").exists(), what="the person's own command")
+        wait_until(lambda: b"both: completed" in terminal.written, what="the notification")
+        assert b"both has ended" not in terminal.written

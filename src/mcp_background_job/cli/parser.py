@@ -49,6 +49,7 @@ HANDLERS = {
     "wake": "wake:wake",
     "stop-hook": "stop_hook:stop_hook",
     "notify": "notify:notify",
+    "notify-me": "notify:notify_me",
     "attach": "attach:attach",
     "shell": "attach:shell",
     "watch": "control:watch",
@@ -286,6 +287,9 @@ def add_acting(add: Adder) -> None:
     made = add("stop-hook", "tell an agent that ends its turn of its jobs that run; for its client's hook")
     made.add_argument("--cursor", action="store_true", help="as Cursor takes it: JSON with followup_message")
     add("notify", "as MCP_BG_NOTIFY: show the event on the terminals that are attached, by OSC 9 or 777, or a bell")
+    made = add("notify-me", "be told on your terminal when a job ends, by a notification or a bell")
+    made.add_argument("--undo", action="store_true", help="be told no more")
+    add_job(made)
     made = add("take", "take over a job: agents can only read it then", json=True)
     add_job(made)
     made = add("give", "hand a job back to the agents", json=True)

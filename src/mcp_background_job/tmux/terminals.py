@@ -53,12 +53,16 @@ def terminals(server: TmuxServer) -> list[Terminal]:
 def tell_terminals(server: TmuxServer, session: str, pane: str, text: str) -> int:
     """Notify those who are attached to a session or its group and look at another pane than `pane`; how many.
 
+    Without a session, those who are attached to any.
+
     Raises TmuxError.
     """
     told = [
         one
         for one in terminals(server)
-        if session in (one.session, one.group) and one.pane != pane and write_to(one.tty, notification(one.kind, text))
+        if session in ("", one.session, one.group)
+        and one.pane != pane
+        and write_to(one.tty, notification(one.kind, text))
     ]
     if told:
         # What tmux was writing at that moment may have been cut in two.

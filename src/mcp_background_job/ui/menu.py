@@ -40,6 +40,7 @@ k   kill it and everything it started; asks first
 i   what agents typed into it lately, and what they ask you for
 o   all output, in your pager
 c   copy the command             s   a shell in its folder
+n   tell me when it ends: a bell, or a notification of your terminal
 r   run the same command in the same folder as a new job
 f   as wide as your terminal while you look, and back
 
@@ -127,6 +128,39 @@ def shell(options: Namespace) -> None:
     """A shell of the person's own in the job's folder, in a window that is no job's."""
     folder = read_json(job_folder(options) / "job.json").get("cwd")
     open_shell(str(folder), session_of(options.client))
+
+
+def tell(options: Namespace) -> None:
+    """Have the person told when the job ends, or no more."""
+    job_folder(options)
+    from mcp_background_job.config import load_config
+    from mcp_background_job.errors import JobError
+    from mcp_background_job.jobs.manager import JobManager
+    from mcp_background_job.jobs.telling import is_to_be_told, tell_no_more, tell_when_it_ends
+
+    manager = JobManager(load_config())
+    try:
+        job = manager.view.job(options.job)
+        (tell_no_more if is_to_be_told(manager, job) else tell_when_it_ends)(manager, job)
+    except JobError as error:
+        say(options, str(error))
+
+
+def tell_end(options: Namespace) -> None:
+    """Tell of the job's end on the terminals that are attached: the pane's hook runs it once the job has ended."""
+    job_folder(options)
+    from mcp_background_job.config import load_config
+    from mcp_background_job.jobs.view import JobView
+    from mcp_background_job.store.models import EndedJob
+    from mcp_background_job.tmux.client import TmuxServer
+    from mcp_background_job.tmux.quoting import own_socket
+    from mcp_background_job.tmux.terminals import tell_terminals
+
+    from .wording import ending_line
+
+    job = JobView(load_config()).job(options.job)
+    if isinstance(job, EndedJob):
+        tell_terminals(TmuxServer(socket=own_socket()), "", "", ending_line(job))
 
 
 def again(options: Namespace) -> None:
@@ -221,7 +255,7 @@ def read_json(path: Path) -> dict[str, object]:
 
 VERBS = {
     "take": take, "give": give, "kill": kill, "show-kill": show_kill, "show-sent": show_sent,
-    "show-output": show_output, "copy": copy, "shell": shell, "again": again,
+    "show-output": show_output, "copy": copy, "shell": shell, "tell": tell, "tell-end": tell_end, "again": again,
     "fit": fit, "show-help": show_help, "show-menu": show_menu,
 }  # fmt: skip
 # Of menus from before 0.3, in sessions that go on and in copies of tmux.conf: each opens its popup itself.
