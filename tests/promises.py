@@ -222,6 +222,7 @@ PROMISES |= {
     "at-hand-copy": "A job's command is copied as it stands, but for control characters, and obeyed by nothing.",
     "at-hand-shell": "A shell in a job's folder is no job, and leaves the job's window as it is.",
     "at-hand-told": "The end of a job is told to the person who asked for that, whoever else has gone.",
+    "at-hand-restart": "A restart runs what ran, where it ran, with its environment; missing values are asked for.",
     "small-terminal": "A terminal of 20x5 gets what fits of menu and help, and no key meant for them reaches the job.",
     "session-heals": "The next job or attach mends window 0, the session's name, its options and its keys.",
     "own-python": "Board and menu run with our Python, whatever the person's tmux server has in its environment.",

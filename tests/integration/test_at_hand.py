@@ -1,4 +1,4 @@
-"""What a person has at hand in a job's window: all output, its command, a shell in its folder, word of its end."""
+"""What a person has at hand in a job's window: all output, its command, a shell, word of its end, restart."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from integration.test_notify_terminal import attached
 from support.person import Person
-from support.rpc import Server
-from support.sandbox import SESSION, Sandbox, run_job
+from support.rpc import Answer, Server
+from support.sandbox import SESSION, Sandbox, run_job, shows
 from support.terminal import COMMAND, answer, cli, on_a_terminal
 from support.waiting import wait_until
 
@@ -183,3 +183,63 @@ def test_an_end_that_was_asked_for_is_told_once_beside_the_persons_notify(sandbo
         wait_until(lambda: (sandbox.home / "notified").exists(), what="the person's own command")
         wait_until(lambda: b"both: completed" in terminal.written, what="the notification")
         assert b"both has ended" not in terminal.written
+
+
+# -- restart ------------------------------------------------------------------------------------------------
+
+SECRET = "k3y-0f-the-agent"
+SHOWN = "echo key=$API_KEY from=$(pwd) pager=$PAGER; exec cat"
+
+
+def _restarted(server: Server, job_id: str) -> Answer:
+    """The job that a restart of another has made, as `list` tells it."""
+    found: Answer = wait_until(
+        lambda: next((job for job in server.call("list")["jobs"] if job.get("restart_of") == job_id), {}),
+        what=f"a restart of {job_id}",
+    )
+    return found
+
+
+@pytest.mark.promise("at-hand-restart", "no-secret-on-disk")
+def test_a_job_that_runs_is_restarted_in_its_place_with_its_environment(
+    cleared: Sandbox, server: Server, person: Person
+) -> None:
+    folder = cleared.path("there")
+    folder.mkdir()
+    given = {"API_KEY": SECRET, "PAGER": "mine"}
+    first = server.call("execute", command=SHOWN, name="web", cwd=str(folder), env=given)["job_id"]
+    shows(server, first, f"key={SECRET}")
+    assert "--kill" in cli(cleared, "restart", first, status=1).stderr
+    assert server.call("status", job_id=first)["status"] == "running"
+    index = cleared.ask(first, "#{window_index}")
+    _menu(cleared, person, first, "r")
+    person.sees("End ")
+    person.type("y\r")
+    second = _restarted(server, first)
+    assert (second["name"], second["client"]) == ("web", "terminal")
+    shows(server, second["job_id"], f"key={SECRET} from={folder} pager=mine")
+    assert server.call("status", job_id=first)["status"] == "killed"
+    person.sees(second["job_id"])  # in the window that the person looked at
+    wait_until(lambda: first not in cleared.windows())
+    assert cleared.ask(second["job_id"], "#{window_index}") == index
+    written = [path for path, data in cleared.stored_bytes() if SECRET.encode() in data]
+    assert {path.parent.name for path in written} <= {"log"}, written  # the job itself printed it
+
+
+@pytest.mark.promise("at-hand-restart")
+def test_values_that_are_gone_are_named_and_asked_for(cleared: Sandbox, server: Server, person: Person) -> None:
+    job = run_job(server, "echo ${#API_KEY} $PORT", name="once", env={"API_KEY": SECRET, "PORT": "80"})
+    refused = cli(cleared, "restart", "--env", "PORT=1", job["job_id"], status=1).stderr
+    assert "API_KEY" in refused and "PORT" not in refused and "--env NAME=VALUE" in refused
+    second = cli(cleared, "restart", "-e", "PORT=1", "-e", "API_KEY=abc", job["job_id"]).stdout.strip()
+    shows(server, second, "3 1")
+    wait_until(lambda: server.call("status", job_id=second)["status"] == "completed")
+    _menu(cleared, person, second, "r")
+    person.sees("PORT=")
+    person.type("12345\r")
+    person.sees("API_KEY=")
+    person.type("8080\r")
+    third = _restarted(server, second)["job_id"]
+    shows(server, third, "4 12345\n")
+    person.sees("4 12345")
+    assert "8080" not in person.screen()

@@ -19,6 +19,6 @@ def test_what_the_menu_does_the_command_line_does_too(server: Server, cleared: S
     assert "  hello" in cli(cleared, "history", job_id).stdout.splitlines()
     [entry] = json.loads(cli(cleared, "history", "--json", job_id).stdout)["inputs"]
     assert entry["text"] == "hello"
-    second = cli(cleared, "again", job_id).stdout.strip()
+    second = cli(cleared, "restart", "--kill", job_id).stdout.strip()
     facts = server.call("status", job_id=second)
     assert (facts["command"], facts["name"]) == ("pwd; cat", "talk")

@@ -433,7 +433,7 @@ def test_the_menu_shows_what_agents_typed(person: Person, sandbox: Sandbox, serv
     wait_until(lambda: "What agents typed" not in person.screen())
 
 
-def test_the_menu_runs_the_command_again_as_a_new_job(person: Person, sandbox: Sandbox, server: Server) -> None:
+def test_the_menu_restarts_a_job_as_a_new_one_in_its_place(person: Person, sandbox: Sandbox, server: Server) -> None:
     job = run_job(server, "pwd; exit 3", name="again", cwd=str(sandbox.home))
     _go_to(person, sandbox, job["job_id"])
     _menu(person, "r")
@@ -441,6 +441,7 @@ def test_the_menu_runs_the_command_again_as_a_new_job(person: Person, sandbox: S
         lambda: [one["job_id"] for one in server.call("list")["jobs"] if one["name"] == "again"][:-1], 20
     )[0]
     end = ended(server, second)
+    assert end["restart_of"] == job["job_id"]
     assert (end["command"], end["cwd"], end["exit_code"]) == ("pwd; exit 3", str(sandbox.home), 3)
     person.sees(f" {second}")
 

@@ -41,7 +41,7 @@ HANDLERS = {
     "run": "run:run",
     "send": "run:send",
     "interact": "run:send",
-    "again": "run:again",
+    "restart": "restart:restart_job",
     "history": "read:history",
     "copy": "read:copy",
     "kill": "control:kill",
@@ -255,7 +255,9 @@ def add_acting(add: Adder) -> None:
     add_looks(made, times=False)
     text = "one word: a shell command line; several: a program and its arguments"
     made.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
-    made = add("again", "run a job's command once more, in its folder, with this environment", json=True)
+    made = add("restart", "run a job's command once more, in its folder and its window's place", json=True)
+    made.add_argument("-k", "--kill", action="store_true", help="end it first, if it runs")
+    made.add_argument("-e", "--env", action="append", default=[], metavar="K=V", help="what an agent gave it, not kept")
     add_job(made)
     made = add("send", "type into a job and show its answer", json=True, aliases=["interact"])
     made.add_argument("-k", "--key", action="append", default=[], metavar="KEY", help="C-c, Up, …, after the text")

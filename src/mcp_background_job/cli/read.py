@@ -18,11 +18,11 @@ from mcp_background_job.store.models import Job
 from mcp_background_job.text import escaped
 from mcp_background_job.tmux.quoting import own_socket
 from mcp_background_job.ui.all_output import pager, print_all
-from mcp_background_job.ui.clipboard import copy_in_tmux, harmless, osc_52
+from mcp_background_job.ui.clipboard import COPIED, COPIED_ESCAPED, copy_in_tmux, harmless, osc_52
 from mcp_background_job.ui.console import end_last_line, note, print_jobs, print_json, print_page, print_status
 from mcp_background_job.ui.looks import Show, colours_wanted, dress_for, html, texts, with_matches
 from mcp_background_job.ui.sent import NOTHING_TYPED, inputs_of, sent_lines
-from mcp_background_job.ui.wording import COPIED, COPIED_ESCAPED, ending_line
+from mcp_background_job.ui.wording import ending_line
 
 from .follow import Follower, follow, line_begins, run_to_end
 from .lookup import find_job

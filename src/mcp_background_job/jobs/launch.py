@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_background_job.config import BackgroundJobConfig
+from mcp_background_job.config import JOB_VARIABLE, BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, NotAllowed
 from mcp_background_job.store.clock import boot_id
 from mcp_background_job.store.models import JobId, Launch, Spec, new_nonce, summary_of
@@ -43,6 +43,8 @@ class Request:
     timeout: float | None = None  # seconds
     separate_stderr: bool = False
     client: str = ""
+    whole: Mapping[str, str] | None = None  # the environment that an earlier run had, instead of the server's own
+    restart_of: str = ""  # the earlier run's id
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Started:
 
     job_id: str
     attach: str
+    pane: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,10 @@ def prepare(
     """
     command = checked_command(request.command, request.env, config)
     cwd = working_folder(request.cwd, config.working_directory)
-    environment = job_environment(base.get(), request.env or {}, job_id, request.command)
+    if request.whole is None:
+        environment = job_environment(base.get(), request.env or {}, job_id, request.command)
+    else:
+        environment = {**request.whole, **(request.env or {}), JOB_VARIABLE: job_id}
     spec = Spec(
         job_id=job_id,
         name=one_line(request.name)[:MAX_NAME] or name_from(request.command),
@@ -87,6 +93,8 @@ def prepare(
         nonce=new_nonce(),
         socket=socket,
         client=request.client,
+        env=tuple(request.env or ()),
+        restart_of=request.restart_of,
     )
     launch = Launch(
         cwd=cwd,

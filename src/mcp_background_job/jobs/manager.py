@@ -100,16 +100,7 @@ class JobManager:
             raise
         self.store.note_window(job_id, window.pane, window.pid)
         ensure_notifier(self.config, self.store.folder, folder)
-        return Started(job_id, self.tmux.attach_command(window.pane))
-
-    def start_again(self, job: Job, client: str) -> Started:
-        """Run a job's command once more in the same folder, as a new job, with this process's environment.
-
-        Raises as `start` does.
-        """
-        spec = job.spec
-        command = self.view.command(spec.job_id)
-        return self.start(Request(command, spec.name, spec.cwd, None, spec.timeout, spec.separate_stderr, client))
+        return Started(job_id, self.tmux.attach_command(window.pane), window.pane)
 
     def attach_command(self, job: Job) -> str:
         """What a person types to see this job's window."""

@@ -97,6 +97,8 @@ def listed(view: JobView, job: Job) -> ListedJob:
             fields["holder"] = "human"
     if spec.client:
         fields["client"] = spec.client
+    if spec.restart_of:
+        fields["restart_of"] = spec.restart_of
     return fields
 
 
@@ -118,6 +120,8 @@ def full_status(view: JobView, job: Job, attach: str) -> FullStatus:
     fields["command"] = view.command(spec.job_id)
     fields["cwd"] = spec.cwd
     fields["started"] = timestamp(spec.started)
+    if spec.restart_of:
+        fields["restart_of"] = spec.restart_of
     awaiting = view.awaiting(job)
     if awaiting:
         fields["awaiting_input"] = awaiting

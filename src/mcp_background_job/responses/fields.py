@@ -39,6 +39,7 @@ class ListedJob(Ending, total=False):
     awaiting_input: str
     holder: Holder
     client: str
+    restart_of: str  # the job whose command this one runs once more
 
 
 class JobList(TypedDict, total=False):
@@ -57,6 +58,7 @@ class FullStatus(Ending, Absence, total=False):
     command: str
     cwd: str
     started: str
+    restart_of: str
     awaiting_input: str
     holder: Holder
     attach: str

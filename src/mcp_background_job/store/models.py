@@ -44,6 +44,8 @@ class Spec:
     nonce: str = ""
     socket: str = ""  # the tmux socket's path, empty for the default one
     client: str = ""  # the MCP client that asked for it
+    env: tuple[str, ...] = ()  # names of what it was given beside the server's environment; values are never written
+    restart_of: str = ""  # the job whose command this one runs once more
 
     @property
     def age(self) -> float:

@@ -12,6 +12,9 @@ from mcp_background_job.text import escaped
 
 from .menu_tmux import tmux
 
+COPIED = "Copied the command, for tmux's paste key and the clipboard where your terminal allows that."
+COPIED_ESCAPED = r"Copied the command, its control characters as escapes such as \x1b."
+
 
 def harmless(text: str) -> str:
     r"""`text` with each control character, which could end a bracketed paste, as an escape such as \x1b."""

@@ -1,7 +1,7 @@
 """What the keys of the menu in a job's window do; tmux runs it as `python -m mcp_background_job.ui.menu`.
 
 Promises: it acts on a job only, by its id and folder; a key has acted within a fifth of a second, so nothing slow is
-imported before `again`; whatever goes wrong is said on the person's status line.
+imported at the top; whatever goes wrong is said on the person's status line.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from mcp_background_job.store.requests import request_kill, wake
 from mcp_background_job.text import one_line
 from mcp_background_job.tmux.quoting import carries, command_line, key_label, set_pane_options
 
-from .clipboard import copy_in_tmux, harmless
+from .clipboard import COPIED, COPIED_ESCAPED, copy_in_tmux, harmless
 from .menu_tmux import open_shell, session_of, tmux
 from .pager import page
 from .sent import NOTHING_TYPED, inputs_of, sent_lines
 from .small_menu import show_menu
 from .states import STATES
-from .wording import COPIED, COPIED_ESCAPED
 
 # As wide and high as the popup in a terminal of 80 columns and 24 lines.
 HELP = """\
@@ -41,7 +40,7 @@ i   what agents typed into it lately, and what they ask you for
 o   all output, in your pager
 c   copy the command             s   a shell in its folder
 n   tell me when it ends: a bell, or a notification of your terminal
-r   run the same command in the same folder as a new job
+r   restart: the same command in the same folder, as a new job here
 f   as wide as your terminal while you look, and back
 
 {key} opens the menu. tmux's own keys still work: {prefix} 0 all jobs,
@@ -163,22 +162,16 @@ def tell_end(options: Namespace) -> None:
         tell_terminals(TmuxServer(socket=own_socket()), "", "", ending_line(job))
 
 
-def again(options: Namespace) -> None:
-    """Run the job's command once more, as a new job, and go to its window."""
+def show_restart(options: Namespace) -> None:
+    """The job's command once more, in its place; asks for what is missing, and stays to say what is wrong."""
     job_folder(options)
-    from mcp_background_job.config import load_config
-    from mcp_background_job.errors import JobError
-    from mcp_background_job.jobs.manager import JobManager
+    from mcp_background_job.tmux.programs import own_python
 
-    manager = JobManager(load_config())
-    try:
-        started = manager.start_again(manager.view.job(options.job), "you")
-    except JobError as error:
-        say(options, str(error))
-        return
-    target = started.attach.rpartition(" ")[2].rpartition(".")[2]
-    tmux("switch-client", "-c", options.client, "-t", f"{session_of(options.client)}:.{target}")
-    say(options, f"Started as {started.job_id}, with tmux's environment: that of the first run is not kept.")
+    from .all_output import wait_for_key
+
+    done = subprocess.run([*own_python(), "-m", "mcp_background_job", "restart", options.job], check=False)
+    if done.returncode:
+        wait_for_key()
 
 
 def show_help(options: Namespace) -> None:
@@ -255,11 +248,11 @@ def read_json(path: Path) -> dict[str, object]:
 
 VERBS = {
     "take": take, "give": give, "kill": kill, "show-kill": show_kill, "show-sent": show_sent,
-    "show-output": show_output, "copy": copy, "shell": shell, "tell": tell, "tell-end": tell_end, "again": again,
-    "fit": fit, "show-help": show_help, "show-menu": show_menu,
+    "show-output": show_output, "copy": copy, "shell": shell, "tell": tell, "tell-end": tell_end,
+    "show-restart": show_restart, "fit": fit, "show-help": show_help, "show-menu": show_menu,
 }  # fmt: skip
 # Of menus from before 0.3, in sessions that go on and in copies of tmux.conf: each opens its popup itself.
-EARLIER = {"ask-kill": "show-kill", "sent": "show-sent", "help": "show-help"}
+EARLIER = {"ask-kill": "show-kill", "sent": "show-sent", "help": "show-help", "again": "show-restart"}
 
 
 def main() -> None:

@@ -10,9 +10,6 @@ from .units import duration, rough
 
 NAME_WIDTH = 32  # columns of a job's name in a sentence
 
-COPIED = "Copied the command, for tmux's paste key and the clipboard where your terminal allows that."
-COPIED_ESCAPED = r"Copied the command, its control characters as escapes such as \x1b."
-
 
 def state_name(job: Job | None, hold: Hold | None, awaiting: str | None) -> str:
     """The job's state, as a key of STATES; the job is None where its record can't be read."""

@@ -26,4 +26,14 @@ def test_the_packaged_menu_has_every_entry_and_names_verbs_that_exist() -> None:
     entries = entries_of(line.partition(' @mcp_menu "')[2][:-1].replace('\\"', '"'))
     assert [entry.key for entry in entries] == ["t", "k", "i", "o", "c", "s", "n", "r", "f", "0", "d", "?"]
     verbs = {word for entry in entries for word in entry.command.rstrip("'").split() if word in VERBS}
-    assert {"show-kill", "show-sent", "show-output", "copy", "shell", "tell", "again", "fit", "show-help"} <= verbs
+    assert {
+        "show-kill",
+        "show-sent",
+        "show-output",
+        "copy",
+        "shell",
+        "tell",
+        "show-restart",
+        "fit",
+        "show-help",
+    } <= verbs
