@@ -222,6 +222,8 @@ def test_a_job_that_runs_is_restarted_in_its_place_with_its_environment(
     person.sees(second["job_id"])  # in the window that the person looked at
     wait_until(lambda: first not in cleared.windows())
     assert cleared.ask(second["job_id"], "#{window_index}") == index
+    server.call("kill", job_id=second["job_id"])
+    assert "API_KEY, PAGER" in cli(cleared, "restart", second["job_id"], status=1).stderr  # its names are known on
     written = [path for path, data in cleared.stored_bytes() if SECRET.encode() in data]
     assert {path.parent.name for path in written} <= {"log"}, written  # the job itself printed it
 

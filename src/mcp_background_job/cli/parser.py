@@ -195,7 +195,7 @@ def add_reading(add: Adder) -> None:
     )
     made.add_argument("-C", "--context", type=count, default=0, metavar="N", help="lines around each match")
     made.add_argument("--html", action="store_true", help="as a page of HTML, for a bug report")
-    made.add_argument("--pager", action="store_true", help="in $PAGER, else less, from the end on")
+    made.add_argument("--pager", action="store_true", help="in $PAGER, else less")
     add_looks(made)
     add_job(made)
     made = add("history", "show what agents typed into a job lately", json=True)

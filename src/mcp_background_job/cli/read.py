@@ -86,7 +86,7 @@ def output(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
     if options.pager and sys.stdout.isatty():
-        with pager():
+        with pager(manager.view, job):
             return print_output(options, manager, job)
     return print_output(options, manager, job)
 

@@ -38,9 +38,7 @@ def missing(job: Job, given: Mapping[str, str]) -> list[str]:
     return [name for name in job.spec.env if name not in given]
 
 
-async def restart(
-    manager: JobManager, job: Job, given: Mapping[str, str], client: str, *, kill: bool = False
-) -> Started:
+async def restart(manager: JobManager, job: Job, given: dict[str, str], client: str, *, kill: bool = False) -> Started:
     """Start a job's command again, with `given` over its environment; with `kill` a job that runs is ended first.
 
     Raises InvalidInput where it runs, or where values are missing, or as a start and a kill do.
@@ -54,6 +52,8 @@ async def restart(
             f"What an agent gave job {spec.job_id!r} for {', '.join(names)} is not kept",
             "Give each with --env NAME=VALUE",
         )
+    if whole is not None:
+        given = {name: whole[name] for name in spec.env if name in whole} | given  # whose names are recorded anew
     working_folder(spec.cwd, None)
     command = manager.view.command(spec.job_id)
     if not isinstance(job, EndedJob):

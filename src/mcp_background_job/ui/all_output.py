@@ -28,6 +28,7 @@ from .looks import Show, texts
 from .units import size
 
 PAGE = 1_000_000  # characters read at a time
+QUICK = 2_000_000  # bytes of log that are drawn in two seconds, colours included
 AT_ONCE = 0.3  # seconds from the end of its input in which a pager ends that waits for nobody
 
 
@@ -61,14 +62,16 @@ class PagerInput(io.TextIOWrapper):
 
 
 @contextmanager
-def pager(stays: bool = False) -> Iterator[None]:
-    """What is printed meanwhile goes to $PAGER, else to less, which begins at the end; returns when that has ended.
+def pager(view: JobView, job: Job, stays: bool = False) -> Iterator[None]:
+    """What is printed meanwhile goes to $PAGER, else to less; returns when that has ended.
 
+    less begins at the end, where all is there soon, else at the beginning, which it shows at once.
     With `stays` a pager that ended by itself, such as cat, is followed by a wait for a key.
     """
     command = os.environ.get("PAGER") or ("less" if shutil.which("less") else "more")
-    # The person's own LESS comes last; a + or a string in it ends at the $.
-    given = {**os.environ, "LESS": f"-R +G$ {os.environ.get('LESS', '')}"}
+    log = view.log(job.spec.job_id)
+    first = "+G$" if log.end - log.next_kept(0) <= QUICK else ""  # a + ends at the $, and the person's own comes last
+    given = {**os.environ, "LESS": f"-R {first} {os.environ.get('LESS', '')}"}
     with subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, env=given) as process:
         assert process.stdin is not None
         before = sys.stdout, sys.stderr, signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's

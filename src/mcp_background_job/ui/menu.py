@@ -15,6 +15,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mcp_background_job.errors import JobError
 from mcp_background_job.store.files import write_whole
 from mcp_background_job.store.requests import request_kill, wake
 from mcp_background_job.text import one_line
@@ -111,7 +112,7 @@ def show_output(options: Namespace) -> None:
 
     view = JobView(load_config())
     job = view.job(options.job)
-    with pager(stays=True):
+    with pager(view, job, stays=True):
         print_all(view, job, dress_for(view, job, Namespace(color="auto")))
 
 
@@ -133,16 +134,12 @@ def tell(options: Namespace) -> None:
     """Have the person told when the job ends, or no more."""
     job_folder(options)
     from mcp_background_job.config import load_config
-    from mcp_background_job.errors import JobError
     from mcp_background_job.jobs.manager import JobManager
     from mcp_background_job.jobs.telling import is_to_be_told, tell_no_more, tell_when_it_ends
 
     manager = JobManager(load_config())
-    try:
-        job = manager.view.job(options.job)
-        (tell_no_more if is_to_be_told(manager, job) else tell_when_it_ends)(manager, job)
-    except JobError as error:
-        say(options, str(error))
+    job = manager.view.job(options.job)
+    (tell_no_more if is_to_be_told(manager, job) else tell_when_it_ends)(manager, job)
 
 
 def tell_end(options: Namespace) -> None:
@@ -182,18 +179,14 @@ def show_help(options: Namespace) -> None:
 
 def fit(options: Namespace) -> None:
     """The job's window as large as the person's terminal while they look, or as it was."""
-    from mcp_background_job.errors import JobError
     from mcp_background_job.tmux import fitting
     from mcp_background_job.tmux.client import TmuxServer
     from mcp_background_job.tmux.panes import JobPane
     from mcp_background_job.tmux.quoting import own_socket
 
     pane = JobPane(TmuxServer(socket=own_socket()), options.pane, options.job)
-    try:
-        if not fitting.as_it_was(pane):
-            fitting.fit(pane)
-    except JobError as error:
-        say(options, str(error))
+    if not fitting.as_it_was(pane):
+        fitting.fit(pane)
 
 
 # -- tmux ---------------------------------------------------------------------------------------------------
@@ -266,7 +259,7 @@ def main() -> None:
             popup(options, EARLIER[options.verb])
         else:
             VERBS[options.verb](options)
-    except (NoJob, OSError, subprocess.SubprocessError) as error:
+    except (NoJob, JobError, OSError, subprocess.SubprocessError) as error:
         say(options, f"{error}")
 
 
