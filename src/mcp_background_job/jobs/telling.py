@@ -1,7 +1,8 @@
 """A person is told when one job ends: by the job's own window, for as long as its tmux server lives.
 
-The pane has a hook that tmux runs when its program has ended, which is after the exit record; so no process waits for
-it, and no server, board or notifier has to be alive. Promise: what the hook runs passes no format of tmux, and is the
+The runner has tmux run a command that stands in an option of the pane, once the exit record is there; so no server,
+board or notifier has to be alive. A runner that was killed leaves that to a hook of the pane: tmux (3.3a) may notice
+that a pane's program has ended only when the next one does. Promise: the command passes no format of tmux, and is the
 menu's program with this session's settings.
 """
 
@@ -11,13 +12,13 @@ import shlex
 
 from mcp_background_job.errors import InvalidInput
 from mcp_background_job.store.models import Job, run_of
+from mcp_background_job.supervisor.pane import TELL
 from mcp_background_job.tmux.panes import JobPane
 from mcp_background_job.tmux.programs import program_argv
 
 from .manager import JobManager
 from .notify import ensure_notifier
 
-TELL = "@mcp_tell"  # the shell command that the hook runs; set where the person is to be told
 ALIVE = "#{!=:#{pane_dead},1}"
 
 

@@ -8,6 +8,8 @@ import os
 import signal
 import time
 
+TELL = "@mcp_tell"  # the shell command that tells a person of the end
+
 
 class Pane:
     """The runner's own pane, as tmux named it in the environment.
@@ -51,12 +53,15 @@ class Pane:
         """Have the pane's output piped to a shell command; to none without one."""
         self.ask(tmux, ("pipe-pane", "-t", self.id, *([command] if command else [])), patience=patience)
 
-    def set_options(self, tmux: str, options: dict[str, str], patience: float) -> None:
-        """Set options of the pane; an empty value takes one away."""
+    def show_end(self, tmux: str, options: dict[str, str], patience: float) -> None:
+        """Set options of the pane, an empty value takes one away; and have the end told, if a person asked for that."""
         commands = [
             ("set-option", "-p", "-t", self.id, *((name, value) if value else ("-u", name)))
             for name, value in options.items()
         ]
+        # Once: the pane's hook, which tmux (3.3a) may run late, finds a shell's nothing.
+        told = f"run-shell -b -t {self.id} '#{{{TELL}}}' ; set-option -p -t {self.id} {TELL} :"
+        commands.append(("if-shell", "-F", "-t", self.id, f"#{{{TELL}}}", told))
         self.ask(tmux, *commands, patience=patience)
 
     def close(self) -> None:

@@ -279,8 +279,8 @@ class Runner:
             self.cause = "lost"
         write_record(self.job, self.record(ended, ended_monotonic))
         if not self.pane.closed:
-            # For the status line and the border.
-            self.pane.set_options(self.launch.tmux, shown_end(self.cause, self.exitcode, ended), SHOW_WAIT)
+            # For the status line and the border, and for a person who wants to be told.
+            self.pane.show_end(self.launch.tmux, shown_end(self.cause, self.exitcode, ended), SHOW_WAIT)
 
     def exit_status(self) -> int:
         """The status for tmux to show, as a shell would give it."""

@@ -143,7 +143,7 @@ def tell(options: Namespace) -> None:
 
 
 def tell_end(options: Namespace) -> None:
-    """Tell of the job's end on the terminals that are attached: the pane's hook runs it once the job has ended."""
+    """Tell of the job's end on the terminals that are attached: the runner, or the pane's hook, has it run."""
     job_folder(options)
     from mcp_background_job.config import load_config
     from mcp_background_job.jobs.view import JobView
