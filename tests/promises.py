@@ -149,6 +149,7 @@ PROMISES: dict[str, str] = {
     "cli-whole": "Output in a terminal or a pipe is whole however long.",
     "cli-clean": "`clean` removes what has ended and nothing that runs.",
     "cli-setup": "`setup` changes its own entry alone, keeps a copy, and leaves what it can't read.",
+    "cli-setup-check": "`setup --check` says which clients found here start this server, and its version.",
     "cli-doctor": "`doctor` finds what is wrong, disturbs no job and leaves nothing.",
     # The server's manners
     "server-protocol": "Nothing but protocol is printed on stdout, whatever comes in, in every version of it.",
