@@ -154,6 +154,7 @@ PROMISES: dict[str, str] = {
     # The server's manners
     "server-protocol": "Nothing but protocol is printed on stdout, whatever comes in, in every version of it.",
     "server-contract": "Tools, parameters, defaults and hints are those of the contract.",
+    "kind-arguments": "What clients and models send in another form is taken where it has one meaning.",
     "server-arguments": "An unknown parameter or a value out of range is refused by name.",
     "server-settings": "A bad setting stops the server with one line that names it, and no secret.",
     "server-tmux": "A tmux that is missing or too old is named with what to install.",

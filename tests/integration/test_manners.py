@@ -209,7 +209,6 @@ def test_tools_parameters_and_defaults_are_the_contracts(server: Server) -> None
     for name, tool in tools.items():
         schema = tool["inputSchema"]
         assert set(schema.get("required", [])) == REQUIRED.get(name, {"job_id"}), name
-        assert schema["additionalProperties"] is False, name
         assert tool["description"]
     for (name, parameter), default in DEFAULTS.items():
         assert tools[name]["inputSchema"]["properties"][parameter]["default"] == default, (name, parameter)

@@ -87,8 +87,9 @@ class JobView:
 
         Itself where there is none. Raises InvalidInput for a name that could be several jobs'.
         """
-        if not given or (given.isalnum() and len(given) < LONGEST_ID and self.folder(given).is_dir()):
-            return given
+        plain = given.strip().lower()
+        if plain.isalnum() and len(plain) < LONGEST_ID and self.folder(plain).is_dir():
+            return plain
         named = [job for job in self.jobs(include_all=True).jobs if job.spec.name == given]
         found = only_one(given, named)
         return found.spec.job_id if found else given
