@@ -105,6 +105,7 @@ PROMISES: dict[str, str] = {
     # Limits
     "limit-jobs-all-servers": "All servers together never run more than MCP_BG_MAX_JOBS jobs.",
     "limit-log": "A log never takes more than its limit and one segment on disk.",
+    "limit-unread": "A client that doesn't read what it asked for costs no more than a few answers of memory.",
     "limit-tokens": "The tools and instructions cost an agent no more bytes than the contract allows.",
     # Load
     "load-instant-jobs": "Of hundreds of instant jobs one after another, each has its first and last line.",

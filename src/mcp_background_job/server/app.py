@@ -29,8 +29,9 @@ from .channel import INSTRUCTIONS as CHANNEL_INSTRUCTIONS
 from .channel import Channel
 from .clients import Clients
 from .greeting import Greeting
-from .prompts import all_prompts
+from .prompts import KnownPrompts, all_prompts
 from .resources import add_resources
+from .stdio import serve_stdio
 from .subscriptions import Subscriptions
 from .task_streams import TaskStreams
 from .tools import Tools, all_tools
@@ -69,6 +70,7 @@ def make_server(manager: JobManager, with_channel: bool = False) -> MCPServer[No
     tools = Tools(manager, clients)
     more = CHANNEL_INSTRUCTIONS if with_channel else ""
     subscriptions = Subscriptions(manager.view, manager.events)
+    prompts = all_prompts(manager)
     server: MCPServer[None] = MCPServer(
         "mcp-background-job",
         title="Background jobs in tmux",
@@ -82,11 +84,11 @@ def make_server(manager: JobManager, with_channel: bool = False) -> MCPServer[No
         log_level="WARNING",
         tools=list[Tool](all_tools(tools)),
         extensions=[tools.tasks],
-        middleware=[Greeting(clients, subscriptions), TaskStreams(tools.tasks)],
+        middleware=[Greeting(clients, subscriptions), TaskStreams(tools.tasks), KnownPrompts(prompts)],
     )
     add_resources(server, manager)
     subscriptions.serve(server)
-    for prompt in all_prompts(manager):
+    for prompt in prompts:
         server.add_prompt(prompt)
     return server
 
@@ -96,7 +98,8 @@ async def serve(manager: JobManager, with_channel: bool) -> None:
     server = make_server(manager, with_channel)
     async with anyio.create_task_group() as group:
         group.start_soon(keep_tidy, manager)
-        await server.run_stdio_async()
+        low = server._lowlevel_server
+        await serve_stdio(lambda incoming, outgoing: low.run(incoming, outgoing, low.create_initialization_options()))
         group.cancel_scope.cancel()
 
 

@@ -307,6 +307,9 @@ def test_what_can_be_had_is_announced(manager: JobManager, era: str) -> None:
             resources = client.server_capabilities.resources
             assert resources is not None and resources.subscribe and resources.list_changed
             assert client.server_capabilities.experimental is None
+            tools, prompts = client.server_capabilities.tools, client.server_capabilities.prompts
+            assert tools is not None and prompts is not None
+            assert (tools.list_changed, prompts.list_changed) == (False, False), "they never change"
 
     run(body)
 
