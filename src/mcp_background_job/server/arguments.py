@@ -23,7 +23,8 @@ Until = Literal["exit", "input", "quiet", "handback"]
 
 ASSIGNMENT = re.compile(r"\w+=")
 # Some clients (Gemini CLI, qwen-code) check against the published schema themselves, so it has what models often send.
-ONE_OR_MORE = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
+TEXT = {"type": "string"}
+ONE_OR_MORE = {"anyOf": [{"type": "array", "items": TEXT}, TEXT]}
 
 
 # -- the forms that one value is sent in ----------------------------------------------------------------------
@@ -76,6 +77,8 @@ JobIds = Annotated[
     list[str], BeforeValidator(as_list), Field(min_length=1, max_length=100), WithJsonSchema(ONE_OR_MORE)
 ]
 When = Annotated[Until, BeforeValidator(as_word)]
+Seconds = Annotated[float, Field(ge=0), WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, TEXT]})]
+Limit = Annotated[float, Field(ge=1), WithJsonSchema({"anyOf": [{"type": "number", "minimum": 1}, TEXT]})]
 
 
 # -- what is given at all ---------------------------------------------------------------------------------------
@@ -115,7 +118,8 @@ def is_left_out(value: object, schema: dict[str, Any]) -> bool:
         return True
     if value == "":
         return schema.get("type") != "string" or "enum" in schema or bool(schema.get("default"))
-    above = schema.get("minimum", 0) > 0 or "exclusiveMinimum" in schema
+    kind = schema.get("anyOf", [schema])[0]
+    above = kind.get("minimum", 0) > 0 or "exclusiveMinimum" in kind
     return above and value == 0 and not isinstance(value, bool)
 
 

@@ -108,8 +108,9 @@ def slim(schema: Any) -> Any:
         return [slim(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    if schema.get("anyOf", [{}])[-1] == {"type": "null"}:
-        schema = schema["anyOf"][0] | {key: value for key, value in schema.items() if key != "anyOf"}
+    if forms := [form for form in schema.get("anyOf", []) if form != {"type": "null"}]:
+        rest = {key: value for key, value in schema.items() if key != "anyOf"}
+        schema = (forms[0] if len(forms) == 1 else {"anyOf": forms}) | rest
     kept = {"properties": {name: slim(value) for name, value in schema.get("properties", {}).items()}}
     return {
         key: kept.get(key) or slim(value)

@@ -30,7 +30,7 @@ from mcp_background_job.responses.fields import (
 )
 from mcp_background_job.store.models import EndedJob, Job
 
-from .arguments import Command, JobIds, Keys, Text, Variables, When, with_ids
+from .arguments import Command, JobIds, Keys, Limit, Seconds, Text, Variables, When, with_ids
 from .clients import AnyContext, Clients, client_name
 from .elicitation import Forms
 from .schema import Deferred, JobTool, make_tool
@@ -63,9 +63,9 @@ class Tools:
         name: Annotated[Text, Field(description="short window name")] = "",
         cwd: Annotated[Text, Field(description="default: the server's folder")] = "",
         env: Annotated[Variables, Field(description="added to the server's own")] = {},  # noqa: B006
-        timeout: Annotated[float | None, Field(ge=1, description="seconds after which it is killed")] = None,
+        timeout: Annotated[Limit | None, Field(description="seconds after which it is killed")] = None,
         separate_stderr: bool = False,
-        wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
+        wait: Annotated[Seconds, Field(description="seconds to wait, max 50")] = 0,
         pattern: Annotated[
             str, Field(description="Python regex, searched in each line: with wait, also return once it matches")
         ] = "",
@@ -151,7 +151,7 @@ class Tools:
             Keys, Field(description="tmux key names, sent after input and its Enter: C-c, Up, Escape")
         ] = [],  # noqa: B006
         enter: Annotated[bool, Field(description="press Enter after input")] = True,
-        timeout: Annotated[float, Field(ge=0, description="seconds")] = 10,
+        timeout: Annotated[Seconds, Field(description="seconds")] = 10,
         pattern: Annotated[str, Field(description="regex: return once new output matches")] = "",
     ) -> OutcomeAnswer:
         """Type into a running job and get what it printed from then on (without the echo), once it waits for input
@@ -184,7 +184,7 @@ class Tools:
         job_ids: JobIds,
         until: Annotated[When, Field(description="its end always counts, too")] = "exit",
         pattern: Annotated[str, Field(description="Python regex, in each line after since")] = "",
-        timeout: Annotated[float, Field(ge=0, description="seconds, max 50")] = 30,
+        timeout: Annotated[Seconds, Field(description="seconds, max 50")] = 30,
         since: Annotated[int | None, Field(ge=0, description="one job's cursor; default: last shown to you")] = None,
         all: Annotated[bool, Field(description="until all have ended; tells how, without output")] = False,
     ) -> OutcomeAnswer:
