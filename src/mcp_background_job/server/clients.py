@@ -214,6 +214,10 @@ class Clients:
             channel.send(event)
         self._save(client)
 
+    def follow(self, ctx: AnyContext, job_id: str) -> None:
+        """Let this client have news of a job that no answer names."""
+        self._follow(self._client(ctx), job_id)
+
     def _follow(self, client: Client, job_id: str, held: bool | None = None) -> None:
         """Let this client have news of a job."""
         known = client.known(job_id)

@@ -84,9 +84,13 @@ class Tools:
             return {"job_id": new.job_id, "status": "running", "attach": new.attach}
         as_task = self.tasks.takes(ctx, wait, pattern)
         seconds = self.tasks.soon if as_task else min(wait, MAX_WAIT)
-        found = await self.manager.wait(
-            [new.job_id], "input", seconds, pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
-        )
+        try:
+            found = await self.manager.wait(
+                [new.job_id], "input", seconds, pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
+            )
+        except anyio.get_cancelled_exc_class():
+            self.clients.follow(ctx, new.job_id)  # no answer will ever name it
+            raise
         if as_task and not isinstance(found.job, EndedJob) and found.reason == "timeout":
             return self.tasks.begun(found)
         self.clients.note_shown(ctx, new.job_id, found.page.cursor)
