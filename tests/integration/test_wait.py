@@ -339,7 +339,7 @@ def test_waiting_costs_next_to_no_cpu(server: Server) -> None:
 def test_wait_refuses_a_since_for_several_jobs(server: Server) -> None:
     jobs = [run_job(server, "true")["job_id"] for _ in range(2)]
     with pytest.raises(ToolError, match="since"):
-        server.call("wait", job_ids=jobs, since=0)
+        server.call("wait", job_ids=jobs, since=1)
 
 
 @pytest.mark.promise("wait-prompt")
