@@ -139,8 +139,13 @@ PROMISES: dict[str, str] = {
     "pair-handoff": "What an agent asks for is shown to whoever is attached, with a bell.",
     "pair-signs": "The window list, the border and the board show how each job is.",
     "pair-board": "The board shows every job, acts on the one chosen, and comes back when killed.",
+    "board-finds": "On the board a person finds a job by typing words, or by its agent and folder.",
+    "board-mouse": "Clicks and the wheel work on the board, and nothing takes a terminal's own selection in tmux away.",
+    "screens": "What a person sees at 200x50, 80x24 and 40x12 changes only on purpose.",
+    "watch-plain": "A screen reader gets one line for each change of a job, and nothing that is drawn.",
     "pair-menu": "The menu acts on the job that is looked at, and on no other.",
     "pair-size": "A small terminal that attaches does not shrink a job's window.",
+    "pair-fit": "A window that is cut says so, fits a terminal while its person looks, and is then as it was.",
     "pair-own-tmux": "A person's own tmux.conf, keys and sessions break nothing, and go on working.",
     "pair-last-screen": "A finished window shows its last screen.",
     # The command line
@@ -190,7 +195,10 @@ PROMISES: dict[str, str] = {
     "since-seconds": "What a job printed in the last seconds is found whole, and nothing older with it.",
     "replay": "A replay shows what a job drew at the pace at which it came, and leaves the terminal as it was.",
     "replay-allowlist": "Of what a job printed, replays and exports let through only what changes the picture.",
+    "replay-resized": "A replay says where the job's window was resized, and to what.",
     "cast": "The texts of an exported recording are what the log draws, and asciinema plays it.",
+    "cast-page": "An exported page plays by itself, offline; nothing that the job printed runs in it.",
+    "cast-gif": "agg draws the exported picture; without agg one line says what to install, and nothing is written.",
 }
 
 # Faults: what is killed, stopped, damaged, full, set wrong or moved about.
@@ -211,6 +219,10 @@ PROMISES |= {
     "read-only": "With a read-only state folder everything can be read, and jobs can be answered and killed.",
     "own-socket": "Nothing is sent to a tmux server whose socket is another user's, or can be exchanged by one.",
     "own-session": "A session of our name that another program made is made ours, and nothing in it is lost.",
+    "menu-keys": "The keys that MCP_BG_MENU_KEY names open the menu, and every text names the first that works.",
+    "all-count": "Whoever looks at a job's window counts, in whatever session and by whatever kind of client.",
+    "small-terminal": "A terminal of 20x5 gets what fits of menu and help, and no key meant for them reaches the job.",
+    "session-heals": "The next job or attach mends window 0, the session's name, its options and its keys.",
     "own-python": "Board and menu run with our Python, whatever the person's tmux server has in its environment.",
     "any-terminal": "A TERM that the machine doesn't know stops nothing but attach, which says what to do.",
     "any-locale": "Names, folders and texts are UTF-8, whatever the locale.",

@@ -15,6 +15,24 @@ from .errors import InvalidInput
 PREFIX = "MCP_BG_"
 UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 MIN_TOKEN = 16
+# Keys that no program in a job misses as a character, Enter or Tab, by the names that tmux gives them.
+NAMED_KEYS = (
+    "Up",
+    "Down",
+    "Left",
+    "Right",
+    "Home",
+    "End",
+    "PPage",
+    "NPage",
+    "IC",
+    "DC",
+    *(f"F{n}" for n in range(1, 13)),
+)
+MENU_KEY = re.compile(
+    rf"((?:[CMS]-)*)({'|'.join(NAMED_KEYS)})|((?:[CM]-)*M-(?:[CM]-)*)([a-z0-9]|space)|(C-)([a-gklnp-z]|space)",
+    re.IGNORECASE,
+)
 JOB_VARIABLE = "MCP_BG_JOB_ID"  # set in every job; not a setting
 
 
@@ -82,6 +100,25 @@ def packaged_tmux_conf() -> Path:
     """The tmux.conf in the wheel, or the one at the top of a checkout."""
     inside = Path(__file__).with_name("tmux.conf")
     return inside if inside.exists() else Path(__file__).parents[2] / "tmux.conf"
+
+
+def menu_keys(value: str) -> str:
+    """Names of keys, as tmux writes them.
+
+    Raises ValueError.
+    """
+    written = {name.lower(): name for name in (*NAMED_KEYS, "Space")}
+    keys: list[str] = []
+    for name in value.split():
+        match = MENU_KEY.fullmatch(name)
+        if match is None:
+            raise ValueError
+        modifiers, key = (part for part in match.groups() if part is not None)
+        letters = [letter for letter in "CMS" if f"{letter}-" in modifiers.upper()]
+        keys.append("-".join([*letters, written.get(key.lower(), key)]))
+    if not keys:
+        raise ValueError
+    return " ".join(dict.fromkeys(keys))
 
 
 class ConfigError(Exception):
@@ -163,6 +200,12 @@ class BackgroundJobConfig(BaseSettings):
         None,
         validation_alias="MCP_BG_NOTIFY",
         description="a command line for sh, run when a job ends or needs you",
+    )
+    menu_key: Annotated[str, AfterValidator(menu_keys)] = Field(
+        "F12",
+        validation_alias="MCP_BG_MENU_KEY",
+        description="tmux names of keys, with blanks between: F1 to F12 and other keys without a character, C- or M- "
+        "with a letter, such as F12 M-m",
     )
 
 

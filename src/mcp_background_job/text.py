@@ -15,6 +15,7 @@ from itertools import accumulate, groupby
 _DIRECTIONS = {
     code: f"<U+{code:04X}>" for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 }
+_DRAWN_RULE = re.compile(r"([\u2500-\u257f])\1{49,}")
 _RULE = re.compile(r"([^\w\s])\1{15,}|( )\2{39,}")  # a line or a gap across a window
 FEW_ROWS = 4  # of the same, from which on they are told by their number
 _PADDING = re.compile(r"(?<=\S)\s{8,}(?=\S)")  # not at a line's beginning, where it is indentation
@@ -118,6 +119,11 @@ def trimmed(lines: Sequence[str]) -> str:
     while rows and rows[-1] in ("", "~"):
         rows.pop()
     return "\n".join(rows)
+
+
+def without_rules(text: str) -> str:
+    """A text in which lines that are drawn across a window (U+2500 to U+257F) are told by their beginning."""
+    return _DRAWN_RULE.sub(r"\1\1\1…", text)
 
 
 def summed_up(lines: Sequence[str]) -> str:

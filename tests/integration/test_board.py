@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import shutil
 import sys
@@ -227,6 +229,164 @@ def test_a_resized_terminal_is_drawn_anew_and_a_long_list_scrolls(sandbox: Sandb
     wait_until(lambda: _line(person, ids[-1]).startswith(">"))
     person._outer("resize-window", "-x", "120", "-y", "45")
     wait_until(lambda: all(job_id in person.screen() for job_id in ids))
+
+
+def _clicks(person: Person, job_id: str, button: int = 0) -> None:
+    """Press and let go of a mouse button on a job's line, as a terminal tells it."""
+    lines = person.screen().splitlines()
+    row = next(number for number, line in enumerate(lines) if job_id in line) + 1
+    person.type(f"\x1b[<{button};20;{row}M\x1b[<{button};20;{row}m")
+
+
+def _names(person: Person) -> list[str]:
+    """The names in the table, from the top."""
+    return [line[19:].split()[0] for line in person.screen().splitlines() if re.match(r"[> ]\S \w{6} \w", line)]
+
+
+@pytest.mark.promise("board-finds")
+def test_typing_shows_only_the_jobs_that_match_and_escape_all_again(sandbox: Sandbox, server: Server) -> None:
+    folder = sandbox.path("shop")
+    folder.mkdir(exist_ok=True)
+    server.call("execute", command="exec sleep 1000", name="xkq-web", cwd=str(folder))
+    server.call("execute", command="exec sleep 1001", name="other")
+    run_job(server, f"true {'x' * 300} needle; exit 3", name="broken")
+    person = Person(sandbox, WATCH, columns=80, rows=24)
+    wait_until(lambda: sorted(_names(person)) == ["broken", "other", "xkq-web"])
+    for wanted, found in (("xkq", ["xkq-web"]), ("shop", ["xkq-web"]), ("1001", ["other"]), ("EXIT 3", ["broken"])):
+        person.press("/")
+        person.type(wanted)
+        person.sees(f"/{wanted}_  1 of 3 jobs")
+        wait_until(lambda found=found: _names(person) == found)  # type: ignore[misc]
+        person.press("Escape")
+        wait_until(lambda: len(_names(person)) == 3 and "Escape: all" not in person.screen())
+    person.press("/")
+    person.type("needle")  # beyond what a list shows of a command
+    wait_until(lambda: _names(person) == ["broken"])
+    person.press("BSpace", "x")
+    person.sees("No job matches.")
+    person.press("C-u", "o", "t", "h", "Enter")
+    wait_until(lambda: _names(person) == ["other"])
+    person.press("t")
+    person.sees("/oth  1 of 3 jobs", "held", "you hold it since")
+    person.press("q")
+    person.sees("LEFT")
+
+
+@pytest.mark.promise("board-finds")
+def test_a_groups_the_jobs_by_agent_and_folder(sandbox: Sandbox, server: Server) -> None:
+    folder = sandbox.path("shop")
+    folder.mkdir(exist_ok=True)
+    for name, cwd in (("one", sandbox.work), ("two", folder), ("three", sandbox.work)):
+        server.call("execute", command="exec sleep 1000", name=name, cwd=str(cwd))
+    person = Person(sandbox, WATCH, columns=120, rows=24)
+    wait_until(lambda: _names(person) == ["three", "two", "one"])
+    person.press("a")
+    wait_until(lambda: _names(person) == ["three", "one", "two"])
+    lines = person.sees(f"in {sandbox.work} (2)", f"in {folder} (1)").splitlines()
+    assert lines[2].endswith(f"in {sandbox.work} (2)") and lines[5].endswith(f"in {folder} (1)")
+    person.press("Down", "Down")
+    wait_until(lambda: person.screen().splitlines()[6].startswith(">"))
+    person.press("a")
+    wait_until(lambda: _names(person) == ["three", "two", "one"])
+
+
+def test_details_show_the_last_lines_as_they_come(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="seq 100 120; while read x; do echo got $x; done", name="talk")["job_id"]
+    person = Person(sandbox, WATCH, columns=80, rows=24)
+    _choose(person, job_id)
+    person.press("d")
+    lines = person.sees("── talk", f"in {sandbox.work}, for ", "CPU ", " 119\n").splitlines()
+    assert next(number for number, line in enumerate(lines) if line.startswith("── talk")) == 12
+    assert lines[23] == " 120"
+    server.call("interact", job_id=job_id, input="hello")
+    wait_until(lambda: person.screen().splitlines()[23] == " got hello")
+    person._outer("resize-window", "-x", "40", "-y", "12")
+    wait_until(lambda: person.screen().splitlines()[6].startswith("── talk") and " got hello" in person.screen())
+    person.press("d")
+    wait_until(lambda: "── talk" not in person.screen())
+
+
+@pytest.mark.promise("pair-board")
+def test_who_ended_a_job_and_since_when_one_waits(alone: Sandbox) -> None:
+    sandbox, server = alone, alone.server()
+    asks = server.call("execute", command="read -p 'Name? ' x", name="asks")["job_id"]
+    killed = server.call("execute", command="echo up; exec sleep 1000", name="doomed")["job_id"]
+    server.call("kill", job_id=killed)
+    timed = run_job(server, "echo up; exec sleep 1000", name="slow", timeout=1)["job_id"]
+    shut = server.call("execute", command="echo up; exec sleep 1000", name="shut")["job_id"]
+    shows(server, shut, "up")
+    sandbox.tmux("kill-window", "-t", sandbox.window(shut))
+    person = Person(sandbox, WATCH, columns=160, rows=24)
+    _shows_line(person, killed, "■ ", "killed by ", ": up")
+    _shows_line(person, timed, "■ ", "timeout of 1s: up")
+    _shows_line(person, shut, "■ ", "closed", "window closed: up")
+    # Since it printed its question, though the board has only just begun to look.
+    log = next((sandbox.state / "mcp-jobs" / asks / "log").iterdir())
+    os.utime(log, (time.time() - 190, time.time() - 190))
+    later = Person(sandbox, WATCH, columns=160, rows=24)
+    _shows_line(later, asks, "? ", "waits for you since 3m: Name?")
+
+
+@pytest.mark.promise("board-mouse")
+@pytest.mark.parametrize("inside", [True, False], ids=["window 0", "watch"])
+def test_a_click_chooses_and_another_goes_to_the_window(sandbox: Sandbox, server: Server, inside: bool) -> None:
+    ids = [
+        server.call("execute", command=f"echo in job {number}; exec sleep 1000", name=f"n{number}")["job_id"]
+        for number in range(9)
+    ]
+    if inside:
+        sandbox.tmux("set-option", "-t", "=mcp-jobs:", "mouse", "on")
+        sandbox.tmux("select-window", "-t", "=mcp-jobs:0")
+    person = Person(sandbox, *(() if inside else (WATCH,)), columns=80, rows=24)
+    wait_until(lambda: all(job_id in person.screen() for job_id in ids))
+    if inside:
+        asks = ("display-message", "-p", "-t", "=mcp-jobs:0", "#{mouse_any_flag}")
+        wait_until(lambda: sandbox.tmux(*asks).strip() == "1", what="the board's wish for clicks")
+    _clicks(person, ids[2])
+    _shows_line(person, ids[2], ">")
+    _clicks(person, ids[5])
+    _shows_line(person, ids[5], ">")
+    _clicks(person, ids[8], 65)
+    _shows_line(person, ids[2], ">")
+    _clicks(person, ids[8], 64)
+    _shows_line(person, ids[5], ">")
+    _clicks(person, ids[7])
+    _shows_line(person, ids[7], ">")
+    _clicks(person, ids[7])
+    person.sees(f"n7 {ids[7]} since", "in job 7")
+    sandbox.tmux("set-option", "-u", "-t", "=mcp-jobs:", "mouse")
+
+
+@pytest.mark.promise("board-mouse")
+def test_a_person_without_tmuxs_mouse_keeps_their_terminals_own(sandbox: Sandbox, server: Server) -> None:
+    job_id = server.call("execute", command="exec sleep 1000", name="runs")["job_id"]
+    person = Person(sandbox, columns=80, rows=24)
+    sandbox.tmux("select-window", "-t", "=mcp-jobs:0")
+    _shows_line(person, job_id, "running")
+    wait_until(lambda: person.ask("#{mouse_any_flag}") == "0")
+    sandbox.tmux("set-option", "-t", "=mcp-jobs:", "mouse", "on")
+    asks = ("display-message", "-p", "-t", "=mcp-jobs:0", "#{mouse_any_flag}")
+    wait_until(lambda: sandbox.tmux(*asks).strip() == "1")
+    sandbox.tmux("set-option", "-u", "-t", "=mcp-jobs:", "mouse")
+    wait_until(lambda: sandbox.tmux(*asks).strip() == "0")
+    wait_until(lambda: person.ask("#{mouse_any_flag}") == "0")
+    outside = Person(sandbox, WATCH, columns=80, rows=24)
+    _shows_line(outside, job_id, "running")
+    assert outside.ask("#{mouse_any_flag}") == "1"
+    outside.press("q")
+    outside.sees("LEFT")
+    assert outside.ask("#{mouse_any_flag}") == "0"
+
+
+def test_a_board_with_no_color_has_none(sandbox: Sandbox, server: Server) -> None:
+    server.call("execute", command="read x", name="asks")
+    run_job(server, "exit 3", name="broken")
+    coloured = Person(sandbox, WATCH, columns=80, rows=24)
+    coloured.sees("exit 3", "prompt")
+    assert re.search(r"\x1b\[[\d;]*4[0-7]", coloured.screen(colours=True))
+    plain = Person(sandbox, f"NO_COLOR=1 {WATCH}", columns=80, rows=24)
+    plain.sees("exit 3", "prompt")
+    assert "\x1b[" not in plain.screen(colours=True)
 
 
 @pytest.mark.promise("record-foreign")

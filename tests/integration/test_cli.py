@@ -299,6 +299,23 @@ def test_a_reader_that_goes_away_is_no_error(shared: Sandbox) -> None:
     assert (done.stdout, done.stderr) == ("1\n2\n141\n", "")
 
 
+@pytest.mark.parametrize("command", ["output {}", "replay {}", "export {} --cast"])
+def test_without_a_standard_output_it_says_so_and_writes_into_nothing_else(
+    shared: Sandbox, server: Server, command: str
+) -> None:
+    job_id = run_job(server, "echo printed")["job_id"]
+
+    def closed(what: str) -> subprocess.CompletedProcess[str]:
+        line = f"exec {COMMAND} {command.format(job_id)} {what}"
+        return subprocess.run(["sh", "-c", line], env=shared.environment, capture_output=True, text=True, timeout=120)
+
+    without = closed(">&-")
+    assert (without.returncode, without.stderr.count("\n")) == (1, 1) and "Bad file descriptor" in without.stderr
+    mute = closed("2>&-")
+    assert mute.returncode == 0 and "printed" in mute.stdout and "mcp-background-job:" not in mute.stdout
+    assert closed("<&-").returncode == 0
+
+
 @pytest.mark.promise("cli-clean")
 def test_clean_removes_what_has_ended_and_nothing_that_runs(cleared: Sandbox, server: Server) -> None:
     running = begin(server, "cat")
@@ -388,3 +405,38 @@ def test_nothing_runs_on_after_a_person_has_looked(cleared: Sandbox, server: Ser
     # The board has a tmux client now and then, which ends.
     wait_until(lambda: not set(cleared.processes()) - before)
     server.call("kill", job_id=job_id)
+
+
+@pytest.mark.promise("watch-plain")
+@pytest.mark.parametrize("how", ["--plain", "ACCESSIBLE"])
+def test_watch_tells_a_screen_reader_each_change_in_a_line(shared: Sandbox, server: Server, how: str) -> None:
+    talk = begin(server, "read -p 'Your name? ' x; exec sleep 1000", name=f"talk{how}")
+    options = [how] if how == "--plain" else []
+    watch = start(shared, "watch", *options, **({} if options else {"ACCESSIBLE": "1"}))
+    lines = watch.stdout
+    assert lines is not None
+    found: list[str] = []
+
+    def tells(line: str) -> None:
+        def came() -> bool:
+            found.append(lines.readline().rstrip("\n"))
+            return re.fullmatch(line, found[-1]) is not None
+
+        wait_until(came, what=line)
+
+    try:
+        tells(rf"talk{how} {talk} waits for your input: Your name\?")
+        server.call("handoff", job_id=talk, message="type it, please")
+        tells(f"talk{how} {talk} is held by you, an agent asks: type it, please")
+        cli(shared, "give", talk)
+        tells(rf"talk{how} {talk} waits for your input: Your name\?")
+        server.call("interact", job_id=talk, input="me", timeout=0)
+        tells(f"talk{how} {talk} runs")
+        server.call("kill", job_id=talk)
+        tells(rf"talk{how} {talk} ended: killed by \S+ after \d.*")
+        assert len([line for line in found if f" {talk} " in line]) == 5, "told more than once"
+        assert "".join(found).isprintable()
+    finally:
+        watch.send_signal(signal.SIGINT)
+        watch.communicate()
+    assert watch.returncode == 130

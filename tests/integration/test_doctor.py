@@ -242,8 +242,33 @@ def test_a_state_folder_of_another_user_and_a_full_disk_are_found(sandbox: Sandb
         subprocess.run(["umount", "-l", str(sandbox.state)], check=True, timeout=120)
 
 
-def test_a_tmux_conf_that_tmux_refuses_is_found(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('set-option -t "$MCP_BG_TARGET" no-such-option on', "no-such-option"),
+        ("no-such-command", "line 2: unknown command: no-such-command"),
+    ],
+)
+def test_a_tmux_conf_that_tmux_refuses_is_found(sandbox: Sandbox, line: str, said: str) -> None:
     own = sandbox.root / "own.conf"
-    own.write_text('set-option -t "$MCP_BG_TARGET" no-such-option on\n')
+    own.write_text(f"# mine\n{line}\n")
     found = note(findings(sandbox, healthy=True, MCP_BG_TMUX_CONF=str(own)), "tmux.conf")
-    assert "no-such-option" in found["text"] and str(own) in found["remedy"]
+    assert said in found["text"] and str(own) in found["remedy"]
+
+
+@pytest.mark.promise("menu-keys")
+def test_a_menu_key_that_the_tmux_around_takes_is_noted(server: Server, cleared: Sandbox) -> None:
+    server.call("execute", command="true")
+    outer = cleared.root / "outer"
+    around = ("tmux", "-S", str(outer), "-f", "/dev/null")
+    made = [*around, "new-session", "-d", "sleep 1000", ";", "bind-key", "-n", "F12", "display-message", "mine"]
+    subprocess.run(made, env=cleared.environment, check=True)
+    try:
+        found = findings(cleared, healthy=True, TMUX=f"{outer},1,0")
+        texts = [one["text"] for one in found if one["check"] == "keys"]
+        assert "F12 opens the menu in a job's window, the prefix is Ctrl-b" in texts
+        assert "the tmux around this terminal takes F12 for itself" in texts
+        other = findings(cleared, healthy=True, TMUX=f"{outer},1,0", MCP_BG_MENU_KEY="M-m")
+        assert not [one for one in other if "around this terminal" in one["text"]]
+    finally:
+        subprocess.run([*around, "kill-server"], env=cleared.environment, check=True)

@@ -59,6 +59,7 @@ def test_a_line_that_matched_is_told_though_much_was_printed_behind_it(server: S
     job_id = server.call("execute", command="seq 1 3000; echo HERE it is; seq 1 3000; echo done; sleep 300")["job_id"]
     shows(server, job_id, "done")
     answer = server.call("wait", job_ids=[job_id], pattern="HERE", since=0, timeout=50)
-    assert answer["reason"] == "match" and answer["match"] == "HERE it is"
-    assert "HERE" not in answer["stdout"] and answer["truncated"]
+    assert answer["reason"] == "match" and answer["stdout"].endswith("\n3000\nHERE it is\n") and answer["truncated"]
+    following = server.call("wait", job_ids=[job_id], pattern="done", since=answer["cursor"], timeout=50)
+    assert following["stdout"].startswith("1\n2\n") and following["stdout"].endswith("\ndone\n"), "nothing is hidden"
     server.call("kill", job_id=job_id)

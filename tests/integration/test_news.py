@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from integration.test_http import HEADERS, INITIALIZE, HttpServer, served
+from mcp_background_job.store.holds import set_hold
 from support.rpc import HANDSHAKE_ERA, MODERN_ERA, Answer, Server
 from support.sandbox import SESSION, Sandbox, ended
 from support.terminal import cli
@@ -39,8 +43,10 @@ def news(server: Server, count: int = 1, about: str = "") -> list[Answer]:
 
 def none_more(server: Server, about: str) -> None:
     """Whatever was to be told has been: a job that ends after it is told alone."""
+    server.news.clear()
     last = server.call("execute", command="exit 7", name="last")["job_id"]
-    assert [item["job_id"] for item in news(server, about=about)] == [last]
+    wait_until(lambda: server.call("status", job_id=about) and last in [item["job_id"] for item in server.news])
+    assert [item["job_id"] for item in server.news] == [last]
 
 
 def test_an_end_is_told_once_with_any_answer(server: Server) -> None:
@@ -81,6 +87,21 @@ def test_what_an_answer_tells_is_no_news(sandbox: Sandbox, server: Server, tool:
     arguments: Answer = {"list": {}, "wait": {"job_ids": [job_id]}}.get(tool, {"job_id": job_id})
     server.call(tool, **arguments)
     none_more(server, other)
+
+
+@pytest.mark.parametrize("command", ["exit 4", "sleep 300"])
+@pytest.mark.parametrize(("tool", "arguments"), [("status", {}), ("kill", {}), ("wait", {"all": True, "timeout": 1})])
+def test_what_the_first_answer_about_a_job_tells_is_no_news(
+    sandbox: Sandbox, server: Server, tool: str, arguments: Answer, command: str
+) -> None:
+    other, stranger = sleeper(server), sandbox.server()
+    job_id = stranger.call("execute", command=command, wait=1)["job_id"]
+    server.call(tool, **arguments, **({"job_ids": [job_id]} if tool == "wait" else {"job_id": job_id}))
+    if command == "exit 4" or tool == "kill":
+        none_more(server, other)
+    else:
+        stranger.call("kill", job_id=job_id)
+        assert [item["job_id"] for item in news(server, about=other)] == [job_id]
 
 
 def test_a_need_of_input_is_told_once_and_again_when_it_needs_more(sandbox: Sandbox, server: Server) -> None:
@@ -132,6 +153,19 @@ def test_a_hand_back_is_told(sandbox: Sandbox, server: Server) -> None:
     assert waiting.answer()["reason"] == "handback"
     assert waiting.news == []
     none_more(server, other)
+
+
+def test_a_hand_back_right_behind_the_hand_off_is_told(sandbox: Sandbox, server: Server) -> None:
+    other = sleeper(server)
+    job_id = server.call("execute", command="exec cat", wait=50)["job_id"]
+    for _ in range(3):
+        handed = server.start("handoff", job_id=job_id, message="look")
+        wait_until((sandbox.state / SESSION / job_id / "holder").exists)
+        set_hold(sandbox.state / SESSION / job_id, None)  # as a form does that declines at once
+        assert handed.answer()["holder"] == "human"
+        told = handed.news or news(server, about=other)
+        assert [(item["job_id"], item["event"]) for item in told] == [(job_id, "handback")]
+        none_more(server, other)
 
 
 def test_five_at_most_are_told_at_a_time(sandbox: Sandbox, server: Server) -> None:
@@ -186,6 +220,64 @@ def test_a_server_that_is_started_anew_tells_what_its_client_was_not_told(sandbo
     none_more(again, other)
     # A second client's server, beside it, has nothing to take up.
     none_more(sandbox.server(), other)
+
+
+def test_what_was_not_told_outlives_a_server_that_is_killed_in_its_first_call(sandbox: Sandbox, server: Server) -> None:
+    other = sleeper(server)
+    job_id = server.call("execute", command="read x; exit 6", wait=50)["job_id"]
+    server.kill9()
+    again = sandbox.server()
+    waiting = again.start("wait", job_ids=[other], timeout=50, progress=True)
+    wait_until(lambda: waiting.progress)
+    again.kill9()
+    cli(sandbox, "send", job_id, "x")
+    third = sandbox.server()
+    assert [(item["job_id"], item["event"]) for item in news(third, about=other)] == [(job_id, "ended")]
+    none_more(third, other)
+
+
+def over_http(web: HttpServer) -> Callable[..., tuple[bytes, dict[str, str]]]:
+    """Body and headers of a client's calls, in a session of its own."""
+
+    def message(method: str, params: Answer) -> bytes:
+        return json.dumps({"jsonrpc": "2.0", "id": 2, "method": method, "params": params}).encode()
+
+    hello = web.ask("POST", "/mcp", json.dumps(INITIALIZE).encode())
+    headers = {**HEADERS, "Mcp-Session-Id": str(hello.getheader("mcp-session-id"))}
+    return lambda tool, **arguments: (message("tools/call", {"name": tool, "arguments": arguments}), headers)
+
+
+def answered(web: HttpServer, request: tuple[bytes, dict[str, str]]) -> Answer:
+    response = web.ask("POST", "/mcp", *request)
+    lines: list[str] = response.body.decode().splitlines()  # type: ignore[attr-defined]
+    message = json.loads(next(line.removeprefix("data: ") for line in lines if '"result"' in line))
+    found: Answer = message["result"]["structuredContent"]
+    return found
+
+
+def test_what_an_answer_tells_that_nobody_got_is_told_again(sandbox: Sandbox) -> None:
+    with served(sandbox) as web:
+        call = over_http(web)
+        other = answered(web, call("execute", command="exec sleep 300"))["job_id"]
+        job_id = answered(web, call("execute", command="read x; echo over; exit 3", wait=50))["job_id"]
+        connection = web.connect()
+        connection.request("POST", "/mcp", *call("wait", job_ids=[job_id], timeout=50))
+        connection.getresponse()  # its head comes at once
+        connection.close()
+        cli(sandbox, "send", job_id, "x")
+        told: list[Answer] = wait_until(lambda: answered(web, call("status", job_id=other)).get("news", []))
+        assert [(item["job_id"], item["event"]) for item in told] == [(job_id, "ended")]
+        assert "over" in answered(web, call("wait", job_ids=[job_id]))["stdout"]
+
+
+def test_clients_that_have_gone_leave_one_record(sandbox: Sandbox) -> None:
+    with served(sandbox) as web:
+        for _ in range(5):
+            body, headers = over_http(web)("execute", command="true", wait=50)
+            assert answered(web, (body, headers))["exit_code"] == 0
+            assert web.ask("DELETE", "/mcp", None, headers).status == 200
+        records = [path for path in (sandbox.state / ".clients").rglob("*") if path.name.isdigit()]
+        assert len(records) == 1
 
 
 def test_what_dead_servers_left_goes(sandbox: Sandbox) -> None:

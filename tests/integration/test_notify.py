@@ -82,6 +82,17 @@ def test_an_end_is_told_once_though_server_and_notifier_were_killed(sandbox: San
     assert len(told(sandbox)) == 4
 
 
+@pytest.mark.promise("notify")
+def test_a_living_server_has_a_killed_notifier_followed_by_another(sandbox: Sandbox) -> None:
+    server = sandbox.server(MCP_BG_NOTIFY=noting(), MCP_BG_CLEANUP_INTERVAL="10")  # it tidies each 2.5 seconds
+    job_id = begin(server, "until test -e go; do sleep 0.1; done; exit 3")
+    [notifier] = wait_until(lambda: notifiers(sandbox))
+    notifier.kill()
+    sandbox.path("go").touch()
+    is_told(sandbox, f"ended {job_id} failed 3 a job")
+    wait_until(lambda: not notifiers(sandbox), what="the notifier to leave")
+
+
 def notifiers(sandbox: Sandbox) -> list[psutil.Process]:
     return [one for one in sandbox.processes() if "mcp_background_job.jobs.notifier" in words_of(one)]
 

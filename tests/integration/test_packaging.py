@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,12 @@ def build(folder: Path) -> Path:
     return folder
 
 
+def package_files() -> set[str]:
+    """All that the package is made of: its code, and what that reads."""
+    found = (path for path in (TOP / "src").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(TOP).as_posix() for path in found}
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("dist"))
@@ -55,8 +61,8 @@ def test_the_wheel_holds_tmux_conf_and_the_typing_marker_and_no_tests(built: Pat
         [metadata] = [name for name in names if name.endswith("/METADATA")]
         assert f"\nVersion: {__version__}\n" in archive.read(metadata).decode()
     assert "mcp_background_job/py.typed" in names
-    sources = {path.relative_to(TOP / "src").as_posix() for path in (TOP / "src").rglob("*.py")}
-    assert sources <= names
+    assert {name.removeprefix("src/") for name in package_files()} <= names
+    assert any(name.endswith("/licenses/src/mcp_background_job/cli/recordings/player/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"mcp_background_job"}
 
 
@@ -138,10 +144,9 @@ def test_without_bytecode_caches_it_starts_and_runs_jobs_and_writes_none(sandbox
 
 
 def test_all_that_has_a_version_has_the_same() -> None:
-    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     registry = json.loads((TOP / "server.json").read_text(encoding="utf-8"))
     assert {
-        project["version"],
+        metadata.version("mcp-background-job"),
         registry["version"],
         *(package["version"] for package in registry["packages"]),
         CONFIGURATION["version"],
@@ -177,7 +182,7 @@ def test_the_bundle_holds_what_its_command_needs(tmp_path: Path) -> None:
         assert json.loads(archive.read("manifest.json")) == CONFIGURATION
         archive.extractall(tmp_path / "unpacked")
     needed = {"pyproject.toml", "README.md", "LICENSE", "tmux.conf", CONFIGURATION["server"]["entry_point"]}
-    assert needed <= names and "src/mcp_background_job/py.typed" in names
+    assert needed | package_files() <= names
     done = subprocess.run(
         [sys.executable, "-m", "mcp_background_job", "--version"],
         env={**os.environ, "PYTHONPATH": str(tmp_path / "unpacked/src")},
@@ -186,3 +191,17 @@ def test_the_bundle_holds_what_its_command_needs(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.stdout == f"mcp-background-job {__version__}\n"
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_the_player_is_the_one_that_its_command_makes(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(TOP / ".ci/vendor-player"), str(tmp_path)], capture_output=True, text=True, timeout=280
+    )
+    if "npm" in done.stderr and "CalledProcessError" in done.stderr:
+        pytest.skip(f"npm has no network: {done.stderr[-200:]}")
+    assert done.returncode == 0, done.stderr
+    player = TOP / "src/mcp_background_job/cli/recordings/player"
+    assert {path.name: path.read_bytes() for path in player.iterdir()} == {
+        path.name: path.read_bytes() for path in tmp_path.iterdir()
+    }

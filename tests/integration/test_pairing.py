@@ -527,25 +527,42 @@ def test_a_session_made_by_hand_gets_the_look_and_keeps_what_its_person_has_set(
     person.sees("F12 menu")
 
 
-def test_another_key_is_one_option(alone: Sandbox) -> None:
+@pytest.mark.promise("menu-keys")
+def test_other_keys_open_the_menu_and_the_first_is_named(alone: Sandbox) -> None:
     sandbox = alone
-    own = sandbox.path("my.conf")
-    server = sandbox.server()
-    server.call("execute", command="cat")
-    packaged = (sandbox.state / "mcp-jobs" / "tmux.conf").read_text()
-    server.close()
-    sandbox.tmux("kill-server")
-    # What the program has filled in is what a person's copy leaves open.
-    source = packaged.replace("=mcp-jobs:", "$MCP_BG_TARGET").replace(
-        '-T "mcp-jobs" "F12"', '-T "$MCP_BG_TABLE" "$MCP_BG_KEY"'
-    )
-    own.write_text(source.replace("@mcp_key F12", "@mcp_key M-m"))
-    again = sandbox.server(MCP_BG_TMUX_CONF=str(own))
+    again = sandbox.server(MCP_BG_MENU_KEY="M-m F9")
     again.call("execute", command="cat")
     person = Person(sandbox, columns=80, rows=24)
     person.sees("M-m menu")
-    person.press("M-m")
-    person.sees("Detach")
+    for key in ("M-m", "F9"):
+        person.press(key)
+        person.sees("Detach")
+        person.press("Escape")
+        wait_until(lambda: "Detach" not in person.screen())
+
+
+@pytest.mark.promise("menu-keys")
+def test_where_the_menus_key_is_the_prefix_another_opens_it(alone: Sandbox) -> None:
+    sandbox = alone
+    sandbox.home.joinpath(".tmux.conf").write_text("set -g prefix F12\n")
+    server = sandbox.server()
+    server.call("execute", command="cat", name="one")
+    person = Person(sandbox, columns=80, rows=24)
+    person.sees("F11 menu")
+    person.press("F11")
+    person.sees("Detach", "Help")
+    person.press("?")
+    person.sees("F12 0 all jobs", "F11 opens the menu")
+    person.press("q")
+    wait_until(lambda: "all jobs" not in person.screen())
+    sandbox.tmux("set-option", "-g", "prefix", "C-a")
+    sandbox.tmux("set-option", "-g", "prefix2", "F11")
+    server.call("execute", command="cat", name="two")
+    person.sees("F12 menu")
+    sandbox.tmux("select-window", "-t", "=mcp-jobs:0")
+    person.sees("LAST LINE")
+    person.press("?")
+    person.sees("Ctrl-a 0 comes back", "F12 opens the menu")
 
 
 @pytest.mark.promise("end-not-false")

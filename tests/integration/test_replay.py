@@ -128,27 +128,27 @@ def line_settings(person: Person) -> str:
 
 
 @pytest.mark.promise("replay")
-@pytest.mark.parametrize("how", ["end", "C-c", "q", "TERM"])
+@pytest.mark.parametrize("how", ["end", "C-c", "C-\\", "q", "TERM", "HUP"])
 def test_the_terminal_is_as_before_however_it_ends(server: Server, shared: Sandbox, at: Any, how: str) -> None:
     job_id = run_job(server, f"printf '{SWITCHED}'; sleep 1")["job_id"]
     run = server.call("execute", command=f"printf '{SWITCHED}'; cat")["job_id"]  # goes on until the person leaves
     wait_until(lambda: b"in red" in log_of(shared, run))
     shown = job_id if how == "end" else run
-    settings = shared.path(f"settings-{how}")
+    settings = shared.path(f"settings-{how.replace(chr(92), 'backslash')}")
     # The person's line settings and the terminal's modes, before and after.
-    person: Person = at(f"replay {shown}", before=f"trap : INT; stty -a >{settings}; read -r go; ")
+    person: Person = at(f"replay {shown}", before=f"trap : INT QUIT; stty -a >{settings}; read -r go; ")
     wait_until(lambda: settings.exists() and settings.read_text())
     before = person.ask(STATE)
     person.press("Enter")
     if how != "end":
         wait_until(lambda: person.ask("#{alternate_on}") == "1")
         person.sees("in red")
-    if how == "TERM":
+    if how in ("TERM", "HUP"):
         [process] = shared.with_words("replay", run)
-        process.terminate()
+        process.send_signal(signal.Signals[f"SIG{how}"])
     elif how != "end":
         person.press(how)
-    expected = {"end": 0, "C-c": 130, "q": 0, "TERM": 143}[how]
+    expected = {"end": 0, "C-c": 130, "C-\\": 131, "q": 0, "TERM": 143, "HUP": 129}[how]
     person.sees(f"status {expected}")
     person.sees("LEFT")
     assert person.ask(STATE) == before

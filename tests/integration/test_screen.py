@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -103,6 +104,7 @@ def test_a_file_is_edited_and_saved_in_vi(server: Server, shared: Sandbox) -> No
     _screen(server, job_id, "typed; in #{vi} it's")
     done = server.call("interact", job_id=job_id, input=":wq")
     assert done["reason"] == "exit"
+    assert re.fullmatch(r'\[full-screen program; its last line: "edited.txt" 4.* written.*\]\n', done["stdout"]), done
     assert path.read_text() == "one\ntwo\ntyped; in #{vi} it's\nthree\n"
     assert ended(server, job_id)["exit_code"] == 0
 

@@ -102,7 +102,9 @@ def test_another_session_name_is_another_set_of_jobs(sandbox: Sandbox) -> None:
     job_id = server.call("execute", command="sleep 300")["job_id"]
     assert other.call("list", all=True) == {"jobs": []}
     theirs = other.call("execute", command="sleep 300")
-    assert "other-jobs" in theirs["attach"]
+    person = Person(sandbox, theirs["attach"])
+    person.sees(theirs["job_id"])
+    person.close()
     assert [job["job_id"] for job in server.call("list")["jobs"]] == [job_id]
     assert set(sandbox.tmux("list-sessions", "-F", "#{session_name}").split()) == {"mcp-jobs", "other-jobs"}
     assert sandbox.records("other-jobs") == {theirs["job_id"]}

@@ -11,6 +11,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,27 @@ def test_it_is_the_agents_own_whatever_starts_its_server_and_no_other_agents(san
 
 
 @pytest.mark.promise("stop-hook")
+def test_each_agent_of_a_job_is_told(sandbox: Sandbox) -> None:
+    # Another agent: it starts a server, and its hook once it is told to.
+    both = (
+        "import subprocess, os, time\n"
+        f"subprocess.Popen({PROGRAM!r})\n"
+        "os.close(0)\n"
+        "while not os.path.exists('turn-ends'): time.sleep(0.05)\n"
+        f"done = subprocess.run({[*PROGRAM, 'stop-hook']!r}, stdin=subprocess.DEVNULL, stderr=open('said', 'w'))\n"
+        "os.rename('said', 'told')"
+    )
+    server, other = sandbox.server(), sandbox.silent_server(program=[sys.executable, "-c", both]).open()
+    job_id = server.call("execute", command="exec sleep 99", name="build")["job_id"]
+    other.call("status", job_id=job_id)
+    assert hook(sandbox, "x stop-hook", {}).returncode == 2
+    sandbox.path("turn-ends").touch()
+    wait_until(sandbox.path("told").exists)
+    assert job_id in sandbox.path("told").read_text()
+    assert hook(sandbox, "x stop-hook", {}).returncode == 0
+
+
+@pytest.mark.promise("stop-hook")
 def test_jobs_of_others_and_bad_settings_hold_nobody_up(sandbox: Sandbox) -> None:
     subprocess.run([*PROGRAM, "run", "sleep 99"], env=sandbox.environment, cwd=sandbox.work, check=True, timeout=60)
     assert hook(sandbox, "x stop-hook", {}).returncode == 0
@@ -135,6 +158,30 @@ def test_an_agent_goes_on_with_what_the_hook_says(sandbox: Sandbox, name: str) -
     end_codex(sandbox)
 
 
+def waits_for_any(sandbox: Sandbox) -> bool:
+    """Whether a `wait --any`, which may have others around it, has found the jobs that run."""
+    for one in sandbox.with_words("wait", "--any"):
+        with suppress(OSError):  # it may end meanwhile
+            if any("inotify" in str(file.readlink()) for file in Path(f"/proc/{one.pid}/fd").iterdir()):
+                return True
+    return False
+
+
+def test_after_many_turns_one_process_waits(sandbox: Sandbox) -> None:
+    words = tomllib.loads(NOTIFY)["notify"]
+    environment = {**sandbox.environment, "PATH": f"{Path(sys.executable).parent}:{sandbox.environment['PATH']}"}
+    (sandbox.home / ".codex").mkdir()
+    server = sandbox.server()
+    job_id = server.call("execute", command="read -r x", name="build")["job_id"]
+    turns = [subprocess.Popen([*words, "{}"], env=environment, stdin=subprocess.DEVNULL) for _ in range(3)]
+    wait_until(lambda: sum(turn.poll() is None for turn in turns) == 1, what="those that are too many to leave")
+    wait_until(lambda: waits_for_any(sandbox))
+    server.call("interact", job_id=job_id, input="go")
+    for turn in turns:
+        turn.wait(60)
+    assert len((sandbox.home / ".codex/jobs.txt").read_text().splitlines()) == 1
+
+
 def test_codex_runs_its_notify_after_a_turn(sandbox: Sandbox) -> None:
     if shutil.which("codex") is None:
         pytest.skip("codex is not here")
@@ -145,9 +192,7 @@ def test_codex_runs_its_notify_after_a_turn(sandbox: Sandbox) -> None:
         server = sandbox.server()
         job_id = server.call("execute", command="read -r x", name="build")["job_id"]
         run_agent(sandbox, "codex", given, PLACES["codex"][2])
-        waiting = wait_until(lambda: sandbox.with_words("wait", "--any"))[0]
-        files = Path(f"/proc/{waiting.pid}/fd")
-        wait_until(lambda: any("inotify" in str(file.readlink()) for file in files.iterdir()))
+        wait_until(lambda: waits_for_any(sandbox))
         server.call("interact", job_id=job_id, input="go")
         file = sandbox.home / ".codex/jobs.txt"
         wait_until(lambda: file.exists() and f"{job_id} build: completed" in file.read_text())

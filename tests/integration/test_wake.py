@@ -111,6 +111,20 @@ def test_it_waits_while_the_agent_works_and_tells_all_in_one_line(sandbox: Sandb
     server.call("kill", job_id=asks)
 
 
+@pytest.mark.promise("wake")
+def test_a_job_that_ends_as_soon_as_it_is_started_is_told_and_none_that_had_ended_before(sandbox: Sandbox) -> None:
+    server = sandbox.server()
+    pane = Pane(sandbox, *AGENT)
+    pane.shows("❯")
+    told: list[str] = []
+    for code in (1, 2):
+        process = pane.wake("--on", "end")
+        told.append(f"Job short ({ending(server, 'short', f'exit {code}')}) failed, exit {code}..")
+        pane.shows(told[-1])
+        leave(process)
+    assert pane.got() == told
+
+
 @pytest.mark.promise("wake-guard")
 def test_nothing_is_typed_into_a_half_typed_line_a_mode_or_a_shell(sandbox: Sandbox) -> None:
     server = sandbox.server()

@@ -82,6 +82,12 @@ def test_patterns_keep_their_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MCP_BG_ENVIRONMENT", "Login"),
         ("MCP_BG_ENVIRONMENT", ""),
         ("MCP_BG_ON_DISCONNECT", "end"),
+        ("MCP_BG_MENU_KEY", ""),
+        ("MCP_BG_MENU_KEY", "m"),
+        ("MCP_BG_MENU_KEY", "F12 Enter"),
+        ("MCP_BG_MENU_KEY", "F13"),
+        ("MCP_BG_MENU_KEY", "C-i"),
+        ("MCP_BG_MENU_KEY", "M-;"),
     ],
 )
 @pytest.mark.promise("server-settings")
@@ -93,6 +99,11 @@ def test_a_bad_value_is_named_with_what_it_should_be(
         load_config()
     text = str(caught.value)
     assert "\n" not in text and variable in text and repr(value) in text and "takes" in text
+
+
+def test_menu_keys_are_written_as_tmux_writes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCP_BG_MENU_KEY", " f12  m-c-x s-pageup C-space f12 ".replace("pageup", "PPage"))
+    assert load_config().menu_key == "F12 C-M-x S-PPage C-Space"
 
 
 def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

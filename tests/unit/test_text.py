@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_background_job.output.emulator.row import split_cells
-from mcp_background_job.text import clip, escaped, fit, one_line, shorten, summed_up, width, wrap
+from mcp_background_job.text import clip, escaped, fit, one_line, shorten, summed_up, width, without_rules, wrap
 
 CHARACTERS = st.text(
     st.one_of(
@@ -85,6 +85,12 @@ def test_the_width_tables_are_not_loaded_for_ascii() -> None:
     code = "import sys; from mcp_background_job.text import fit; fit('a b', 2); print('wcwidth' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_only_a_rule_that_is_drawn_across_is_told_by_its_beginning() -> None:
+    assert without_rules("a\n" + "─" * 200 + "\n❯ \n" + "━" * 50 + "x") == "a\n───…\n❯ \n━━━…x"
+    for kept in ("─" * 49, "=" * 200, "-" * 200, "a" * 200, " " * 200):
+        assert without_rules(kept) == kept
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from mcp_background_job.errors import InvalidInput, TmuxError
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import Job, run_of
 from mcp_background_job.tmux.client import PATIENCE, tmux_binary
+from mcp_background_job.tmux.group import session_options
 from mcp_background_job.tmux.people import people
 from mcp_background_job.tmux.quoting import join_commands, own_socket
-from mcp_background_job.tmux.session import session_options
 
 from .lookup import find_job
 from .settings import settings
@@ -94,6 +94,8 @@ def find_target(manager: JobManager, job: Job | None) -> Target:
             f"Read what it printed: mcp-background-job output {job.spec.job_id}",
         )
     server = manager.tmux.server_at(run.socket)
+    if server is manager.tmux.server:
+        manager.tmux.ensure()
     found = server.ask("display-message", "-p", "-t", run.pane, "#{window_id} #{session_name}")
     window, session = found[0].split(" ", 1)
     # A window of a group is in each of its sessions: ours is the way in.

@@ -30,7 +30,8 @@ from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.store.models import EndedJob, RunningJob
 from mcp_background_job.store.notices import last_failure
-from mcp_background_job.tmux.client import tmux_binary, version_text
+from mcp_background_job.tmux.client import TmuxServer, tmux_binary, version_text
+from mcp_background_job.tmux.quoting import own_socket
 from mcp_background_job.tmux.session import JobsSession
 from mcp_background_job.ui.units import size
 from mcp_background_job.ui.wording import label
@@ -98,6 +99,7 @@ def check_tmux() -> Iterator[Finding]:
         yield from check_session(tmux, config.session_name)
     else:
         yield Finding("ok", "session", f"{config.session_name} does not exist yet; the first job creates it")
+    yield from check_outer_keys(tmux, config.menu_key.split())
 
 
 def check_session(tmux: JobsSession, session: str) -> Iterator[Finding]:
@@ -110,11 +112,30 @@ def check_session(tmux: JobsSession, session: str) -> Iterator[Finding]:
         remedy = f"tmux set-option -t ={session}: destroy-unattached off"
         yield Finding("wrong", "session", f"{session} would end with all jobs when you detach", remedy)
     else:
-        attach = tmux.attach_command()
+        attach, keys = tmux.attach_command(), tmux.look.keys()
         yield Finding("ok", "session", f"{session} exists with its options; attach to it: {attach}")
+        yield Finding("ok", "keys", f"{keys.menu} opens the menu in a job's window, the prefix is {keys.prefix}")
     if tmux.server.run("show-options", "-sv", "exit-unattached").stdout == ["on"]:
         remedy = "tmux set-option -s exit-unattached off"
         yield Finding("wrong", "session", "the tmux server would end with all jobs when you detach", remedy)
+
+
+def check_outer_keys(tmux: JobsSession, keys: list[str]) -> Iterator[Finding]:
+    """Whether what is around this terminal takes the menu's keys, as far as it tells."""
+    remedy = "Set MCP_BG_MENU_KEY to another key, such as M-m, or use the commands take, give, kill, again, history"
+    if "GUAKE_TAB_UUID" in os.environ and keys == ["F12"]:
+        yield Finding(
+            "note", "keys", "Guake, in which this terminal is, hides itself by F12 unless you changed that", remedy
+        )
+    outer = own_socket()
+    if outer and outer != tmux.server.socket:
+        server = TmuxServer(socket=outer)
+        prefixes = server.run("display-message", "-p", "#{prefix} #{prefix2}").stdout
+        taken = " ".join(prefixes).split()
+        taken += [key for key in keys if server.run("list-keys", "-T", "root", key).stdout]
+        lost = [key for key in keys if key in taken]
+        if lost:
+            yield Finding("note", "keys", f"the tmux around this terminal takes {', '.join(lost)} for itself", remedy)
 
 
 def check_state() -> Iterator[Finding]:
@@ -255,8 +276,8 @@ def check_round_trip() -> Iterator[Finding]:
         else:
             text = f"a job was started, asked, answered, read and ended, another killed, in {took:.0f} ms"
             yield Finding("ok", "round trip", text)
-        if manager.tmux.complaints:
-            said = "; ".join(manager.tmux.complaints)
+        if manager.tmux.look.complaints:
+            said = "; ".join(manager.tmux.look.complaints)
             remedy = f"Fix {config.tmux_conf}, or unset MCP_BG_TMUX_CONF; the next session reads it again"
             yield Finding("note", "tmux.conf", f"tmux refuses some of it: {said}", remedy)
     finally:

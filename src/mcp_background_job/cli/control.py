@@ -1,4 +1,4 @@
-"""The commands that act at once: kill, take, give, clean; and watch, which opens the board.
+"""The commands that act at once: kill, take, give, fit, clean; and watch, which opens the board.
 
 Each takes the parsed options and gives the exit status; its errors are JobErrors.
 """
@@ -10,12 +10,13 @@ import asyncio
 import os
 import time
 
-from mcp_background_job.errors import StoreError
+from mcp_background_job.errors import InvalidInput, StoreError
 from mcp_background_job.jobs.manager import JobManager, signal_number
 from mcp_background_job.jobs.sweep import sweep
 from mcp_background_job.responses import killed
 from mcp_background_job.responses.fields import Fields
-from mcp_background_job.store.models import EndedJob
+from mcp_background_job.store.models import EndedJob, run_of
+from mcp_background_job.tmux import fitting
 from mcp_background_job.ui.console import print_json, progress
 from mcp_background_job.ui.units import size
 from mcp_background_job.ui.wording import label
@@ -46,9 +47,32 @@ def kill(options: argparse.Namespace) -> int:
 
 
 def watch(options: argparse.Namespace) -> int:
+    """The board, or plain lines for a person who asks for them here or of all their programs."""
+    from mcp_background_job.ui.plain_board import run_plain, wants_plain
+
+    if options.plain or wants_plain(os.environ):
+        return run_plain(settings())
     from mcp_background_job.ui.board import run_board  # rich, which the other commands here do without
 
     return run_board(settings())
+
+
+def fit(options: argparse.Namespace) -> int:
+    """To the terminal of the person who looks at the job's window."""
+    manager = JobManager(settings())
+    job = find_job(manager, options.job)
+    run = run_of(job)
+    if run is None or not manager.pane_is_open(job):
+        raise InvalidInput(f"Job {job.spec.job_id!r} has no window", "Call list to see the jobs")
+    pane = manager.tmux.pane(job.spec.job_id, run)
+    if not options.undo:
+        columns, rows = fitting.fit(pane)
+        print(f"{label(job)}: {columns} columns and {rows} lines, until nobody looks or fit --undo.")
+    elif fitting.as_it_was(pane):
+        print(f"{label(job)}: as it was.")
+    else:
+        print(f"{label(job)}: was not fitted.")
+    return 0
 
 
 def take(options: argparse.Namespace) -> int:

@@ -23,8 +23,8 @@ USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status."""
-    if arguments is None and sys.getfilesystemencoding() != "utf-8":
-        # A locale of another encoding: names, folders and commands are UTF-8 here, as agents send them.
+    # A locale of another encoding: names, folders and commands are UTF-8 here, as agents send them.
+    if arguments is None and (fill_standard_descriptors() or sys.getfilesystemencoding() != "utf-8"):
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     try:
         status = dispatch(arguments)
@@ -34,13 +34,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
-        # The reader has exited, as head does; the interpreter's last flush must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = BROKEN_PIPE
+        status = BROKEN_PIPE  # the reader has exited, as head does
+        drop_output()
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         status = complain(f"{error.strerror or error}{where}. Run `{PROGRAM} doctor` to see what is wrong.", 1)
+        drop_output()
     sys.exit(status)
+
+
+def drop_output() -> None:
+    """What can't be printed is dropped, or the interpreter's last flush would complain too."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fill_standard_descriptors() -> bool:
+    """Was stdin, stdout or stderr closed? The next file opened would have its number, and what is printed in it."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    for stream, mode in zip(streams, (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY), strict=True):  # printing has to fail
+        if stream is None:
+            os.set_inheritable(os.open(os.devnull, mode), True)  # the lowest number that is free: its own
+    return None in streams
 
 
 def dispatch(arguments: Sequence[str] | None) -> int:

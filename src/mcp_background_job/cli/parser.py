@@ -41,6 +41,8 @@ HANDLERS = {
     "run": "run:run",
     "send": "run:send",
     "interact": "run:send",
+    "again": "run:again",
+    "history": "read:history",
     "kill": "control:kill",
     "wait": "run:wait",
     "wake": "wake:wake",
@@ -48,6 +50,7 @@ HANDLERS = {
     "notify": "notify:notify",
     "attach": "attach:attach",
     "watch": "control:watch",
+    "fit": "control:fit",
     "take": "control:take",
     "give": "control:give",
     "clean": "control:clean",
@@ -196,6 +199,8 @@ def add_reading(add: Adder) -> None:
     made.add_argument("--html", action="store_true", help="as a page of HTML, for a bug report")
     add_looks(made)
     add_job(made)
+    made = add("history", "show what agents typed into a job lately", json=True)
+    add_job(made)
     add_recordings(add)
     made = add("wait", "wait until a job ends; of several, the first to end", json=True)
     made.add_argument("-p", "--pattern", default="", metavar="REGEX", help="or until its output matches")
@@ -223,10 +228,15 @@ def add_recordings(add: Adder) -> None:
     )
     made.add_argument("-i", "--max-idle", type=positive, metavar="SECONDS", help="shorten longer pauses to this")
     add_job(made)
-    made = add("export", "write a job's output with its timing, for asciinema and its players")
-    made.usage = f"{PROGRAM} export [-h] [-i SECONDS] [--format 2|3] JOB --cast [FILE]"
-    made.add_argument("--cast", nargs="?", const="-", required=True, metavar="FILE", help="asciicast; default: stdout")
-    made.add_argument("--format", type=int, choices=(2, 3), default=2, help="asciicast's version; 3: of asciinema 3")
+    made = add("export", "write a job's output with its timing: for asciinema, as a page that plays it, as a picture")
+    made.usage = f"{PROGRAM} export [-h] [-i SECONDS] JOB (--cast [FILE] [--format 2|3] | --html [FILE] | --gif FILE)"
+    kinds = made.add_mutually_exclusive_group(required=True)
+    kinds.add_argument("--cast", nargs="?", const="-", metavar="FILE", help="asciicast; default: stdout")
+    kinds.add_argument(
+        "--html", nargs="?", const="-", metavar="FILE", help="a page that plays offline; default: stdout"
+    )
+    kinds.add_argument("--gif", metavar="FILE", help="an animated picture, drawn by agg, which has to be installed")
+    made.add_argument("--format", type=int, choices=(2, 3), help="asciicast's version: 2, which all read, or 3")
     made.add_argument(
         "-i", "--max-idle", type=positive, metavar="SECONDS", help="have players shorten longer pauses to this"
     )
@@ -244,6 +254,8 @@ def add_acting(add: Adder) -> None:
     add_looks(made, times=False)
     text = "one word: a shell command line; several: a program and its arguments"
     made.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help=text)
+    made = add("again", "run a job's command once more, in its folder, with this environment", json=True)
+    add_job(made)
     made = add("send", "type into a job and show its answer", json=True, aliases=["interact"])
     made.add_argument("-k", "--key", action="append", default=[], metavar="KEY", help="C-c, Up, …, after the text")
     made.add_argument("--no-enter", action="store_true", help="don't press Enter after the text")
@@ -258,7 +270,13 @@ def add_acting(add: Adder) -> None:
     made = add("attach", "go to a job's window, or to the session of all jobs")
     made.add_argument("-r", "--read-only", action="store_true", help="watch without typing")
     add_job(made, nargs="?")
-    add("watch", "show a live board of all jobs")
+    made = add("watch", "show a live board of all jobs")
+    made.add_argument(
+        "--plain", action="store_true", help="a line for each change, for screen readers; also: ACCESSIBLE=1"
+    )
+    made = add("fit", "make a job's window as large as your terminal, while you look at it")
+    made.add_argument("--undo", action="store_true", help="as it was before")
+    add_job(made)
     made = add("wake", "tell the agent in a tmux pane what its jobs do, by a line typed while it is at rest")
     made.add_argument("--pane", default="", metavar="%N", help="the agent's pane; default: this one")
     made.add_argument("--on", type=wake_events, default=["end", "input"], metavar="EVENTS", help="default: end,input")

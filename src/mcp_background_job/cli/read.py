@@ -15,8 +15,10 @@ from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.output.dress import Dress
 from mcp_background_job.output.pages import Page
 from mcp_background_job.store.models import Job
+from mcp_background_job.text import escaped
 from mcp_background_job.ui.console import end_last_line, note, print_jobs, print_json, print_page, print_status
 from mcp_background_job.ui.looks import Show, colours_wanted, dress_for, html, texts, with_matches
+from mcp_background_job.ui.sent import NOTHING_TYPED, inputs_of, sent_lines
 from mcp_background_job.ui.units import size
 from mcp_background_job.ui.wording import ending_line
 
@@ -48,6 +50,19 @@ def status(options: argparse.Namespace) -> int:
         print_json(responses.full_status(manager.view, job, manager.attach_command(job)))
     else:
         print_status(manager, job)
+    return 0
+
+
+def history(options: argparse.Namespace) -> int:
+    """What agents typed into a job lately, as the menu shows it."""
+    manager = JobManager(settings())
+    inputs = inputs_of(manager.view.folder(find_job(manager, options.job).spec.job_id))
+    if options.json:
+        print_json({"inputs": inputs})
+    elif inputs:
+        print("\n".join(escaped(line) for facts in inputs for line in sent_lines(facts)))
+    else:
+        note(NOTHING_TYPED)
     return 0
 
 

@@ -65,6 +65,17 @@ def run(options: argparse.Namespace) -> int:
     return exit_status(ended)
 
 
+def again(options: argparse.Namespace) -> int:
+    """Run a job's command once more, as the menu does; its id."""
+    manager = JobManager(settings())
+    started = manager.start_again(find_job(manager, options.job), CLIENT)
+    if options.json:
+        print_json({"job_id": started.job_id, "status": "running", "attach": started.attach})
+    else:
+        print(started.job_id)
+    return 0
+
+
 def environment(pairs: list[str]) -> dict[str, str]:
     """`K=V` arguments as a map.
 

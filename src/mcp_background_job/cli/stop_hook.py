@@ -24,7 +24,7 @@ from mcp_background_job.ui.console import print_json
 from .settings import settings
 
 GO_ON, FAILED = 2, 1
-TOLD = "stop-hook"  # a file in a job's folder: its agent was told that it runs
+TOLD = "stop-hook-{}"  # a file in a job's folder: the agent of this process id was told that it runs
 MOST = 5  # jobs that are named
 NAME_WIDTH = 32
 
@@ -61,16 +61,18 @@ def said() -> dict[str, Any]:
 
 def untold(view: JobView) -> list[Job]:
     """The agent's jobs that run and that it was not told of here; from now on it was."""
-    found: list[Job] = []
-    for job_id in dict.fromkeys(job_id for record in own_records(view.store.folder) for job_id in record.jobs):
-        try:
-            job = view.job(job_id)
-            if isinstance(job, LiveJob):
-                os.close(os.open(view.folder(job_id) / TOLD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-                found.append(job)
-        except (JobError, OSError):
-            continue  # it is gone, or was told; on a full disk nothing is told rather than again and again
-    return found
+    found: dict[str, Job] = {}
+    for record in own_records(view.store.folder):
+        for job_id in record.jobs:
+            try:
+                job = view.job(job_id)
+                if isinstance(job, LiveJob):
+                    told = view.folder(job_id) / TOLD.format(record.pid)
+                    os.close(os.open(told, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                    found[job_id] = job
+            except (JobError, OSError):
+                continue  # it is gone, or was told; on a full disk nothing is told rather than again and again
+    return list(found.values())
 
 
 def reminder(view: JobView, jobs: Sequence[Job]) -> str:

@@ -67,7 +67,8 @@ class Wake:
         self.kinds = kinds
         self.jobs = jobs  # none: all of the session
         self.left = set(jobs)  # of those that are named, which have not ended
-        self.followed: set[str] = set()
+        ended = [] if jobs else [job for job in self.view.jobs(False).jobs if isinstance(job, EndedJob)]
+        self.followed: set[str] = {job.spec.job_id for job in ended}  # or there is nothing more to tell
         self.waker = Waker(self.view, pane)
         self.events = JobEvents(self.view)
         self.events.listeners.append(self.hear)
@@ -84,12 +85,10 @@ class Wake:
         self.news.set()
 
     def follow_new(self) -> None:
-        """Follow the jobs that are named, or all that run now."""
-        jobs = self.view.jobs(include_all=bool(self.jobs)).jobs
-        for job in jobs:
+        """Follow the jobs that are named, or all that have not ended before: some end before they are first seen."""
+        for job in self.view.jobs(include_all=bool(self.jobs)).jobs:
             job_id = job.spec.job_id
-            wanted = job_id in self.jobs if self.jobs else not isinstance(job, EndedJob)
-            if wanted and job_id not in self.followed:
+            if job_id not in self.followed and (not self.jobs or job_id in self.jobs):
                 self.followed.add(job_id)
                 self.events.follow(job_id)
 

@@ -102,7 +102,8 @@ class Control:
             if time.monotonic() - self._rang > RING_PAUSE:
                 self._rang = time.monotonic()
                 write_mark(job.run.tty, b"\a")
-            tell(self.tmux.server_at(job.run.socket), self.tmux.name, f"an agent asks in {job.spec.name}: {text}")
+            server = self.tmux.server_at(job.run.socket)
+            tell(server, self.tmux.name, job.run.pane, f"an agent asks in {job.spec.name}: {text}")
             watching = self.watching(job)
         return Handoff(job, hold, attach(job), watching)
 
@@ -127,20 +128,21 @@ class Control:
         if not hold.message or not isinstance(job, RunningJob):
             return bool(hold.message)
         server, since = self.tmux.server_at(job.run.socket), int(hold.since)
-        now_attached = any(self.tmux.name in (p.session, p.group) and p.active >= since for p in people(server))
-        return not now_attached and last_key(server, self.tmux.name) <= since
+        session, pane = self.tmux.name, job.run.pane
+        now_attached = any(person.is_at(session, pane) and person.active >= since for person in people(server))
+        return not now_attached and last_key(server, session, pane) <= since
 
     def watching(self, job: Job) -> int:
-        """How many people are attached to the session of jobs."""
+        """How many people are attached to the session of jobs, or look at the job elsewhere."""
         run = run_of(job)
-        return 0 if run is None else attached_to(self.tmux.server_at(run.socket), self.tmux.name)
+        return 0 if run is None else attached_to(self.tmux.server_at(run.socket), self.tmux.name, run.pane)
 
     def absent_holder(self, job: Job) -> Presence | None:
         """The presence of the person who holds the job, once they seem to have left."""
         hold = self.view.hold(job)
         if hold is None or not isinstance(job, RunningJob):
             return None
-        return absent_holder(self.tmux.server_at(job.run.socket), self.tmux.name, hold)
+        return absent_holder(self.tmux.server_at(job.run.socket), self.tmux.name, job.run.pane, hold)
 
     async def require_agent_control(self, job: Job) -> None:
         """Raises HumanHolds while a person has the keys."""

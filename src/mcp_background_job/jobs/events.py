@@ -13,12 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import anyio.to_thread
 
-from mcp_background_job.errors import JobError
+from mcp_background_job.errors import JobError, JobNotFound
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.models import EndedJob, Job, RunningJob, Status, status_of
 from mcp_background_job.store.transcript import transcript_size
@@ -33,6 +34,7 @@ Kind = Literal["ended", "input", "held", "handback", "output"]
 THROTTLE = 0.1  # seconds between two looks at a job that floods
 UNWOKEN = 0.5  # seconds between two looks where no file wakes
 TOGETHER = 0.5  # seconds: later looks at jobs fall on multiples of it, since one at a time costs four times as much
+UNREADABLE = 1.0  # seconds until a job is looked at again whose files can't be read
 LAST_LOOK = 10.0  # seconds between looks that no file asks for, where nothing has happened for long
 # Seconds without output after which a rest is told; an event loop may do more by itself, so it is given longer.
 STILL: dict[Rest, float] = {"line": 0.4, "read": 0.4, "poll": 2.0}
@@ -114,10 +116,15 @@ class JobEvents:
     def look(self, job_id: str) -> None:
         """Tell at once of an end or a hand-back that there is by now."""
         if job_id in self._seen:
-            try:
+            with suppress(JobError, OSError):
                 self._look(self.view.job(job_id), self._seen[job_id])
-            except JobError:
-                self._forget(job_id)
+
+    def was_held(self, job_id: str) -> None:
+        """An answer has told that a person has the keys: should they be back by now, that is told too."""
+        self.look(job_id)
+        if job_id in self._seen:
+            self._seen[job_id].held = True
+            self.look(job_id)
 
     def _forget(self, job_id: str) -> None:
         del self._followers[job_id]
@@ -127,27 +134,37 @@ class JobEvents:
             task.cancel()
 
     async def _follow(self, job_id: str, held: bool | None) -> None:
-        try:
-            folder = self.view.folder(job_id)
-            job: Job = self.view.job(job_id)
-            seen = Seen(self.view.log(job_id).end, (self.view.hold(job) is not None) if held is None else held)
-            self._seen[job_id] = seen
-            with FolderEvents([folder, folder / "log"]) as files:
-                news = True
-                while job_id in self._seen:
-                    if news or not isinstance(job, RunningJob) or not self.view.store.is_supervised(job_id):
-                        job = self.view.job(job_id)
-                        self._look(job, seen)
-                    else:
-                        self._look_for_rest(job, seen)
-                    news = await files.wait(self._pause(seen))
-                    if not files.complete:
-                        await asyncio.sleep(UNWOKEN)
-                    elif time.monotonic() - seen.changed < THROTTLE:
-                        await asyncio.sleep(THROTTLE)
-        except (JobError, OSError):
-            logger.info("job %s can no longer be followed", job_id, exc_info=True)
-            self._forget(job_id)
+        while self._tasks.get(job_id) is asyncio.current_task():
+            try:
+                await self._follow_files(job_id, held)
+                return
+            except JobNotFound:
+                self._forget(job_id)
+                return
+            except (JobError, OSError):  # too many open files, say
+                logger.info("job %s can't be followed now", job_id, exc_info=True)
+                await asyncio.sleep(UNREADABLE)
+
+    async def _follow_files(self, job_id: str, held: bool | None) -> None:
+        folder = self.view.folder(job_id)
+        job: Job = self.view.job(job_id)
+        if job_id not in self._seen:
+            end = self.view.log(job_id).end
+            self._seen[job_id] = Seen(end, (self.view.hold(job) is not None) if held is None else held)
+        seen = self._seen[job_id]
+        with FolderEvents([folder, folder / "log"]) as files:
+            news = True
+            while job_id in self._seen:
+                if news or not isinstance(job, RunningJob) or not self.view.store.is_supervised(job_id):
+                    job = self.view.job(job_id)
+                    self._look(job, seen)
+                else:
+                    self._look_for_rest(job, seen)
+                news = await files.wait(self._pause(seen))
+                if not files.complete:
+                    await asyncio.sleep(UNWOKEN)
+                elif time.monotonic() - seen.changed < THROTTLE:
+                    await asyncio.sleep(THROTTLE)
 
     def _look(self, job: Job, seen: Seen) -> None:
         """Tell what is new of a job."""

@@ -23,6 +23,7 @@ from mcp_background_job.process.orphans import end_processes, resume
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.lifelines import ServerLifeline
 from mcp_background_job.store.models import EndedJob, Job, RunningJob, StartingJob, run_of, signal_name
+from mcp_background_job.store.notices import end_is_due
 from mcp_background_job.store.requests import request_kill, request_signal
 from mcp_background_job.store.transcript import Sent
 from mcp_background_job.tmux.panes import Capture, capture, list_panes
@@ -100,6 +101,15 @@ class JobManager:
         self.store.note_window(job_id, window.pane, window.pid)
         ensure_notifier(self.config, self.store.folder, folder)
         return Started(job_id, self.tmux.attach_command(window.pane))
+
+    def start_again(self, job: Job, client: str) -> Started:
+        """Run a job's command once more in the same folder, as a new job, with this process's environment.
+
+        Raises as `start` does.
+        """
+        spec = job.spec
+        command = self.view.command(spec.job_id)
+        return self.start(Request(command, spec.name, spec.cwd, None, spec.timeout, spec.separate_stderr, client))
 
     def attach_command(self, job: Job) -> str:
         """What a person types to see this job's window."""
@@ -282,8 +292,10 @@ class JobManager:
         )
 
     def sweep(self) -> None:
-        """Tidy up, unless another server is at it."""
+        """Tidy up, unless another server is at it, and see to it that what is to be told will be."""
         sweep(self.view, self.tmux)
+        if self.config.notify and any(end_is_due(self.view.folder(job_id)) for job_id in self.store.ids()):
+            ensure_notifier(self.config, self.store.folder)  # the one before may have been killed
 
 
 def signal_number(text: str) -> int:

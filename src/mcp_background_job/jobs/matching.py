@@ -48,6 +48,7 @@ class OutputSearch:
         self.job_id = job_id
         self.pattern = pattern
         self.match = ""  # the line that the pattern matched
+        self.matched_until = 0  # offset behind that line, as far as it is found as it was printed
         self.unsearched = 0  # bytes that were gone before they could be searched
         self.restart(start)
 
@@ -101,6 +102,9 @@ class OutputSearch:
             found = first_line(self.pattern, self._without_echo(reader, stop))
             if found is not None:
                 self.match = found[:MATCH_CHARS]
+                block = log.read(self.scanned, stop)
+                line_end = block.find(b"\n", block.find(found.encode()))
+                self.matched_until = self.scanned + line_end + 1 if line_end >= 0 else stop
                 return True
             last = log.read(self.scanned, stop).rfind(b"\n")
             # An unfinished line is searched again when more of it has come, with the newline before it.

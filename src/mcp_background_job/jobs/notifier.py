@@ -27,7 +27,7 @@ from .events import UNWOKEN, Event, JobEvents
 from .notify import command_environment, run_command
 from .view import JobView
 
-MOST_WAITING = 100  # events that wait for the command to be run for earlier ones
+MOST_WAITING = 1000  # events that wait for the command to be run for earlier ones; as many jobs may run
 RESCAN = 2.0  # seconds between looks for jobs that no file has told of
 LINGER = 5.0  # seconds without a job until the notifier ends: a row of short ones is told by one process
 ANSWER_PATIENCE = 30.0  # seconds that an agent has for its next answer to a job that it answers

@@ -17,7 +17,7 @@ from pathlib import Path
 from mcp_background_job.config import JOB_VARIABLE, PREFIX, BackgroundJobConfig
 from mcp_background_job.store.notices import expect, is_told_by
 from mcp_background_job.supervisor.process_tree import descendants, send
-from mcp_background_job.tmux.session import own_python
+from mcp_background_job.tmux.programs import own_python
 
 LIMIT = 10.0  # seconds that one command may take
 ROUNDS = 50  # looks at most for what is to be killed: what was forked during the last one is found by the next

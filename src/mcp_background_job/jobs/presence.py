@@ -41,22 +41,22 @@ class Presence:
         return f"Nobody is attached, the last key was {ago} ago"
 
 
-def absent_holder(server: TmuxServer, session: str, hold: Hold) -> Presence | None:
+def absent_holder(server: TmuxServer, session: str, pane: str, hold: Hold) -> Presence | None:
     """The presence of the person who has the `hold` once they seem to have left; None while they seem present."""
     try:
-        found = Bounded(lambda: presence(server, session, hold)).result(PATIENCE)
+        found = Bounded(lambda: presence(server, session, pane, hold)).result(PATIENCE)
     except (TimeoutError, TmuxError):
         return None  # tmux is stopped or gone: no reason to hold up or refuse what reads files
     return None if found.seems_present else found
 
 
-def presence(server: TmuxServer, session: str, hold: Hold) -> Presence:
-    """Ask tmux who is attached to the session of jobs, and when the last key came.
+def presence(server: TmuxServer, session: str, pane: str, hold: Hold) -> Presence:
+    """Ask tmux who is attached to the session of jobs or looks at the job, and when the last key came.
 
     Raises TmuxError.
     """
-    key = last_key(server, session)
+    key = last_key(server, session, pane)
     idle = time.time() - max(hold.since, key)
     # Without a message a person has taken the job, with a key; tmux tells whole seconds.
     pressed = not hold.message or key > int(hold.since)
-    return Presence(attached_to(server, session), max(0.0, idle), pressed)
+    return Presence(attached_to(server, session, pane), max(0.0, idle), pressed)

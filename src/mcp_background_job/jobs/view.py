@@ -258,6 +258,16 @@ class JobView:
         except SegmentGone:
             return ""
 
+    def last_words(self, job: Job, since: int) -> str:
+        """The last line that a full-screen program showed which has given the screen back since offset `since`."""
+        span = self.modes(job).gave_back
+        if span is None or span[1] < since:
+            return ""
+        try:
+            return self.reader(job).full_screen(*span).rpartition("\n")[2]
+        except SegmentGone:
+            return ""
+
     def shows_more(self, job: Job, start: int, end: int) -> bool:
         """Whether the output from offset `start` to `end` shows anything: marks and bells do not."""
         return end - start > MARKS or (end > start and self.printed_from(job, start, end - start) != "")

@@ -63,6 +63,7 @@ class Outcome:
     match: str = ""  # the line that the pattern matched
     screen: str = ""  # what a full-screen program shows now, trimmed
     command_exit_code: int | None = None  # of the last command since the input, where a shell has told it
+    last_words: str = ""  # the last line of a full-screen program that has given the screen back
     unsearched: int = 0  # bytes in which the pattern could not be looked for
 
 
@@ -283,15 +284,29 @@ class Watch:
     def _outcome(self, watched: Watched, reason: WaitReason) -> Outcome:
         job = self.view.job(watched.job_id)
         long, ends = (MATCH_CHARS, MATCH_ENDS) if self.ends and reason == "match" else (self.max_chars, self.ends)
-        page = self.view.reader(job).between(watched.start, long, ends)
+        search = watched.search if reason == "match" else None
+        log = search.log if search is not None else self.view.log(watched.job_id)  # it holds what a flood drops
+        if search is not None:
+            log.look()
+        page = self.view.reader(job, log=log).between(watched.start, long, ends)
+        if (
+            search is not None
+            and search.matched_until > watched.start
+            and search.match not in page.stdout + page.stderr
+        ):
+            log.end = min(log.end, search.matched_until)  # what comes behind the line is left for the next answer
+            page = self.view.reader(job, log=log).between(watched.start, long, ends)
         if self.sent_at is not None:
             page = replace(page, stdout=self._without_echo(watched, page.stdout))
-        match = watched.search.match if watched.search is not None and reason == "match" else ""
+        match = search.match if search is not None else ""
         awaiting = self.view.awaiting(job)
         # Of a shell at its prompt: what was told before is of another command.
         code = self.view.told_exit_code(job, watched.start) if awaiting and self.sent_at is not None else None
         unsearched = watched.search.unsearched if watched.search is not None and reason != "match" else 0
-        return Outcome(job, reason, awaiting, page, match, command_exit_code=code, unsearched=unsearched)
+        said = summed_up([self.view.last_words(job, watched.start)])
+        return Outcome(
+            job, reason, awaiting, page, match, command_exit_code=code, last_words=said, unsearched=unsearched
+        )
 
 
 async def started(view: JobView, job_id: str) -> Job:

@@ -61,23 +61,23 @@ class Drawing:
         out, err = self._folded(start, data)
         if self.last_screen is None or start + len(data) < self.log.end or not data:
             return out, err
-        return out.removesuffix(ALTERNATE_NOTE + "\n") + self.screen_at_end(self.last_screen), err
+        shown = self.full_screen(self.last_screen, self.log.end)
+        return out.removesuffix(ALTERNATE_NOTE + "\n") + (f"{LAST_SCREEN}\n{shown}\n" if shown else ""), err
 
-    def screen_at_end(self, since: int) -> str:
-        """The last words of a full-screen program, which went with its screen."""
+    def full_screen(self, since: int, end: int) -> str:
+        """What a full-screen program showed at `end`, that took the screen at `since`."""
         from mcp_background_job.output.emulator.render import last_screen
 
-        start = max(since, self.log.start, self.log.end - MAX_DRAWN)
-        data = self.log.read(start, self.log.end)
+        start = max(since, self.log.start, end - MAX_DRAWN)
+        data = self.log.read(start, end)
         if start > since:  # somewhere inside: from the next sequence on
             begins = max(0, data.find(b"\x1b"))
             start, data = start + begins, data[begins:]
         if self.separate:
             data, _ = self.streams.split(start, data)
         _, columns, rows = size_at(self.sizes, start)
-        changed = changes(self.sizes, start, self.log.end)
-        shown = last_screen(data, columns, rows, () if self.separate else changed)
-        return f"{LAST_SCREEN}\n{shown}\n" if shown else ""
+        changed = changes(self.sizes, start, end)
+        return last_screen(data, columns, rows, () if self.separate else changed)
 
     def _folded(self, start: int, data: bytes) -> tuple[str, str]:
         from mcp_background_job.output.emulator.render import render

@@ -26,6 +26,7 @@ class Modes:
     def __init__(self) -> None:
         self._switched: dict[bytes, bool] = {}
         self.screen_since: int | None = None  # offset behind what switched to the alternate screen, while that is shown
+        self.gave_back: tuple[int, int] | None = None  # where what the last program drew there begins and ends
         self._position = 0
         self._from: int | None = None  # the first offset that was looked at
         self._screens_switched = False
@@ -56,6 +57,8 @@ class Modes:
                 self._switched.update(dict.fromkeys(switch[1].split(b";"), switch[2] == b"h"))
             self._screens_switched |= switch[1] is not None and not set(ALTERNATE).isdisjoint(switch[1].split(b";"))
             if not self.full_screen:
+                if self.screen_since is not None:
+                    self.gave_back = (self.screen_since, start + switch.start())
                 self.screen_since = None
             elif self.screen_since is None:
                 self.screen_since = start + switch.end()

@@ -5,6 +5,8 @@ Promises: a process that vanishes or is another user's counts as nothing; a look
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -50,6 +52,29 @@ class Meter:
 
 def process_table() -> dict[int, tuple[int, float, int]]:
     """Parent, CPU seconds and resident bytes of every process."""
+    return linux_table() if sys.platform == "linux" else any_table()
+
+
+def linux_table() -> dict[int, tuple[int, float, int]]:
+    """From the one file of a process that has all three (proc_pid_stat(5)): a fifth of what psutil takes."""
+    tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    table: dict[int, tuple[int, float, int]] = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - names alone, in half the time
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb", buffering=0) as file:  # noqa: PTH123
+                facts = file.read(2048)
+        except OSError:
+            continue
+        # Behind the program's name, which may have brackets and blanks in it.
+        fields = facts[facts.rfind(b")") + 2 :].split()
+        table[int(name)] = (int(fields[1]), (int(fields[11]) + int(fields[12])) / tick, int(fields[21]) * page)
+    return table
+
+
+def any_table() -> dict[int, tuple[int, float, int]]:
+    """By psutil, on any platform."""
     import psutil  # 20 ms of the start of a board that nobody may ever look at
 
     table: dict[int, tuple[int, float, int]] = {}

@@ -21,7 +21,7 @@ from mcp_background_job.store.models import (
     status_of,
     timestamp,
 )
-from mcp_background_job.text import escaped, one_line, shorten
+from mcp_background_job.text import escaped, one_line, shorten, without_rules
 from mcp_background_job.tmux.panes import Capture
 
 from .fields import (
@@ -186,6 +186,7 @@ def outcome(found: Outcome) -> OutcomeAnswer:
 def add_outcome(fields: OutcomeAnswer, found: Outcome, always_stderr: bool = False) -> None:
     """What a wait ended with, behind what is in `fields` already; stderr where it was to be kept apart."""
     add_page(fields, found.page, found.job)
+    fields["stdout"] = without_rules(found.page.stdout)
     if not (always_stderr or found.job.spec.separate_stderr):
         del fields["stderr"]
     # The job's own limit is its reason; where the wait's time was over, the job is running.
@@ -196,7 +197,12 @@ def add_outcome(fields: OutcomeAnswer, found: Outcome, always_stderr: bool = Fal
     if found.screen or isinstance(found.job, EndedJob):
         from mcp_background_job.output.emulator.render import ALTERNATE_NOTE
 
-        fields["stdout"] = found.page.stdout.replace(ALTERNATE_NOTE + "\n", "")
+        fields["stdout"] = fields["stdout"].replace(ALTERNATE_NOTE + "\n", "")
+    if found.last_words:
+        from mcp_background_job.output.emulator.render import PAST_NOTE
+
+        before, note, behind = fields["stdout"].rpartition(PAST_NOTE)
+        fields["stdout"] = before + note.replace("]", f"; its last line: {found.last_words}]") + behind
     if found.match not in found.screen + found.page.stdout + found.page.stderr:
         fields["match"] = found.match
     if found.unsearched:

@@ -41,23 +41,24 @@ logger = logging.getLogger(__name__)
 PIPE_BYTES = 1 << 20  # the most that Linux gives an ordinary user
 M_ARENA_MAX = -8  # glibc's malloc.h
 INSTRUCTIONS = Template("""\
-Runs shell commands as background jobs, each in its own tmux window, which a person can watch and type into (the \
-`attach` line tells how). $lasting Commands run in $folder unless cwd says otherwise, $limit at most at a time.
+Runs shell commands as background jobs, each in its own tmux window, which a person can watch and type into \
+(`attach`). $lasting Commands run in $folder unless cwd says otherwise; more than $limit at a time are refused.
 
-- Builds, tests, installers: execute with wait=50 gives output and exit code in one call. Still running? wait.
+- Builds, tests: execute with wait=50 gives output and exit code in one call. Still running? wait.
+- Several at once: execute each without wait, then wait with all=true.
 - Servers, watchers: execute with wait=20 and pattern="(?i)ready|listening".
 - REPLs, questions, editors: interact types and answers once the job waits for input again: awaiting_input is prompt, \
-password (echo is off) or screen (a REPL, or a full-screen program, which the answer shows). Over ssh or docker exec \
-give a pattern (the prompt): what is beyond a connection can't be seen; for other agents one of the answer.
-- Secrets and decisions are the person's: handoff, then wait until=handback. Never type a password yourself.
-- Don't poll or sleep: wait returns at once when something happens; `news` in any answer tells of your other jobs.
-- Long output: tail, output with grep, or output from a cursor (since); every answer has the next cursor.
-- Nobody there to answer? env={"CI":"1","GIT_EDITOR":"true","GIT_TERMINAL_PROMPT":"0",\
-"DEBIAN_FRONTEND":"noninteractive"} keeps most programs from asking.
-- No & and no nohup: every command is in the background already.""")
+password (echo is off) or screen (a REPL or full-screen program, which the answer shows). Over ssh or docker exec \
+give a pattern (the prompt): what is beyond can't be seen. Other agents: pattern="^ *[●⏺•✦] "; long answers: wait \
+until=quiet.
+- Secrets and decisions are the person's: handoff, then wait until=handback. Never type passwords.
+- Don't poll or sleep: wait returns at once when something happens; `news` in any answer tells of other jobs.
+- Long output: tail, output with grep or since (a cursor). Floods keep 10 MB: give a (narrow) pattern from the start.
+- Nobody to answer? env={"CI":"1","GIT_EDITOR":"true","GIT_TERMINAL_PROMPT":"0","DEBIAN_FRONTEND":"noninteractive"}
+- No & or nohup: every command is in the background already.""")
 
 
-LONGEST_FOLDER = 100  # columns; the instructions stay within 1,500 bytes
+LONGEST_FOLDER = 115  # columns; the instructions stay within 1,500 bytes
 LASTING = {
     "keep": "Jobs live on when this server or the client stops.",
     "kill": "Jobs end when this server stops, unless a person holds them.",

@@ -15,12 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from typing import Any, Literal
 
 from mcp.server.connection import Connection
 from mcp.server.mcpserver import Context
 from mcp.server.session import ServerSession
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from starlette.requests import Request
 
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.events import Event, JobEvents
@@ -89,15 +91,9 @@ class Clients:
         self.channel = channel
         self.records = ClientRecords(view.store.folder)
         self._clients: OrderedDict[str, Client] = OrderedDict()
-        self._count = 0
         events.listeners.append(self._hear)
 
     # -- cursors --------------------------------------------------------------------------------------------
-
-    def note_shown(self, ctx: AnyContext, job_id: str, cursor: int) -> None:
-        """This client has been shown the job's output up to `cursor`."""
-        known = self._client(ctx).known(job_id)
-        known.shown = max(cursor, known.shown)
 
     def shown(self, ctx: AnyContext, job_ids: Sequence[str]) -> dict[str, int]:
         """For each job, the cursor up to which this client has been shown its output; 0 where it has seen nothing."""
@@ -106,14 +102,18 @@ class Clients:
 
     # -- news -----------------------------------------------------------------------------------------------
 
-    def with_news(self, ctx: AnyContext, arguments: Mapping[str, Any], fields: Fields) -> Fields:
+    async def with_news(self, ctx: AnyContext, arguments: Mapping[str, Any], fields: Fields) -> Fields:
         """An answer with what this client has not been told of its jobs yet."""
         client = self._client(ctx)
-        for told in answers_of(arguments, fields):
-            self._note_told(client, told)
-        items = list(self._take(client))
         for job_id in asked(arguments, fields):
             self._follow(client, job_id)
+        if await has_hung_up(ctx):
+            return fields  # which nobody gets: what it tells is still to be told
+        for told in answers_of(arguments, fields):
+            self._note_told(client, told)
+            if not arguments.get("grep"):
+                self._note_shown(client, told)
+        items = list(self._take(client))
         self._save(client)  # a server may be killed right behind its answer
         return {**fields, "news": items} if items else fields
 
@@ -122,6 +122,12 @@ class Clients:
         client = self._client(ctx)
         self._note_told(client, fields)
         self._save(client)
+
+    def _note_shown(self, client: Client, told: Fields) -> None:
+        """This client has been shown the job's output up to the answer's cursor."""
+        known, cursor = client.jobs.get(str(told["job_id"])), told.get("cursor")
+        if known is not None and isinstance(cursor, int):
+            known.shown = max(known.shown, cursor)
 
     def _note_told(self, client: Client, told: Fields) -> None:
         """Nothing that this part of an answer tells of a job is news any more."""
@@ -141,6 +147,8 @@ class Clients:
             client.news = [event for event in client.news if (event.job_id, event.kind) != (job_id, "handback")]
         elif told.get("holder") == "human":
             known.held = True
+            if not any((event.job_id, event.kind) == (job_id, "handback") for event in client.news):
+                self.events.was_held(job_id)
 
     def _take(self, client: Client) -> Iterable[Item]:
         """The oldest news, which are none after this."""
@@ -249,8 +257,9 @@ class Clients:
         key = client_key(ctx)
         client = self._clients.get(key)
         if client is None:
-            client = self._clients[key] = Client(self._count, identity(ctx))
-            self._count += 1
+            taken = {one.number for one in self._clients.values()}
+            number = next(number for number in count() if number not in taken)
+            client = self._clients[key] = Client(number, identity(ctx))
             self._take_up(client)
             if http_session(ctx) and ctx.session.protocol_version not in MODERN_PROTOCOL_VERSIONS:
                 connection_of(ctx.session).exit_stack.callback(self._forget, key)
@@ -268,7 +277,7 @@ class Clients:
 
     def _take_up(self, client: Client) -> None:
         """Go on where a server was killed that this client had before."""
-        record = self.records.adopt(lambda data: record_of(data).get("who") == client.who)
+        record = self.records.adopt(client.number, lambda data: record_of(data).get("who") == client.who)
         if record is None:
             return
         for job_id, known in record_of(record).get("jobs", {}).items():
@@ -332,6 +341,12 @@ def parent() -> str:
     """The process that started this one, by its id and its start."""
     found = read_process(os.getppid())
     return f"{os.getppid()} {found.started if found else 0}"
+
+
+async def has_hung_up(ctx: AnyContext) -> bool:
+    """Whether the connection is closed that the answer would go by: one of HTTP, where a call goes on without it."""
+    request = ctx.request_context.request
+    return isinstance(request, Request) and await request.is_disconnected()
 
 
 def http_session(ctx: AnyContext) -> str:

@@ -40,7 +40,7 @@ class Deferred:
 
 Resolve = Callable[[dict[str, Any]], dict[str, Any]]  # arguments with the jobs that they name; raises JobError
 # An answer with what the client is to be told besides, of the call's context, its arguments and the answer.
-Complete = Callable[[Context[Any, Any], dict[str, Any], Fields], Fields]
+Complete = Callable[[Context[Any, Any], dict[str, Any], Fields], Awaitable[Fields]]
 During = Callable[[Context[Any, Any], dict[str, Any]], AbstractContextManager[None]]  # while a call is open
 
 
@@ -72,7 +72,7 @@ class JobTool(Tool):
                 answer = await self.fn(**validated, **passed)
             if isinstance(answer, Deferred):
                 return answer.result
-            return success(self.complete(context, validated, answer))
+            return success(await self.complete(context, validated, answer))
         except JobError as error:
             return failure(str(error))
         except OSError as error:

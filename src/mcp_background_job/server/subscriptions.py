@@ -39,6 +39,7 @@ from .resources import Address, address, protocol_errors
 GAP = 1.0  # seconds between two notifications of output, at least
 MAX_RESOURCES = 1000  # that one client or one stream is subscribed to
 MAX_STREAMS = 1000
+LIST = ""  # in place of a URI: that the list has changed
 OF_JOB: set[Kind] = {"ended", "input", "held", "handback"}
 
 AnyRequest = ServerRequestContext[None, Any]
@@ -90,31 +91,31 @@ class Peer:
     def __init__(self, session: ServerSession) -> None:
         self.session = session
         self.subscriptions: dict[str, Subscription] = {}
-        self._updated: dict[str, None] = {}  # each once, however slowly the client reads
-        self._list_changed = False
+        self.due: dict[str, None] = {}  # in their order, each once, however slowly the client reads
         self._something = asyncio.Event()
         self.task = asyncio.get_running_loop().create_task(self._send())
 
     def tell(self, uri: str) -> None:
-        self._updated[uri] = None
+        self.due.setdefault(uri)
         self._something.set()
 
     def tell_list(self) -> None:
-        self._list_changed = True
-        self._something.set()
+        self.tell(LIST)
 
     async def _send(self) -> None:
         while True:
             await self._something.wait()
             self._something.clear()
-            try:
-                if self._list_changed:
-                    self._list_changed = False
-                    await self.session.send_resource_list_changed()
-                while self._updated:
-                    await self.session.send_resource_updated(self._updated.popitem()[0])
-            except Exception:  # whatever the transport says of a client that has gone
-                logger.info("a client could not be told", exc_info=True)
+            while self.due:
+                uri = next(iter(self.due))
+                del self.due[uri]
+                try:
+                    if uri == LIST:
+                        await self.session.send_resource_list_changed()
+                    else:
+                        await self.session.send_resource_updated(uri)
+                except Exception:  # whatever the transport says of a client that has gone
+                    logger.info("a client could not be told", exc_info=True)
 
 
 class Stream:
@@ -170,16 +171,20 @@ class Subscriptions:
         with protocol_errors(uri, ctx.protocol_version):
             found = await anyio.to_thread.run_sync(address, self.view, uri)
         peer = self._peer(ctx.session)
-        if len(peer.subscriptions) >= MAX_RESOURCES:
-            raise MCPError(code=INVALID_PARAMS, message=f"Of {MAX_RESOURCES} subscriptions some must end first.")
         if uri not in peer.subscriptions:
+            for over in [one for one in peer.subscriptions.values() if one.over]:
+                self._remove(peer.subscriptions.pop(over.uri))
+            if len(peer.subscriptions) >= MAX_RESOURCES:
+                raise MCPError(code=INVALID_PARAMS, message=f"Of {MAX_RESOURCES} subscriptions some must end first.")
             peer.subscriptions[uri] = self._add(Subscription(uri, found, peer.tell))
         return EmptyResult()
 
     async def unsubscribe(self, ctx: AnyRequest, params: UnsubscribeRequestParams) -> EmptyResult:
-        subscription = self._peer(ctx.session).subscriptions.pop(str(params.uri), None)
+        peer = self._peer(ctx.session)
+        subscription = peer.subscriptions.pop(str(params.uri), None)
         if subscription is not None:
             self._remove(subscription)
+            peer.due.pop(subscription.uri, None)
         return EmptyResult()
 
     def _peer(self, session: ServerSession) -> Peer:

@@ -67,7 +67,10 @@ class Tools:
         separate_stderr: bool = False,
         wait: Annotated[Seconds, Field(description="seconds to wait, max 50")] = 0,
         pattern: Annotated[
-            str, Field(description="Python regex, searched in each line: with wait, also return once it matches")
+            str,
+            Field(
+                description="Python regex, searched in each line, also unfinished: with wait, return once it matches"
+            ),
         ] = "",
     ) -> OutcomeAnswer | Deferred:
         """Run a shell command as a background job; returns its job_id at once. With wait, returns once it ends or
@@ -93,7 +96,6 @@ class Tools:
             raise
         if as_task and not isinstance(found.job, EndedJob) and found.reason == "timeout":
             return self.tasks.begun(found)
-        self.clients.note_shown(ctx, new.job_id, found.page.cursor)
         return with_clamp(responses.executed(found, new.attach), wait)
 
     async def list(
@@ -114,9 +116,8 @@ class Tools:
 
     async def output(
         self,
-        ctx: AnyContext,
         job_id: str,
-        since: Annotated[int | None, Field(ge=0, description="cursor of an earlier answer")] = None,
+        since: Annotated[int | None, Field(ge=0, description="cursor (raw bytes) of an earlier answer")] = None,
         grep: Annotated[str, Field(description="Python regex: only matching lines, numbered")] = "",
         context: Annotated[int, Field(ge=0, le=1000, description="lines around each match")] = 0,
         max_chars: MaxChars = DEFAULT_CHARS,
@@ -131,17 +132,14 @@ class Tools:
         read = functools.partial(self.manager.view.output, job, since, grep, context, max_chars, since_seconds)
         in_thread = in_search_thread if grep else anyio.to_thread.run_sync
         found = await in_thread(read)
-        if not grep:
-            self.clients.note_shown(ctx, job_id, found.cursor)
         return responses.page(found, job)
 
-    async def tail(self, ctx: AnyContext, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
+    async def tail(self, job_id: str, lines: Annotated[int, Field(ge=1, le=1000)] = 50) -> PageAnswer:
         """The last lines that the job printed."""
         job = self.manager.view.job(job_id)
         view = self.manager.view
         quick = view.tail_is_quick(job, lines)
         found = view.tail(job, lines) if quick else await anyio.to_thread.run_sync(view.tail, job, lines)
-        self.clients.note_shown(ctx, job_id, found.cursor)
         return responses.page(found, job)
 
     async def interact(
@@ -156,17 +154,16 @@ class Tools:
         ] = [],  # noqa: B006
         enter: Annotated[bool, Field(description="press Enter after input")] = True,
         timeout: Annotated[Seconds, Field(description="seconds")] = 10,
-        pattern: Annotated[str, Field(description="regex: return once new output matches")] = "",
+        pattern: Annotated[str, Field(description="regex: return once new output (never the echo) matches")] = "",
     ) -> OutcomeAnswer:
         """Type into a running job and get what it printed from then on (without the echo), once it waits for input
         again, ends or matches pattern, or after timeout. For REPLs, questions, full-screen programs (the answer has
-        the screen), other agents' prompts (give a pattern); keys=["C-c"] interrupts. In a shell, exit_code is that of
-        the command.
+        the screen), other agents' prompts (give a pattern); keys=["C-c"] interrupts. In a local shell, exit_code is
+        that of the command.
         """
         found = await self.manager.interact(
             job_id, input, keys, enter, timeout, pattern, who=client_name(ctx), progress=reporter(ctx, timeout)
         )
-        self.clients.note_shown(ctx, job_id, found.page.cursor)
         return with_clamp(responses.outcome(found), timeout)
 
     async def kill(
@@ -194,7 +191,8 @@ class Tools:
     ) -> OutcomeAnswer:
         """Wait until any of the jobs ends; or sooner, as you ask: until it prints what pattern matches, needs input,
         is quiet for 2 s, or a person hands it back. Returns at once when it happens, with that job's output that you
-        have not been shown yet; news tells of the others. Use it instead of polling or sleeping; call it again after
+        have not been shown yet (unsearched_bytes of it were dropped before pattern could see them); news tells of the
+        others. Use it instead of polling or sleeping; call it again after
         reason=timeout.
         """
         if since is not None and len(job_ids) > 1:
@@ -212,7 +210,6 @@ class Tools:
         if all:
             return with_clamp(responses.outcome_of_all(self.manager.view, job_ids, found), timeout)
         fields: OutcomeAnswer = {"job_id": found.job.spec.job_id}
-        self.clients.note_shown(ctx, found.job.spec.job_id, found.page.cursor)
         responses.add_outcome(fields, found)
         with_clamp(fields, timeout)
         if responses.declined(self.manager.view, found):

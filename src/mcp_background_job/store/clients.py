@@ -40,13 +40,16 @@ class ClientRecords:
             size = self._sizes[number] = max(len(record), self._sizes.get(number, 0))
             write_file(str(self.own / str(number)), record.ljust(size))
 
-    def adopt(self, is_its: Callable[[bytes], bool]) -> bytes | None:
-        """The newest record of a dead server that `is_its`, taken from it; None where there is none."""
+    def adopt(self, number: int, is_its: Callable[[bytes], bool]) -> bytes | None:
+        """The newest record of a dead server that `is_its`, now this one's by `number`; None where there is none."""
         for path in sorted(self._orphans(), key=modified, reverse=True):
             try:
                 record = path.read_bytes()[:MAX_RECORD]
                 if is_its(record):
-                    path.unlink()
+                    self._open()
+                    # In one step: whenever this server is killed, the record is there for the next one.
+                    path.rename(self.own / str(number))
+                    self._sizes[number] = len(record)
                     return record
             except OSError:
                 continue  # another server was faster

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE = 0x2, 0x80, 0x100, 0x200
+IN_Q_OVERFLOW = 0x4000  # changes were lost: the kernel keeps 16384
 IN_NONBLOCK, IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
 PAUSE = 0.02  # seconds between looks where nothing wakes
@@ -60,9 +61,10 @@ class Hub:
             return
         position = 0
         while position < len(data):
-            number, _, _, length = EVENT.unpack_from(data, position)
+            number, mask, _, length = EVENT.unpack_from(data, position)
             position += EVENT.size + length
-            for event in self.watches.get(number, ()):
+            lost = mask & IN_Q_OVERFLOW
+            for event in set().union(*self.watches.values()) if lost else self.watches.get(number, ()):
                 event.set()
 
     def close(self) -> None:

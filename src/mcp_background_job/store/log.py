@@ -9,6 +9,7 @@ folder and the reading is never passed over: `SegmentGone` says so, and whoever 
 from __future__ import annotations
 
 import os
+import time
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
@@ -59,6 +60,14 @@ class Log:
     def start(self) -> int:
         """Offset of the oldest byte that is kept."""
         return self.starts[0] if self.starts else 0
+
+    @property
+    def written(self) -> float:
+        """When the newest byte was written, in seconds since the epoch; now where there is no byte."""
+        try:
+            return os.stat(self.path(self.starts[-1])).st_mtime  # noqa: PTH116 - of a string, as are all here
+        except (IndexError, FileNotFoundError):
+            return time.time()
 
     def stop(self, index: int) -> int:
         """Offset behind the last byte of a segment."""

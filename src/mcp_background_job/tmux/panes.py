@@ -29,7 +29,7 @@ WINDOW_OPTIONS = {
     "pane-border-format": "#{?@mcp_border,#{T:@mcp_border}, #{@mcp_job_id} }",
 }
 BATCH_BYTES = 12_000  # of one invocation; tmux refuses more than 16 KB
-OPENED = "#{pane_id} #{pane_pid} #{@mcp_jobs}"  # what a new window prints of itself
+OPENED = "mcp-opened"  # the last line of an invocation that has opened a window
 # What a guarded invocation prints: that it was done, or the facts that kept it from being done.
 DONE = "mcp-done"
 FACTS = "mcp-not-done #{pane_dead} #{pane_input_off} #{@mcp_job_id} #{@mcp_holder}"
@@ -41,7 +41,6 @@ class OpenedPane:
 
     pane: str
     pid: int  # of the process that it was opened with
-    marker: str  # that the session carries since it was made ours; empty for one that was not
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,19 @@ class Capture:
     alternate: bool
 
 
-def new_window(session: str, state: Path, job_id: str, name: str, argv: Sequence[str], pipe: str) -> list[str]:
+def new_window(
+    session: str,
+    state: Path,
+    job_id: str,
+    name: str,
+    argv: Sequence[str],
+    pipe: str,
+    then: Sequence[Sequence[str]] = (),
+) -> list[str]:
     """One invocation that runs `argv` in a new window of `session`, and its output through `pipe`.
 
-    All of it is one, so that no first byte is lost; it prints the pane's id, the pid of its process, and the marker of
-    a session that is ours.
+    All of it is one, so that no first byte is lost; it prints the pane's id, the pid of its process, and what `then`
+    prints.
     """
     # Named by the job's id for as long as it takes to address it; the session finds a free index itself.
     new = f"={session}:={job_id}"
@@ -95,7 +102,7 @@ def new_window(session: str, state: Path, job_id: str, name: str, argv: Sequence
             "-d",
             "-P",
             "-F",
-            "#{pane_id} #{pane_pid} #{@mcp_jobs}",
+            "#{pane_id} #{pane_pid}",
             "-t",
             f"={session}:",
             "-n",
@@ -111,6 +118,8 @@ def new_window(session: str, state: Path, job_id: str, name: str, argv: Sequence
         ["set-hook", "-p", "-t", new, "pane-died", ""],
         ["resize-window", "-t", new, "-x", str(COLUMNS), "-y", str(ROWS + BORDER)],
         ["rename-window", "-t", new, "--", window_name(name)],
+        ["display-message", "-p", OPENED],
+        *then,
     ]
     return join_commands(commands)
 
@@ -315,14 +324,14 @@ def capture(pane: JobPane) -> Capture:
     return Capture("\n".join(lines[1:]), row, column, rows, columns, bool(alternate))
 
 
-def opened(server: TmuxServer, stdout: Sequence[str], stderr: Sequence[str], failed: bool) -> OpenedPane:
-    """The pane that `new_window` has opened, and the marker of its session.
+def opened(server: TmuxServer, stdout: Sequence[str], stderr: Sequence[str]) -> OpenedPane:
+    """The pane that `new_window` has opened.
 
     Raises TmuxError where it has not done all; then there is no window.
     """
-    if failed or not stdout:
+    if OPENED not in stdout:
         if stdout:  # a moment ago, and on this server: nobody else has this id yet
             server.run("kill-pane", "-t", stdout[0].split(" ")[0])
         raise refusal(stderr)
-    pane, pid, marker = stdout[0].split(" ")
-    return OpenedPane(pane, int(pid), marker)
+    pane, pid = stdout[0].split(" ")
+    return OpenedPane(pane, int(pid))

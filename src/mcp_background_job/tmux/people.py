@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .client import TmuxServer, refusal
@@ -17,26 +18,44 @@ class Person:
 
     session: str
     group: str
+    jobs: str  # the name that their session was made with, if it is one of jobs; a person may have renamed it
+    window: frozenset[str]  # the panes of the window that they look at
     pane: str
     active: int  # seconds since the epoch
     may_type: bool
     client: str  # tmux's name of their terminal
     control: bool = False  # their terminal draws the windows itself (tmux -CC), and may show any of them
 
+    def is_at(self, session: str, pane: str) -> bool:
+        """Whether they are in the session of jobs, or look at a job's window wherever that is now."""
+        return session in (self.session, self.group, self.jobs) or pane in self.window
+
 
 def people(server: TmuxServer) -> list[Person]:
     """Every person attached to this tmux server; programs in control mode that take no output are none."""
     facts = (
         "#{client_flags} #{client_readonly} #{client_activity} #{pane_id} #{client_name} "
-        "#{session_group} #{session_name}"
+        "#{P:#{pane_id}.} #{session_group} #{@mcp_session} #{session_name}"
     )
     found: list[Person] = []
     for line in server.run("list-clients", "-F", facts).stdout:
-        flags, *rest = line.split(" ", 6)
-        if len(rest) == 6 and "no-output" not in flags.split(","):
-            readonly, active, pane, client, group, session = rest
+        flags, *rest = line.split(" ", 8)
+        if len(rest) == 8 and "no-output" not in flags.split(","):
+            readonly, active, pane, client, window, group, jobs, session = rest
             control = "control-mode" in flags.split(",")
-            found.append(Person(session, group, pane, int(active), readonly == "0", client, control))
+            found.append(
+                Person(
+                    session,
+                    group,
+                    jobs,
+                    frozenset(window.split(".")),
+                    pane,
+                    int(active),
+                    readonly == "0",
+                    client,
+                    control,
+                )
+            )
     return found
 
 
@@ -58,43 +77,52 @@ def typed_in_control_mode(server: TmuxServer, pane: str) -> float:
     return float(said[0]) if said and said[0].isdigit() else 0.0
 
 
-def attached_to(server: TmuxServer, session: str) -> int:
-    """How many people are attached to a session or one of its group."""
-    return sum(session in (person.session, person.group) for person in people(server))
+def attached_to(server: TmuxServer, session: str, pane: str) -> int:
+    """How many people are attached to a session of jobs, or look at a job's pane elsewhere."""
+    return sum(person.is_at(session, pane) for person in people(server))
 
 
-def last_key(server: TmuxServer, session: str) -> float:
-    """When a key was last pressed in a session or one of its group, in seconds since the epoch; 0 for never."""
-    facts = f"#{{session_activity}} #{{?{TYPED},#{{{TYPED}}},0}} #{{session_group}} #{{session_name}}"
-    rows = (line.split(" ", 3) for line in server.run("list-sessions", "-F", facts).stdout)
-    return max((max(float(r[0]), float(r[1])) for r in rows if len(r) == 4 and session in r[2:]), default=0.0)
+def last_key(server: TmuxServer, session: str, pane: str) -> float:
+    """When a key was last pressed in a session of jobs, or at a job's pane, in seconds since the epoch; 0 for never."""
+    facts = f"#{{session_activity}} #{{?{TYPED},#{{{TYPED}}},0}} #{{session_group}} #{{@mcp_session}} #{{session_name}}"
+    rows = (line.split(" ", 4) for line in server.run("list-sessions", "-F", facts).stdout)
+    keys = [max(float(row[0]), float(row[1])) for row in rows if len(row) == 5 and session in row[2:]]
+    return max([*keys, *(float(person.active) for person in people(server) if pane in person.window)], default=0.0)
 
 
-def viewers(server: TmuxServer, pane: str) -> tuple[int, frozenset[str]]:
-    """How many people look at the window of `pane` now, and which sessions have it.
+@dataclass(frozen=True)
+class Viewed:
+    """How the window of a pane is looked at."""
 
-    Raises TmuxError.
-    """
-    facts = "#{window_active_clients} #{window_linked_sessions_list}"
-    count, _, sessions = server.ask("display-message", "-p", "-t", pane, facts)[0].partition(" ")
-    return int(count or 0), frozenset(filter(None, sessions.split(",")))
+    people: int  # who look at it now
+    sessions: frozenset[str]  # that have it
+    mouse: bool  # tmux has the mouse there, by its option
+    more: list[str]  # what another command has printed, asked in the same invocation
+
+
+def viewed(server: TmuxServer, pane: str, ask_too: Sequence[str]) -> Viewed:
+    """Raises TmuxError."""
+    facts = "#{window_active_clients} #{?mouse,1,0} #{window_linked_sessions_list}"
+    first, *more = server.ask(*join_commands([["display-message", "-p", "-t", pane, facts], ask_too]))
+    people, mouse, sessions = first.split(" ", 2)
+    return Viewed(int(people or 0), frozenset(filter(None, sessions.split(","))), mouse == "1", more)
 
 
 def go_to(server: TmuxServer, pane: str, viewer: Person, session: str) -> None:
-    """Show a person the window of `pane`, in their own session where it has that window, else in `session`.
+    """Show a person the window of `pane`, in their own session where it has that window, in `session`, or elsewhere.
 
     Raises TmuxError.
     """
-    for name in (viewer.session, session):
-        answer = server.run("switch-client", "-c", viewer.client, "-t", f"={name}:.{pane}")
+    for target in (f"={viewer.session}:.{pane}", f"={session}:.{pane}", pane):
+        answer = server.run("switch-client", "-c", viewer.client, "-t", target)
         if answer.returncode == 0:
             return
     raise refusal(answer.stderr)
 
 
-def tell(server: TmuxServer, session: str, message: str) -> None:
-    """Show a message on the status line of every person attached to a session."""
-    shown = server.run("list-clients", "-F", "#{client_name}", "-t", f"={session}").stdout
-    commands = [["display-message", "-d", "4000", "-c", client, literal(plain(message))] for client in shown]
+def tell(server: TmuxServer, session: str, pane: str, message: str) -> None:
+    """Show a message on the status line of every person who is at a session of jobs, or at a job's pane."""
+    clients = [person.client for person in people(server) if person.is_at(session, pane)]
+    commands = [["display-message", "-d", "4000", "-c", client, literal(plain(message))] for client in clients]
     if commands:
         server.run(*join_commands(commands))

@@ -116,6 +116,13 @@ def is_character(key: str) -> bool:
     return len(name) == 1 or name == "space" or (name.startswith("kp") and name != "kpenter")
 
 
+def key_label(name: str) -> str:
+    """A key as a person reads it: `Ctrl-b` for tmux's C-b."""
+    words = {"C": "Ctrl", "M": "Alt", "S": "Shift"}
+    *modifiers, key = name.split("-") if name[-1:] != "-" else (*name[:-2].split("-"), "-")
+    return "-".join([*(words.get(modifier, modifier) for modifier in modifiers if modifier), key])
+
+
 def own_socket() -> str:
     """The socket of the tmux server that this process runs in; empty outside of tmux.
 

@@ -96,11 +96,12 @@ def answer_of(client: subprocess.Popen[bytes], script: bytes, patience: float) -
     Raises subprocess.TimeoutExpired where it has no answer within `patience` seconds.
     """
     stdout, stderr = lines_of(client.communicate(script, timeout=patience))
-    if not client.returncode:
-        # A client whose server ends says that all is well.
-        if not stdout or stdout.pop() != DONE:
-            return None
+    done = stdout[-1:] == [DONE]
+    if done:
+        stdout.pop()
         strip_empty(stdout)
+    elif not client.returncode:
+        return None  # a client whose server ends says that all is well
     if client.returncode and not stderr:
         # A line that can't be read as commands is told on stdout, and nothing of it was done.
         stdout, stderr = [], [line.removeprefix("-:1: ") for line in stdout]

@@ -1,7 +1,7 @@
-"""How the board looks: from jobs as they were seen to lines of text. Pure.
+"""How the board looks: from jobs that are ready to be shown to lines of text. Pure.
 
-Promises: what a job printed or is called can't colour anything or move the cursor; every state has a word beside its
-colour; the job that is chosen is always among those shown.
+Promises: what a job printed or is called can't colour anything or move the cursor; the job that is chosen is always
+among those shown; questions and remarks are, however low the terminal.
 """
 
 from __future__ import annotations
@@ -13,94 +13,51 @@ from functools import lru_cache
 
 from rich.text import Text
 
-from mcp_background_job.process.usage import Usage
-from mcp_background_job.store.models import EndedJob, Signaled, signal_name
-from mcp_background_job.text import clip, fit, one_line, shorten, width, wrap
+from mcp_background_job.text import clip, fit, shorten, width, wrap
 
-from .observer import Seen
+from .board_rows import JobRow
 from .states import STATES
-from .units import duration, size
-from .wording import elapsed, state_name
 
-KILLED = {"timeout": "timeout", "window_closed": "closed", "lost": "lost"}  # cause → a word that says more
+LOW = 10  # lines of a terminal, below which jobs stand there without their heading
+BARS = 8  # columns of a sparkline in the table
+KEYS = (
+    ("↑ ↓ or k j", "choose a job"),
+    ("Enter", "go to its window"),
+    ("t", "take over / hand back"),
+    ("x or K", "kill it (asks first)"),
+    ("c", "its command"),
+    ("d", "details and last lines"),
+    ("/", "only jobs with these words"),
+    ("a", "by agent and folder"),
+    ("Escape", "all jobs, or no panel"),
+    ("q", "quit (not in window 0)"),
+)
 HELP = (
-    "↑ ↓ or k j    choose a job            Enter    go to its window",
-    "t             take over / hand back   x or K   kill it (asks first)",
-    "c             its command             q        quit (not in window 0)",
-    "In a job's window: F12 opens the menu, Ctrl-b 0 comes back here, Ctrl-b d leaves tmux.",
+    "With the mouse: a click chooses, another one goes to the window, the wheel scrolls.",
+    "In a job's window: {menu} opens the menu, {prefix} 0 comes back here, {prefix} d leaves tmux.",
     "A job you hold can't be typed into or killed by an agent until you hand it back.",
 )
 
 
 @dataclass(frozen=True)
-class JobRow:
-    """One job, ready to be shown."""
-
-    job_id: str
-    state: str  # a key of STATES
-    word: str
-    name: str
-    elapsed: str
-    cpu: str
-    memory: str
-    last: str
-    message: str  # what an agent asks the person who holds it to do
-
-
-def row_of(seen: Seen, last: str, usage: Usage | None) -> JobRow:
-    """What the board says of a job that printed `last` last."""
-    job = seen.job
-    state = state_name(job, seen.hold, seen.awaiting)
-    if job is None:
-        return JobRow(seen.job_id, state, STATES[state].word, "", "", "", "", "its record can't be read", "")
-    return JobRow(
-        seen.job_id,
-        state,
-        ending_word(job) if isinstance(job, EndedJob) else STATES[state].word,
-        one_line(job.spec.name),
-        duration(elapsed(job)),
-        "" if usage is None or usage.cpu is None else f"{usage.cpu:.0f}%",
-        "" if usage is None else size(usage.memory),
-        one_line(last),
-        one_line(seen.hold.message) if seen.hold else "",
-    )
-
-
-def ending_word(job: EndedJob) -> str:
-    """How it ended, in at most eight characters."""
-    state: str = job.end.status
-    if state == "failed":
-        return signal_name(job.end.signal) if isinstance(job.end, Signaled) else f"exit {job.end.exitcode}"
-    return KILLED.get(job.end.cause, STATES[state].word) if state == "killed" else STATES[state].word
-
-
-def order(seen: Seen) -> tuple[int, float]:
-    """What an agent asks a person for, then what waits for input, what runs, what has ended; the newest first."""
-    job = seen.job
-    if job is None:
-        return 4, 0.0
-    if isinstance(job, EndedJob):
-        return 3, -job.end.ended
-    if seen.hold is not None and seen.hold.message:
-        return 0, -job.spec.started
-    return 1 if seen.hold or seen.awaiting in ("prompt", "password") else 2, -job.spec.started
-
-
-@dataclass(frozen=True)
 class TableWidths:
-    """Columns of a table: those of the name and of the last line, and whether there is room for CPU and memory."""
+    """Columns of a table: those of the name and of the last line, and whether there is room for more facts."""
 
+    clock: bool  # the id and the time
     name: int
     last: int
-    usage: bool
+    usage: bool  # CPU and memory
+    bars: bool  # and how they were lately
 
 
 def widths_in(columns: int) -> TableWidths:
-    """The name and the last line share what the others leave."""
-    usage = columns >= 60
-    left = columns - (36 if usage else 26)
+    """The name and the last line share what the others leave; a narrow table has no last line."""
+    clock, usage, bars = columns >= 36, columns >= 60, columns >= 110
+    left = columns - (26 if clock else 12) - (10 if usage else 0) - (2 * BARS + 2 if bars else 0)
+    if not usage:
+        return TableWidths(clock, max(6, left), 0, False, False)
     name = max(6, min(30, left * 2 // 5))
-    return TableWidths(name, max(0, left - name - 1), usage)
+    return TableWidths(clock, name, max(0, left - name - 1), usage, bars)
 
 
 @lru_cache(maxsize=1000)
@@ -109,24 +66,27 @@ def table_line(row: JobRow, widths: TableWidths, selected: bool) -> Text:
     line = Text(no_wrap=True, overflow="crop")
     line.append(">" if selected else " ", "bold")
     line.append(state.sign, state.style)
-    line.append(" " + row.job_id + " ", "reverse" if selected else "")
+    line.append(f" {row.job_id} " if widths.clock else " ", "reverse" if selected else "")
     line.append(fit(row.word, 8), state.word_style)
     line.append(" " + fit(row.name, widths.name), "bold")
-    line.append(f" {row.elapsed:>6}")
+    if widths.clock:
+        line.append(f" {row.elapsed:>6}")
     if widths.usage:
-        line.append(f" {row.cpu:>5}{row.memory:>5}")
-    line.append(" " + shorten(f"asks: {row.message}" if row.message else row.last, widths.last), "")
+        line.append(f" {row.cpu:>5}" + (f" {row.cpu_bars:>{BARS}}" if widths.bars else ""))
+        line.append(f"{row.memory:>5}" + (f" {row.memory_bars:>{BARS}}" if widths.bars else ""))
+        line.append(" " + row.says(widths.last), "")
     return line
 
 
 def heading(widths: TableWidths) -> Text:
-    usage = f" {'CPU':>5}{'MEM':>5}" if widths.usage else ""
-    return Text(f"   {'JOB':6} {'STATE':8} {'NAME':{widths.name}} {'TIME':>6}{usage} LAST LINE", "dim")
+    bars = " " * (BARS + 1) if widths.bars else ""
+    usage = f" {'CPU':>5}{bars}{'MEM':>5}{bars} LAST LINE" if widths.usage else ""
+    job, clock = (f"{'JOB':6} ", f" {'TIME':>6}") if widths.clock else ("", "")
+    return Text(f"   {job}{'STATE':8} {'NAME':{widths.name}}{clock}{usage}", "dim")
 
 
-def summary(rows: Sequence[JobRow], session: str, columns: int) -> Text:
-    """How many are in each state; the ones that need a person stand out."""
-    states = [row.state for row in rows]
+def summary(states: Sequence[str], session: str, columns: int) -> Text:
+    """How many jobs are in each state; those that need a person stand out."""
     counts = [
         (("starting", "running", "screen"), "running", ""),
         (("prompt", "password"), "waiting", STATES["prompt"].style),
@@ -147,43 +107,92 @@ def summary(rows: Sequence[JobRow], session: str, columns: int) -> Text:
     return line
 
 
+def rule(title: str, columns: int) -> Text:
+    begin = f"── {title} "
+    return Text(begin + "─" * max(0, columns - width(begin)), "bold")
+
+
 def boxed(title: str, body: Sequence[str], columns: int, most: int) -> list[Text]:
     """A panel at the bottom: a rule with its title, then the text, wrapped, in at most `most` lines."""
     lines = [line for part in body for line in wrap(part, max(10, columns - 2))]
     if len(lines) > most:
         lines = [*lines[: most - 1], f"… {len(lines) - most + 1} more lines"]
-    rule = f"── {title} "
-    return [
-        Text(rule + "─" * max(0, columns - width(rule)), "bold"),
-        *(Text(" " + clip(line, columns - 1)) for line in lines),
-    ]
+    return [rule(title, columns), *(Text(" " + clip(line, columns - 1)) for line in lines)]
+
+
+def help_lines(columns: int, menu: str, prefix: str) -> list[str]:
+    """The board's keys, two in a line where there is room, then the rest; the menu's key and the prefix as they are."""
+    rest = [line.format(menu=menu, prefix=prefix) for line in HELP]
+    cells = [f"{key:<12}{what:<30}" for key, what in KEYS]
+    if columns < 84:
+        return [*(cell.rstrip() for cell in cells), *rest]
+    return [*(cells[at] + cells[at + 1].rstrip() for at in range(0, len(cells), 2)), *rest]
+
+
+def details(title: str, facts: Sequence[str], last: Sequence[str], columns: int, height: int) -> list[Text]:
+    """A panel of `height` lines: what is known of a job, then its last lines, of which the newest are shown."""
+    head = [shorten(fact, columns - 2) for fact in facts]
+    room = max(0, height - 1 - len(head))
+    lines = [clip(line, columns - 2) for line in last[-room:]] if room else []
+    lines = [*head, *lines, *[""] * (room - len(lines))]
+    return [rule(title, columns), *(Text(" " + line) for line in lines)]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A whole screen, and which job is in which of its lines; empty where there is none."""
+
+    lines: list[Text]
+    jobs: list[str]
 
 
 def frame(
-    rows: Sequence[JobRow],
+    entries: Sequence[JobRow | str],
     chosen: str,
+    states: Sequence[str],
     panel: Sequence[Text],
-    note: Text | None,
+    notes: Sequence[Text],
     session: str,
     columns: int,
     height: int,
-) -> list[Text]:
-    """The whole screen, `height` lines; the chosen job is always among those shown."""
+) -> Frame:
+    """The whole screen, `height` lines, of rows and their headings; `states` are those of all jobs."""
     widths = widths_in(columns)
-    top = [summary(rows, session, columns), *asked(rows, columns), heading(widths)]
-    bottom = [*panel, *([note] if note is not None else [])]
+    rows = [entry for entry in entries if isinstance(entry, JobRow)]
+    top = [summary(states, session, columns)]
+    if height >= LOW:
+        asks, most = asked(rows, columns), height // 3
+        if len(asks) > most:
+            asks = [*asks[: most - 1], Text(f"… {len(asks) - most + 1} more lines", STATES["asked"].style)]
+        top += [*asks, heading(widths)]
+    said = foot(rows, chosen, columns) if not widths.usage and height - len(top) - len(notes) > 1 else []
+    bottom = [*(panel or said), *notes][-height:]
     room = max(1, height - len(top) - len(bottom))
-    index = next((number for number, row in enumerate(rows) if row.job_id == chosen), 0)
-    start = max(0, min(index - room // 2, len(rows) - room)) if len(rows) > room else 0
-    body = [table_line(row, widths, row.job_id == chosen) for row in rows[start : start + room]]
+    here = next((at for at, one in enumerate(entries) if isinstance(one, JobRow) and one.job_id == chosen), 0)
+    start = max(0, min(here - room // 2, len(entries) - room))
+    shown = entries[start : start + room]
+    body = [
+        Text(f" {fit(shorten(one, columns - 2), columns - 2)}", "bold underline")
+        if isinstance(one, str)
+        else table_line(one, widths, one.job_id == chosen)
+        for one in shown
+    ]
     if not rows:
-        body = [
-            Text(""),
-            Text("   No jobs yet. What an agent starts appears here and in a window of its own.", "dim"),
-        ]
-    lines = [*top, *body[:room]]
+        text = (
+            "No job matches." if states else "No jobs yet. What an agent starts appears here, in a window of its own."
+        )
+        body = [Text(""), *(Text("   " + line, "dim") for line in wrap(text, max(10, columns - 4)))]
+    lines = [*top, *body][: height - len(bottom)]
+    jobs = ["" if isinstance(one, str) else one.job_id for one in shown]
+    jobs = ([""] * len(top) + jobs)[: len(lines)]
     lines += [Text("")] * (height - len(lines) - len(bottom))
-    return [*lines, *bottom][:height]
+    return Frame([*lines, *bottom], jobs + [""] * (height - len(jobs)))
+
+
+def foot(rows: Sequence[JobRow], chosen: str, columns: int) -> list[Text]:
+    """What a narrow table has no room for, of the chosen job alone."""
+    says = next((row.says(columns - 1) for row in rows if row.job_id == chosen), "")
+    return [Text(" " + says, "bold")] if says else []
 
 
 def asked(rows: Sequence[JobRow], columns: int) -> list[Text]:

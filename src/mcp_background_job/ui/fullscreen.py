@@ -17,6 +17,8 @@ from rich.text import Text
 
 from mcp_background_job.text import clip, width
 
+from . import mouse
+
 
 class FullScreen:
     """The terminal on 0 and 1: raw, on its other screen, and given back as it was."""
@@ -25,6 +27,7 @@ class FullScreen:
         self.console = Console(highlight=False, markup=False, emoji=False)
         self.colours = None if os.environ.get("NO_COLOR") else ColorSystem.STANDARD
         self.shown: list[Text] = []
+        self.mouse = False  # the terminal tells of clicks
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -46,12 +49,19 @@ class FullScreen:
         self.cooked = termios.tcgetattr(0)
         tty.setraw(0)
         self.write("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J")  # no autowrap: a width that is wrong moves no other line
+        self.mouse = False
         self.forget()
+
+    def use_mouse(self, wanted: bool) -> None:
+        """Have the terminal tell of clicks, or leave them to it."""
+        if wanted != self.mouse:
+            self.write(mouse.ON if wanted else mouse.OFF)
+            self.mouse = wanted
 
     def give(self) -> None:
         # The terminal may be gone; then there is nothing to give back.
         with suppress(OSError, termios.error):
-            self.write("\x1b[?7h\x1b[?25h\x1b[?1049l")
+            self.write(f"\x1b[?7h{mouse.OFF if self.mouse else ''}\x1b[?25h\x1b[?1049l")
             termios.tcsetattr(0, termios.TCSADRAIN, self.cooked)
 
     def write(self, text: str) -> None:

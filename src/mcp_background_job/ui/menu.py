@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mcp_background_job.store.files import write_whole
 from mcp_background_job.store.requests import request_kill, wake
-from mcp_background_job.text import escaped, one_line, padding_shown, wrap
-from mcp_background_job.tmux.quoting import carries, command_line, set_pane_options
+from mcp_background_job.text import one_line
+from mcp_background_job.tmux.quoting import carries, command_line, key_label, set_pane_options
 
+from .menu_tmux import session_of, tmux
+from .pager import page
+from .sent import NOTHING_TYPED, inputs_of, sent_lines
+from .small_menu import show_menu
 from .states import STATES
 
-LATELY = 200  # inputs of agents that are shown
 # As wide and high as the popup in a terminal of 80 columns and 24 lines.
 HELP = """\
 Each job of an agent has a window of its own; window 0 lists them all.
@@ -37,11 +38,14 @@ t   take over: agents still read the job, but can't type into it or
 k   kill it and everything it started; asks first
 i   what agents typed into it lately, and what they ask you for
 r   run the same command in the same folder as a new job
+f   as wide as your terminal while you look, and back
 d   detach: the jobs keep running
 
 You can type without taking over, too: agents wait for your pauses.
-tmux's own keys still work: Ctrl-b 0 all jobs, Ctrl-b n / p next
-and previous, Ctrl-b [ scrolls, Ctrl-b d detaches.""".format_map({name: state.sign for name, state in STATES.items()})
+{key} opens the menu. tmux's own keys still work: {prefix} 0 all jobs,
+{prefix} n / p next and previous, {prefix} [ scrolls, {prefix} d detaches.""".format_map(
+    {name: state.sign for name, state in STATES.items()} | {"key": "{key}", "prefix": "{prefix}"}
+)
 
 
 def take(options: Namespace) -> None:
@@ -75,23 +79,11 @@ def kill(options: Namespace) -> None:
     request_kill(folder, signal.SIGTERM, "a person")
 
 
-def ask_kill(options: Namespace) -> None:
-    """Ask whether to kill it, in a popup that shows the whole command."""
-    job_folder(options)
-    popup(options, "show-kill")
-
-
 def show_kill(options: Namespace) -> None:
     folder = job_folder(options)
     command = (folder / "command").read_bytes().decode(errors="replace")
-    if page(command, question=f"Kill job {options.job} and everything it started? y or n") in (b"y", b"Y"):
+    if page(command, question=f"Kill job {options.job} and everything it started? y or n", asks=True) in (b"y", b"Y"):
         kill(options)
-
-
-def sent(options: Namespace) -> None:
-    """Show what agents typed, in a popup."""
-    job_folder(options)
-    popup(options, "show-sent")
 
 
 def show_sent(options: Namespace) -> None:
@@ -100,46 +92,11 @@ def show_sent(options: Namespace) -> None:
     message = read_json(folder / "holder").get("message")
     if message:
         lines += ["An agent asks you:", f"  {message}", ""]
-    try:
-        entries = (folder / "input.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()[-LATELY:]
-    except FileNotFoundError:
-        entries = []
-    lines.append("What agents typed, latest last:" if entries else "No agent has typed into this job.")
-    for facts in sent_inputs(entries):
+    inputs = inputs_of(folder)
+    lines.append("What agents typed, latest last:" if inputs else NOTHING_TYPED)
+    for facts in inputs:
         lines += sent_lines(facts)
     page("\n".join(lines))
-
-
-def sent_inputs(entries: Sequence[str]) -> list[dict[str, object]]:
-    """The inputs of a transcript, each with its text where a later entry tells that it was shown."""
-    found: list[dict[str, object]] = []
-    for entry in entries:
-        try:
-            facts = json.loads(entry)
-        except ValueError:
-            continue
-        if not isinstance(facts, dict):
-            continue
-        if "time" in facts:
-            found.append(facts)
-        for earlier in found:
-            if earlier.get("offset") == facts.get("offset") and "text" in facts:
-                earlier["text"] = facts["text"]
-    return found
-
-
-def sent_lines(facts: Mapping[str, object]) -> list[str]:
-    """One input: when, who, then what, line by line; of what was not shown the length."""
-    when, who = str(facts.get("time", ""))[11:19], facts.get("who", "")
-    text = str(facts.get("text", ""))
-    what = [f"  {line}" for line in text.splitlines()]
-    hidden = facts.get("characters", 0)
-    if isinstance(hidden, int) and hidden > len(text):
-        what.append(f"  ({hidden - len(text)} characters that the terminal has not shown: not recorded)")
-    keys = facts.get("keys")
-    if isinstance(keys, list) and keys:
-        what.append("  keys: " + " ".join(map(str, keys)))
-    return [f"{when} UTC  {who}", *what]
 
 
 def again(options: Namespace) -> None:
@@ -147,40 +104,42 @@ def again(options: Namespace) -> None:
     job_folder(options)
     from mcp_background_job.config import load_config
     from mcp_background_job.errors import JobError
-    from mcp_background_job.jobs.launch import Request
     from mcp_background_job.jobs.manager import JobManager
 
     manager = JobManager(load_config())
     try:
-        spec = manager.view.job(options.job).spec
-        command = manager.view.command(options.job)
-        started = manager.start(Request(command, spec.name, spec.cwd, None, spec.timeout, spec.separate_stderr, "you"))
+        started = manager.start_again(manager.view.job(options.job), "you")
     except JobError as error:
         say(options, str(error))
         return
     target = started.attach.rpartition(" ")[2].rpartition(".")[2]
-    tmux("switch-client", "-c", options.client, "-t", f"{session_of(options)}:.{target}")
+    tmux("switch-client", "-c", options.client, "-t", f"{session_of(options.client)}:.{target}")
     say(options, f"Started as {started.job_id}, with tmux's environment: that of the first run is not kept.")
 
 
 def show_help(options: Namespace) -> None:
-    page(HELP, at_end=False)
+    target = f"{session_of(options.client)}:"
+    prefix, _, key = tmux("display-message", "-p", "-t", target, "#{prefix} #{@mcp_key}").partition(" ")
+    page(HELP.format(prefix=key_label(prefix), key=key_label(key)), at_end=False)
 
 
-def help_(options: Namespace) -> None:
-    popup(options, "show-help")
+def fit(options: Namespace) -> None:
+    """The job's window as large as the person's terminal while they look, or as it was."""
+    from mcp_background_job.errors import JobError
+    from mcp_background_job.tmux import fitting
+    from mcp_background_job.tmux.client import TmuxServer
+    from mcp_background_job.tmux.panes import JobPane
+    from mcp_background_job.tmux.quoting import own_socket
+
+    pane = JobPane(TmuxServer(socket=own_socket()), options.pane, options.job)
+    try:
+        if not fitting.as_it_was(pane):
+            fitting.fit(pane)
+    except JobError as error:
+        say(options, str(error))
 
 
 # -- tmux ---------------------------------------------------------------------------------------------------
-
-
-def tmux(*arguments: str) -> str:
-    """One tmux command on the server that the menu was opened in."""
-    binary = shutil.which("tmux") or "tmux"
-    done = subprocess.run(
-        [binary, "-u", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=10
-    )
-    return done.stdout.strip()
 
 
 def show_holder(options: Namespace, holder: str) -> None:
@@ -195,11 +154,6 @@ def say(options: Namespace, text: str) -> None:
     tmux("display-message", "-d", "6000", *(["-c", options.client] if options.client else []), shown)
 
 
-def session_of(options: Namespace) -> str:
-    """The session that the person looks at, which may be one of a group."""
-    return tmux("display-message", "-p", "-c", options.client, "#{session_id}")
-
-
 def popup(options: Namespace, verb: str) -> None:
     """Run one of our own commands in a popup over the person's screen."""
     # tmux starts it with its own environment, in which a checkout's PYTHONPATH isn't.
@@ -207,38 +161,6 @@ def popup(options: Namespace, verb: str) -> None:
     argv += ["-m", "mcp_background_job.ui.menu", f"--state={options.state}", f"--job={options.job}", verb]
     client = ["-c", options.client] if options.client else []
     tmux("display-popup", *client, "-E", "-w", "90%", "-h", "80%", "--", *argv)
-
-
-def page(text: str, at_end: bool = True, question: str = "any other key closes") -> bytes:
-    """Show text in the terminal until a key is pressed, which is returned; the arrows scroll."""
-    import termios
-    import tty
-
-    columns, height = shutil.get_terminal_size()
-    lines: list[str] = []
-    for line in text.split("\n"):
-        clean = escaped(padding_shown(line.expandtabs()))
-        indent = " " * (len(clean) - len(clean.lstrip()))
-        lines += [indent + part for part in wrap(clean.lstrip(), columns - 1 - len(indent))]
-    room = height - 1
-    top = max(0, len(lines) - room) if at_end else 0
-    before = termios.tcgetattr(0)
-    tty.setraw(0)
-    try:
-        while True:
-            shown = lines[top : top + room]
-            more = "↑ ↓ scroll, " if len(lines) > room else ""
-            body = "".join(f"{line}\x1b[K\r\n" for line in shown)
-            sys.stdout.write(f"\x1b[H{body}\x1b[J\x1b[{height};1H\x1b[7m {more}{question} \x1b[0m")
-            sys.stdout.flush()
-            key = os.read(0, 64)
-            step = {b"\x1b[A": -1, b"\x1bOA": -1, b"k": -1, b"\x1b[B": 1, b"\x1bOB": 1, b"j": 1}.get(key, 0)
-            step = step or {b"\x1b[5~": -room, b"\x1b[6~": room}.get(key, 0)
-            if not step:
-                return key
-            top = max(0, min(len(lines) - room, top + step))
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
 # -- the command line ---------------------------------------------------------------------------------------
@@ -268,20 +190,24 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 VERBS = {
-    "take": take, "give": give, "kill": kill, "ask-kill": ask_kill, "show-kill": show_kill, "sent": sent,
-    "show-sent": show_sent, "again": again, "help": help_,
-    "show-help": show_help,
+    "take": take, "give": give, "kill": kill, "show-kill": show_kill, "show-sent": show_sent, "again": again,
+    "fit": fit, "show-help": show_help, "show-menu": show_menu,
 }  # fmt: skip
+# Of menus from before 0.3, in sessions that go on and in copies of tmux.conf: each opens its popup itself.
+EARLIER = {"ask-kill": "show-kill", "sent": "show-sent", "help": "show-help"}
 
 
 def main() -> None:
     parser = ArgumentParser(prog="menu")
     for name in ("state", "job", "pane", "client"):
         parser.add_argument(f"--{name}", default="")
-    parser.add_argument("verb", choices=VERBS)
+    parser.add_argument("verb", choices=[*VERBS, *EARLIER])
     options = parser.parse_args()
     try:
-        VERBS[options.verb](options)
+        if options.verb in EARLIER:
+            popup(options, EARLIER[options.verb])
+        else:
+            VERBS[options.verb](options)
     except (NoJob, OSError, subprocess.SubprocessError) as error:
         say(options, f"{error}")
 

@@ -56,6 +56,7 @@ class Seen:
     job: Job | None = None  # None where its record can't be read
     hold: Hold | None = None
     awaiting: str | None = None  # what it waits for, once it has for STEADY seconds
+    waiting_since: float = 0.0  # seconds since the epoch; 0 while it waits for nothing
     log_end: int = 0
 
     @property
@@ -154,6 +155,7 @@ class Observer:
     def refresh_ended(self, seen: Watched, job: EndedJob, now: float) -> None:
         self.unwatch(seen)
         seen.hold = seen.awaiting = seen.waits_since = None
+        seen.waiting_since = 0.0
         seen.log_end = seen.log_end or self.view.log(seen.job_id).end
         left = self.view.config.cleanup_interval_seconds - self.view.store.age(job)
         if left <= 0:
@@ -170,14 +172,18 @@ class Observer:
         awaiting = self.view.awaiting(job)
         if awaiting is None:
             seen.waits_since = seen.awaiting = None
+            seen.waiting_since = 0.0
         elif seen.waits_since is None or seen.waits_since[0] != awaiting:
             seen.waits_since = (awaiting, now)
+            # One that waited before anybody watched it has done so since it printed last, as far as files tell.
+            seen.waiting_since = time.time() if seen.next_look else self.view.log(seen.job_id).written
         elif now - seen.waits_since[1] >= STEADY:
             seen.awaiting = awaiting
-        pause = min(max(FIRST_LOOK, (now - seen.changed) / 2), LAST_LOOK)
+        # Many jobs are looked at less often each, so that all of them cost no more than some.
+        crowd = len(self.seen)
+        pause = min(max(FIRST_LOOK, crowd * 0.002, (now - seen.changed) / 2), max(LAST_LOOK, crowd * 0.06))
         if awaiting is not None:
-            # Many that wait are looked at less often each, so that all of them cost no more than a few.
-            pause = max(min(pause, WAITING_LOOK), len(self.seen) * 0.02)
+            pause = max(min(pause, WAITING_LOOK), crowd * 0.02)
             if seen.awaiting is None:
                 pause = STEADY
         seen.next_look = math.ceil((now + pause) / GRID) * GRID

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+UNITS = ((86400, "d"), (3600, "h"), (60, "m"))  # seconds
+
 
 def duration(seconds: float) -> str:
     """At most six characters: 4.2s, 12s, 3m05s, 25m, 2h07m, 4d11h; the longer it is, the more rarely it changes."""
@@ -20,6 +22,13 @@ def duration(seconds: float) -> str:
         return f"{total // 3600}h{total % 3600 // 60:02d}m"
     days = total // 86400
     return f"{days}d{total % 86400 // 3600:02d}h" if days < 100 else f"{days}d"
+
+
+def rough(seconds: float) -> str:
+    """In its largest unit alone: 12s, 3m, 2h, 4d."""
+    total = max(0, int(seconds))
+    amount, unit = next(((total // each, name) for each, name in UNITS if total >= each), (total, "s"))
+    return f"{amount}{unit}"
 
 
 def size(number: int) -> str:

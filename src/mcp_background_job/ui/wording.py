@@ -6,7 +6,7 @@ from mcp_background_job.jobs.launch import name_from
 from mcp_background_job.store.models import EndedJob, Exited, Hold, Job, Signaled, StartingJob, signal_name, status_of
 from mcp_background_job.text import one_line, shorten
 
-from .units import duration
+from .units import duration, rough
 
 NAME_WIDTH = 32  # columns of a job's name in a sentence
 
@@ -41,6 +41,17 @@ def ending_line(job: EndedJob) -> str:
     facts = ("exit " if isinstance(job.end, Exited) else "") + how_it_ended(job)
     reason = f" ({job.end.reason.replace('_', ' ')})" if job.end.status == "killed" else ""
     return f"{label(job)}: {job.end.status}{reason}{', ' + facts if facts else ''} after {duration(elapsed(job))}"
+
+
+def ending_cause(job: EndedJob) -> str:
+    """Why it ended: exit 3, signal SEGV, killed by whom, window closed, timeout, lost."""
+    if job.end.cause == "kill":
+        return f"killed by {one_line(job.end.by)}" if job.end.by else "killed"
+    if job.end.cause == "timeout" and job.spec.timeout:
+        return f"timeout of {rough(job.spec.timeout)}"
+    if job.end.cause != "exit":
+        return job.end.cause.replace("_", " ")
+    return ("signal " if isinstance(job.end, Signaled) else "exit ") + how_it_ended(job)
 
 
 def label(job: Job) -> str:

@@ -7,12 +7,17 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from mcp_background_job.jobs.notify import command_environment
-from mcp_background_job.store.notices import NotifierLock, claim, end_is_due, expect, is_told_by
+from mcp_background_job.store.jobstore import JobStore
+from mcp_background_job.store.notices import NotifierLock, claim, end_is_due, expect, is_told_by, last_failure
+from support.jobs import LivingJob
+from support.waiting import stays_true, wait_until
 
 
 def test_the_environment_of_an_event_has_an_exit_code_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,3 +88,30 @@ def test_one_process_runs_a_command_and_another_command_takes_its_place(tmp_path
     assert other.take() and is_told_by(tmp_path, "b")
     other.release()
     assert not is_told_by(tmp_path, "b")
+
+
+@contextmanager
+def ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.terminate()
+
+
+@pytest.mark.promise("notify")
+def test_of_all_jobs_that_may_run_none_is_left_out_when_they_end_at_once(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "state", "mcp-jobs")
+    jobs = [LivingJob(store, f"job{n:03d}") for n in range(300)]
+    told = tmp_path / "told"
+    command = f"echo $MCP_BG_JOB_ID >> {told}; until test -e {tmp_path}/go; do sleep 0.05; done"
+    settings = {"MCP_BG_STATE_DIR": str(tmp_path / "state"), "MCP_BG_NOTIFY": command}
+    program = [sys.executable, "-m", "mcp_background_job.jobs.notifier"]
+    with subprocess.Popen(program, env={**os.environ, **settings}) as notifier, ending(notifier):
+        wait_until(lambda: all(end_is_due(job.folder) for job in jobs))
+        for job in jobs:
+            job.ends()
+        wait_until(told.exists)
+        stays_true(lambda: not last_failure(store.folder), 2, what="room for all of them")
+        (tmp_path / "go").touch()
+        wait_until(lambda: len(told.read_text().split()) == len(jobs), what="the last of them")
+    assert sorted(told.read_text().split()) == [job.job_id for job in jobs]

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_background_job.cli.recordings.export import cast_lines
+from mcp_background_job.cli.recordings.cast import cast_lines
 from mcp_background_job.output.emulator.picture import picture
 from mcp_background_job.output.recording import Recording
 from mcp_background_job.store.jobstore import JobStore

@@ -54,9 +54,11 @@ async def takes(
     return {}
 
 
-TOOL = make_tool(
-    takes, ToolAnnotations(), resolve=dict, during=lambda *_: nullcontext(), complete=lambda _, __, fields: fields
-)
+async def unchanged(context: object, arguments: dict[str, Any], fields: Fields) -> Fields:
+    return fields
+
+
+TOOL = make_tool(takes, ToolAnnotations(), resolve=dict, during=lambda *_: nullcontext(), complete=unchanged)
 
 
 def meant(**arguments: Any) -> dict[str, Any]:

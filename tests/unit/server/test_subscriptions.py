@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from mcp import Client, MCPError
+from mcp.server.session import ServerSession
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp_types import (
@@ -25,8 +27,9 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.jobs.manager import JobManager
-from mcp_background_job.server import sessions
+from mcp_background_job.server import sessions, subscriptions
 from mcp_background_job.server.app import make_server
+from mcp_background_job.server.subscriptions import Peer
 from support.jobs import LivingJob, write_ended_job
 
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
@@ -237,6 +240,68 @@ def test_unsubscribing_ends_it(manager: JobManager) -> None:
         assert "job://abcdef" not in told.names
 
     run(body)
+
+
+class SlowReader:
+    """The session of a client that takes one notification at a time."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.takes = asyncio.Semaphore(0)
+
+    async def send_resource_updated(self, uri: str) -> None:
+        await self.takes.acquire()
+        self.taken.append(uri)
+
+    async def send_resource_list_changed(self) -> None:
+        await self.send_resource_updated(LIST)
+
+    async def take(self) -> None:
+        self.takes.release()
+        count = len(self.taken)
+        while len(self.taken) == count:
+            await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.promise("resources-told")
+def test_a_client_that_reads_slowly_is_told_what_came_first_first_whatever_floods() -> None:
+    async def body() -> None:
+        reader = SlowReader()
+        peer = Peer(cast(ServerSession, reader))
+        for uri in ("job://flood/output", "job://ended"):
+            peer.tell(uri)
+        peer.tell_list()
+        for _ in range(4):
+            peer.tell("job://flood/output")
+            peer.tell("job://flood2/output")
+            await reader.take()
+        peer.task.cancel()
+        assert reader.taken == ["job://flood/output", "job://ended", LIST, "job://flood2/output"]
+
+    run(body)
+
+
+@pytest.mark.promise("resources-told")
+def test_subscriptions_to_ended_jobs_keep_out_no_others(manager: JobManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "MAX_RESOURCES", 2)
+    jobs = [LivingJob(manager.view.store, f"abcde{n}") for n in range(4)]
+
+    async def body() -> None:
+        async with listening(manager, "legacy") as (client, told):
+            for job in jobs[:2]:
+                await client.subscribe_resource(f"job://{job.job_id}")
+            await client.subscribe_resource(f"job://{jobs[0].job_id}")  # it is already
+            with pytest.raises(MCPError):
+                await client.subscribe_resource(f"job://{jobs[2].job_id}")
+            jobs[0].ends()
+            await told.until(f"job://{jobs[0].job_id}")
+            await client.subscribe_resource(f"job://{jobs[2].job_id}")
+            with pytest.raises(MCPError):
+                await client.subscribe_resource(f"job://{jobs[3].job_id}")
+
+    run(body)
+    for job in jobs[1:]:
+        job.ends()
 
 
 @pytest.mark.promise("resources-told")

@@ -7,6 +7,7 @@ import pytest
 from mcp_background_job.tmux.quoting import (
     is_key,
     join_commands,
+    key_label,
     literal,
     own_socket,
     pipe_command,
@@ -70,3 +71,11 @@ def test_these_are_not(name: str) -> None:
 def test_the_socket_of_ones_own_tmux(monkeypatch: pytest.MonkeyPatch, variable: str, socket: str) -> None:
     monkeypatch.setenv("TMUX", variable)
     assert own_socket() == socket
+
+
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [("C-b", "Ctrl-b"), ("M-m", "Alt-m"), ("F12", "F12"), ("C-M-Up", "Ctrl-Alt-Up"), ("C--", "Ctrl--")],
+)
+def test_a_key_is_written_as_a_person_reads_it(key: str, label: str) -> None:
+    assert key_label(key) == label

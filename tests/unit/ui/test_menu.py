@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from mcp_background_job.ui.menu import HELP, sent_inputs, sent_lines
+from mcp_background_job.ui.menu import HELP
+from mcp_background_job.ui.sent import sent_inputs, sent_lines
 
 
 def test_the_help_fits_the_popup_of_a_small_terminal() -> None:
-    lines = HELP.split("\n")
+    lines = HELP.format(prefix="Ctrl-b", key="F12").split("\n")
     assert all(len(line) <= 70 for line in lines), max(lines, key=len)
     assert len(lines) <= 80 * 24 // 100  # the popup has 80 % of 24 lines, two of them its border
 

@@ -1,7 +1,8 @@
 """replay: a job's output on the person's terminal, at the pace at which it came.
 
-Promises: it shows what the job drew and nothing else that a terminal obeys; however it ends, in the middle of an image,
-by Ctrl-C and by TERM too, the terminal is as before; a job that still runs is followed to its end.
+Promises: it shows what the job drew and nothing else that a terminal obeys, and says where the job's window was
+resized; however it ends, in the middle of an image, by a key or a signal too, the terminal is as before; a job that
+still runs is followed to its end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import argparse
 import os
 import select
 import shutil
-import signal
 import sys
 import termios
 import time
@@ -23,15 +23,19 @@ from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.output.emulator.render import split_point
 from mcp_background_job.output.recording import Frame, Recording
 from mcp_background_job.store.models import EndedJob, Job
+from mcp_background_job.store.sizes import Size
 from mcp_background_job.ui.console import note
 from mcp_background_job.ui.wording import ending_line
 
+from .endings import end_by_exception
 from .export import note_what_is_missing, note_what_was_lost
+from .resize_sign import resize_sign
 from .terminal_modes import Modes
 
 OUT = 1  # the descriptor: a terminal is given bytes, not text
 PIECE = 4096  # bytes written at a time, so that a key is heard in the middle of a flood
 LOOK_AGAIN = 0.03  # seconds between looks at a job that still runs
+SIGN_STAYS, SHORTEST = 1.5, 0.25  # seconds of the person's
 FASTER, SLOWER, PAUSE, SKIP, QUIT = b"+", b"-", b" ", b"\r\n", b"q"
 KEYS_HELP = "space pauses, Enter skips a pause, + and - change the speed, q ends"
 
@@ -63,12 +67,14 @@ class Keys:
 class Player:
     """Shows frames when their time has come."""
 
-    def __init__(self, speed: float, max_idle: float | None, keys: Keys) -> None:
+    def __init__(self, speed: float, max_idle: float | None, keys: Keys, terminal: bool) -> None:
         self.speed = speed
         self.max_idle = float("inf") if max_idle is None else max_idle
         self.keys = keys
+        self.terminal = terminal
         self.modes = Modes()
         self.at = 0.0  # seconds of the recording
+        self.resized_at = float("-inf")  # the last time
         self.due = time.monotonic()  # when the present frame is to be shown
         self.line_ended = True
 
@@ -77,7 +83,23 @@ class Player:
             gap = min(max(0.0, frame.time - self.at), self.max_idle)
             self.at = max(self.at, frame.time)
             self.pass_time(gap)
-            self.draw(frame.text)
+            if frame.size is None:
+                self.draw(frame.text)
+            else:
+                self.tell_size(frame.size)
+
+    def tell_size(self, size: Size) -> None:
+        """Say that the job's window has got another size from here on."""
+        if not self.terminal:
+            note(f"the window was resized: {size.columns}x{size.rows}")
+            return
+        full_screen, line_ended = self.modes.alternate, self.line_ended
+        self.write(resize_sign(size, shutil.get_terminal_size().columns, full_screen, line_ended))
+        self.line_ended = line_ended or not full_screen
+        if full_screen and self.speed < float("inf"):
+            # The program draws itself anew at once, and hides it. While a window is dragged they come in dozens.
+            self.pass_time(min(SIGN_STAYS, max(SHORTEST, self.at - self.resized_at)) * self.speed)
+        self.resized_at = self.at
 
     def pass_time(self, gap: float) -> None:
         """Let `gap` seconds of the recording pass.
@@ -131,11 +153,16 @@ class Player:
             # Whole sequences, so that what is shown when a key ends it is what `modes` has seen.
             piece = piece[: split_point(piece)]
             position += len(piece)
-            self.modes.feed(piece.decode())
-            self.line_ended = piece.endswith(b"\n")
-            write_out(piece)
+            self.write(piece)
             if self.keys.listens and (key := self.keys.next_key(0)):
                 self.due += self.obey(key)
+
+    def write(self, piece: bytes) -> None:
+        """Send to the terminal what ends outside of any sequence."""
+        self.modes.feed(piece.decode())
+        self.line_ended = piece.endswith(b"\n")
+        write_out(piece)
+        self.modes.shown()
 
 
 def write_out(data: bytes) -> None:
@@ -149,10 +176,11 @@ def plain_terminal(listens: bool) -> Iterator[None]:
     before = termios.tcgetattr(OUT)
     attributes = termios.tcgetattr(OUT)
     attributes[1] &= ~termios.OPOST
+    attributes[3] |= termios.NOFLSH  # or Ctrl-C would throw away what is written and not shown yet
+    # Nobody could put the terminal right for the shell while we are stopped.
+    attributes[6][termios.VSUSP] = b"\0"
     if listens:
         attributes[3] &= ~(termios.ICANON | termios.ECHO)
-        # Nobody could put the terminal right for the shell while we are stopped.
-        attributes[6][termios.VSUSP] = b"\0"
     termios.tcsetattr(OUT, termios.TCSADRAIN, attributes)
     try:
         yield
@@ -171,10 +199,6 @@ def undone(player: Player) -> Iterator[None]:
             write_out(player.modes.undo(shutil.get_terminal_size().columns) + (b"" if player.line_ended else b"\r\n"))
 
 
-def end_by_signal(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
-
-
 def replay(options: argparse.Namespace) -> int:
     manager = JobManager(settings())
     job = find_job(manager, options.job)
@@ -184,9 +208,8 @@ def replay(options: argparse.Namespace) -> int:
     note_what_is_missing(recording)
     if terminal:
         note_how_it_plays(recording, job, keys)
-    player = Player(options.speed, options.max_idle, keys)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end_by_signal)
+    player = Player(options.speed, options.max_idle, keys, terminal)
+    end_by_exception()
     with ExitStack() as stack:
         if terminal:
             stack.enter_context(plain_terminal(keys.listens))

@@ -19,22 +19,35 @@ class Modes:
     """Keeps track of what is otherwise than in a terminal at a shell's prompt."""
 
     def __init__(self) -> None:
-        self.alternate = ""  # the mode by which its screen was entered
         self.switched: set[str] = set()
+        self.leaving: set[str] = set()  # switched back by what is on its way: a write can be broken off
         self.changed: set[str] = set()
 
+    @property
+    def alternate(self) -> bool:
+        """Has a full-screen program the screen?"""
+        return bool(self.switched & ALTERNATE)
+
     def feed(self, text: str) -> None:
-        """`text` is shown; it ends outside of any sequence."""
+        """`text` is on its way to the terminal; it ends outside of any sequence."""
         for match in CHANGES.finditer(text):
             mode, on = match["mode"], match["how"] == "h"
             if mode is None:
                 self.changed.add(str(match.lastgroup))
             elif mode in ALTERNATE:
-                self.alternate = (self.alternate or mode) if on else ""
+                self._switch({mode} if on and not self.alternate else set(), set() if on else ALTERNATE)
             elif on == (mode in ON_AT_FIRST):
-                self.switched.discard(mode)
+                self._switch(set(), {mode})
             else:
-                self.switched.add(mode)
+                self._switch({mode}, set())
+
+    def _switch(self, there: set[str], back: set[str]) -> None:
+        self.leaving |= self.switched & back
+        self.switched = self.switched - back | there
+
+    def shown(self) -> None:
+        """All that was fed is there."""
+        self.leaving.clear()
 
     def undo(self, columns: int) -> bytes:
         """What brings a terminal of that width back, also out of the middle of a sequence; it draws nothing."""
@@ -45,11 +58,13 @@ class Modes:
             "g0": "\x1b(B",
             "g1": "\x1b)B",
             "shift": "\x0f",
-            "colours": "\x1b[0m",
+            "colours": "\x1b[0;10m",  # of Linux's console 0 leaves the font of control characters (11)
         }
-        back = [f"\x1b[{self.alternate}l"] if self.alternate else []
+        switched = self.switched | self.leaving
+        # The alternate screen first: the rest is each screen's own in some terminals.
+        back = [f"\x1b[{mode}l" for mode in sorted(switched & ALTERNATE)]
         back += [way for name, way in ways.items() if name in self.changed]
-        back += [f"\x1b[{mode}{'h' if mode in ON_AT_FIRST else 'l'}" for mode in sorted(self.switched)]
-        if "?6" in self.switched:
+        back += [f"\x1b[{mode}{'h' if mode in ON_AT_FIRST else 'l'}" for mode in sorted(switched - ALTERNATE)]
+        if "?6" in switched:
             back.append("\x1b[9999H")  # it has taken the cursor to the top
         return b"\x18" + "".join(back).encode()
