@@ -40,7 +40,8 @@ from .reporting import Progress
 from .sweep import sweep
 from .typing import Input
 from .view import JobView
-from .waiting import AT_ONCE, Outcome, Until, Watch, wait_for
+from .waiting import AT_ONCE, Until, Watch, wait_for
+from .watched import Outcome
 
 KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped

@@ -31,7 +31,8 @@ from mcp_background_job.responses.fields import (
 from mcp_background_job.store.models import EndedJob, Job
 
 from .arguments import Command, JobIds, Keys, Limit, Seconds, Text, Variables, When, with_ids
-from .clients import AnyContext, Clients, client_name
+from .callers import AnyContext, client_name
+from .clients import Clients
 from .elicitation import Forms
 from .schema import Deferred, JobTool, make_tool
 from .tasks import Tasks
