@@ -20,7 +20,8 @@ import psutil
 import pytest
 
 from mcp_background_job.process import procfs
-from mcp_background_job.process.input_state import LINE_LIMIT, Awaiting, awaiting_input, certain, terminal_of
+from mcp_background_job.process.input_state import Awaiting, awaiting_input, certain, terminal_of
+from mcp_background_job.system import LINE_LIMIT
 from support.interpreters import interpreter
 from support.waiting import DEADLINE, stays_true, wait_until
 

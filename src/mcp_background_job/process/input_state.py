@@ -5,7 +5,6 @@ Where the kernel doesn't show who sleeps in a terminal read, the answer is less 
 """
 
 import os
-import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,17 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from mcp_background_job.system import DISABLED, PROC
+
 from . import procfs, sockets
 
 Awaiting = Literal["prompt", "password", "screen"]
 # How a reader rests, by what the kernel tells; the traps are in `_rest`.
 Rest = Literal["line", "read", "poll", "relay"]
 
-# The most bytes a line may have in line mode, its newline not counted: N_TTY_BUF_SIZE less that. The 1024 of BSD and
-# macOS (MAX_CANON) is from their headers, not tried.
-LINE_LIMIT = 4095 if sys.platform == "linux" else 1023
-
-_DISABLED = b"\0" if sys.platform == "linux" else b"\xff"  # _POSIX_VDISABLE
 _DEV_TTY = os.makedev(5, 0)  # stands for the controlling terminal of the process that has it open
 _SERIAL = {4, 166, 188, 204}  # ttyS, ttyACM, ttyUSB, ttyAMA
 _PTS = 136  # the major number of every Unix 98 pseudo terminal
@@ -229,8 +225,10 @@ def _behind(member: procfs.Process, terminal: int, wait: procfs.Wait) -> Resting
 @cache
 def _has_process_table() -> bool:
     # gVisor has a /proc/PID/stat without terminals, and neither of these.
-    return procfs.process(os.getpid()) is not None and any(
-        Path(f"/proc/self/{name}").exists() for name in ("syscall", "wchan")
+    return (
+        PROC
+        and procfs.process(os.getpid()) is not None
+        and any(Path(f"/proc/self/{name}").exists() for name in ("syscall", "wchan"))
     )
 
 
@@ -253,7 +251,7 @@ def _modes(fd: int) -> Terminal | None:
     except (termios.error, OSError):
         return None
     canonical, echo, signals = (bool(local & flag) for flag in (termios.ICANON, termios.ECHO, termios.ISIG))
-    return Terminal(canonical, echo, signals, characters[termios.VLNEXT] == _DISABLED)
+    return Terminal(canonical, echo, signals, characters[termios.VLNEXT] == DISABLED)
 
 
 def _pending(fd: int) -> bool:

@@ -23,6 +23,7 @@ from mcp_background_job import __version__
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.system import TUNABLE
 from mcp_background_job.text import shorten
 
 from .channel import INSTRUCTIONS as CHANNEL_INSTRUCTIONS
@@ -130,7 +131,7 @@ def preload() -> None:
 
 def keep_memory_flat() -> None:
     """Let glibc's threads share two heaps: with one each, ten jobs of 10 MB read whole left 11 MB behind, so 5 MB."""
-    if sys.platform == "linux":
+    if TUNABLE:
         import ctypes
 
         with suppress(AttributeError):  # another C library has no mallopt
@@ -139,7 +140,7 @@ def keep_memory_flat() -> None:
 
 def widen_stdout() -> None:
     """Let a page of output leave in a few pieces: where the client reads from a pipe, pages come 1.3 times as fast."""
-    if sys.platform == "linux":
+    if TUNABLE:
         import fcntl
 
         with suppress(OSError):  # no pipe, or the user has no more room for them

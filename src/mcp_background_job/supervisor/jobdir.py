@@ -7,12 +7,14 @@ import errno
 import os
 import time
 
+from mcp_background_job.system import UPTIME_CLOCK
+
 RECORD_SIZE = 512  # written ahead, so that a full disk can't lose the record
 
 
 def uptime() -> float:
     """Seconds since the machine was started, by a clock that nobody can set; those asleep count where that is known."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(UPTIME_CLOCK)
 
 
 def quote(text: str) -> str:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from mcp_background_job.errors import TmuxError, TmuxMissing
 from mcp_background_job.ownership import untrusted, untrusted_parent
 from mcp_background_job.supervisor.process_tree import read_process
+from mcp_background_job.system import MEMFD, PEERCRED, PORTABLE
 
 from .timeouts import Bounded, answers_again
 from .warm_client import Answer, WarmClient, answer_of, end, lines_of, script_of
@@ -36,7 +37,9 @@ STARTING = 120.0  # seconds for which a server that gives no answer may be readi
 START_PATIENCE = 45.0  # seconds that a start waits for that: less than a client waits for its call
 OLDEST = (3, 2)
 # Of the caller's environment, what goes to what lives on: a tmux server would keep the rest, secrets included.
-CLEAN = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK)")
+CLEAN = re.compile(
+    rf"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK|{PORTABLE})"
+)
 INSTALL = {
     "Darwin": "brew install tmux",
     "debian": "sudo apt-get install tmux",
@@ -71,7 +74,7 @@ class TmuxServer:
         """
         # -u keeps tabs and non-ASCII whatever the locale.
         command = [tmux_binary(), "-u", *self.options]
-        if data and hasattr(os, "memfd_create"):
+        if data and MEMFD:
             # A client that is ready reads its commands on stdin; in memory the data is within reach of it, too.
             with memory_file(data) as path:
                 return self.run(*(path if word == "-" else word for word in arguments))
@@ -280,7 +283,7 @@ def no_answer(socket_path: str) -> TmuxError:
 
 def server_at(socket_path: str) -> int:
     """The pid of the process that listens at a socket (Linux); 0 where that can't be told."""
-    if not hasattr(socket, "SO_PEERCRED"):
+    if not PEERCRED:
         return 0
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.settimeout(1.0)

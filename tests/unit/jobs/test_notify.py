@@ -13,6 +13,8 @@ import pytest
 
 from mcp_background_job.jobs.notify import command_environment
 from mcp_background_job.store.notices import NotifierLock, claim, end_is_due, expect, is_told_by
+from support.sandbox import alive
+from support.waiting import wait_until
 
 
 def test_the_environment_of_an_event_has_an_exit_code_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,10 +55,8 @@ def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path: Path)
         "it was killed after 1 seconds",
     ]
     assert time.monotonic() - began < 50
-    for name in ("child", "shell"):
-        pid = int((tmp_path / name).read_text())
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    pids = [int((tmp_path / name).read_text()) for name in ("child", "shell")]
+    wait_until(lambda: not any(map(alive, pids)))
 
 
 @pytest.mark.promise("notify")

@@ -73,7 +73,6 @@ def termios_only() -> Iterator[None]:
 
 
 def test_the_settings_of_a_terminal_are_told(terminal: Terminal) -> None:
-    assert (4095 if sys.platform == "linux" else 1023) == tty.LINE_LIMIT
     assert tty.terminal_of(terminal.path) == (True, True, True, False)
     terminal.change(off=termios.ECHO)
     assert tty.terminal_of(terminal.path) == (True, False, True, False)
