@@ -415,7 +415,7 @@ def settings(job: Job) -> tuple[bool, bool] | None:
 
 
 def test_line_mode_and_echo_follow_the_program(tmux: Tmux) -> None:
-    job = tmux.start("read x; read -s y; exec vi text")
+    job = tmux.start("read x; read -s y; stty -icanon -echo; exec cat")
     wait_until(lambda: job.look() == "prompt")
     assert settings(job) == (True, True)
     tmux.type(job, "a")

@@ -151,8 +151,9 @@ def waiting_call(pid: int, tid: int) -> Wait | None:
         if call != "unseen":
             first, second, third, fourth, fifth = (int(word, 16) for word in words[1:6])
             # Minus one, or no pointer where the call takes one. A poll that doesn't wait is never seen waiting.
+            # Of a 32-bit minus one the register's upper half is as the C library left it (glibc 2.41: ones).
             limit = {"poll": third, "select": fifth, "epoll": fourth}.get(call, 0)
-            endless = limit in (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+            endless = limit == 0 or limit & 0xFFFFFFFF == 0xFFFFFFFF
             return Wait(call, _descriptors(pid, call, first, second), endless)
     wchan = read_file(f"/proc/{pid}/task/{tid}/wchan").partition(b".")[0]  # do_poll.constprop.0
     call = _WCHANS.get(wchan)
