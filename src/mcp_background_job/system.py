@@ -29,7 +29,8 @@ UPTIME_CLOCK: seconds since the machine's start, those asleep included (supervis
 
 TUNABLE: glibc's heaps, the size of stdout's pipe (server/app). 5 MB more, long pages slower.
 
-LINE_LIMIT, DISABLED, MAXRSS_UNIT: the kernel's own numbers (jobs/typing, process/input_state, supervisor/runner).
+LINE_LIMIT, DISABLED, MAXRSS_UNIT, SOCKET_LIMIT: the kernel's own numbers (jobs/typing, process/input_state,
+supervisor/runner, tmux/place).
 
 With MCP_BG_PORTABLE=1 in the environment, which children and our tmux server get too, all but the numbers are
 switched off: for tests, not a setting.
@@ -56,4 +57,5 @@ UPTIME_CLOCK: int = time.CLOCK_BOOTTIME if _LINUX else time.CLOCK_MONOTONIC
 # macOS (MAX_CANON) is from their headers, not tried.
 LINE_LIMIT = 4095 if sys.platform == "linux" else 1023
 DISABLED = b"\0" if sys.platform == "linux" else b"\xff"  # _POSIX_VDISABLE
+SOCKET_LIMIT = 107 if sys.platform == "linux" else 103  # bytes in the path of a Unix socket
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes on Linux and BSD

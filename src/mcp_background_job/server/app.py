@@ -108,6 +108,7 @@ async def keep_tidy(manager: JobManager) -> None:
     await anyio.sleep(1.0)
     manager.environment.begin()
     await anyio.to_thread.run_sync(preload)
+    await tidy(lambda: warn_of_lacks(manager))
     await tidy(manager.view.store.remove_typed)
     while True:
         await tidy(manager.sweep)
@@ -120,6 +121,14 @@ async def tidy(work: Callable[[], None]) -> None:
         await anyio.to_thread.run_sync(work)
     except (JobError, OSError):
         logger.warning("tidying up failed", exc_info=True)
+
+
+def warn_of_lacks(manager: JobManager) -> None:
+    """Say on stderr what jobs will need and this system lacks, a line for each; the clients keep it in their logs."""
+    from mcp_background_job.jobs.surroundings import lacks
+
+    for error in lacks(manager.view, manager.tmux.server):
+        logger.warning("%s", error)
 
 
 def preload() -> None:
