@@ -16,8 +16,9 @@ PIDFD
 - a signal to the process that was looked at (process_tree, orphans): kill(2). A pid can pass on in between;
 - being woken by the end of a log writer (supervisor/log_guard): a look each second, of 0.2 ms.
 
-SUBREAPER: orphans come to the runner (process_tree). Elsewhere they are found by the job's session: what has left
-that (setsid) and has lost its parent is not killed with its job, but told as `left_running`, and ended by another kill.
+SUBREAPER: orphans come to the runner (process_tree). Elsewhere they are found by the job's session; what has left that
+(setsid) and has lost its parent, by its environment (process/orphans): when `kill` is called, not at a timeout or a
+closed window, and not where the system hides the environment, as macOS does for programs of its own.
 
 INOTIFY: being woken by files (store/inotify). A look each 20 ms, the board's every 2 s.
 

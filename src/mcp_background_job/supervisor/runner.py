@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 
-from mcp_background_job.system import MAXRSS_UNIT
+from mcp_background_job.system import MAXRSS_UNIT, SUBREAPER
 
 from .command import size_terminal, start, take_environment
 from .jobdir import quote, uptime, write_record, write_whole
@@ -302,7 +302,7 @@ class Runner:
         parts.append(f'"peak_memory": {used.ru_maxrss * MAXRSS_UNIT}')
         if self.survivors:
             parts.append(f'"survivors": {self.survivors}')
-        if self.left:
+        if self.left or not SUBREAPER:  # without one, what has left the session as well as its parent is not seen here
             parts.append('"left": true')
         if self.cause == "kill" and (by := self.killer or self.asked_by()):
             parts.append(f'"by": {quote(by)}')
