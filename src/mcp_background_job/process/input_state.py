@@ -7,7 +7,7 @@ Where the kernel doesn't show who sleeps in a terminal read, the answer is less 
 import os
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fcntl import ioctl
 from functools import cache
 from pathlib import Path
@@ -90,6 +90,19 @@ def resting(tty: str, pid: int) -> Resting | None:
 def certain() -> bool:
     """Whether this platform tells who sleeps in a terminal read; if not, believe it after quiet only."""
     return _has_process_table() and (procfs.names_waits() or procfs.traces())
+
+
+def stopped(pid: int) -> bool:
+    """Whether a job's first process is stopped and has the terminal; the latter is not known without /proc."""
+    if not PROC:
+        import psutil
+
+        with suppress(psutil.Error):
+            return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+        return False
+    # A shell with job control is not: it takes the terminal back from what it has stopped.
+    main = procfs.process(pid)
+    return main is not None and main.state == "T" and main.group == main.foreground
 
 
 def terminal_of(tty: str) -> Terminal | None:
