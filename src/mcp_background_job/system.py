@@ -6,7 +6,8 @@ PROC: /proc
 - the processes below a runner (supervisor/process_tree): `ps`, 10 to 20 ms a look;
 - the processes with a job's id in their environment (process/orphans): psutil;
 - who sleeps in a read of the terminal (process/procfs, input_state, sockets): the terminal's modes once it is quiet.
-  `prompt` is never told, `password` and `screen` after 0.4 s of quiet; a program that redraws may be told as waiting;
+  `prompt` is never told (interact answers after 2 s of quiet, jobs/waiting), `password` and `screen` after 0.4 s; a
+  program that redraws may be told as waiting;
 - start times (process_tree, jobs/agents, server/clients) and the pid namespace (store/clock): the pid alone. One that
   was given away again is taken for the process that had it;
 - boot_id (store/clock): none. The ages of jobs go by the clock, which can be set;

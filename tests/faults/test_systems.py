@@ -13,7 +13,7 @@ import pytest
 from mcp_background_job.supervisor.jobdir import TERMINFO
 from support.person import Person
 from support.rpc import Server, ToolError
-from support.sandbox import Sandbox
+from support.sandbox import Sandbox, shows
 from support.terminal import answer
 from support.waiting import wait_until
 
@@ -139,7 +139,7 @@ def test_the_board_is_drawn_without_a_utf_8_locale(sandbox: Sandbox, locale: str
         person.sees("ü✓")
     finally:
         person.close()
-    assert server.call("output", job_id=job_id)["stdout"] == "é 😀\n"
+    assert shows(server, job_id, "\n") == "é 😀\n"
 
 
 @pytest.mark.promise("system-told")
