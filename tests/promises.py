@@ -30,6 +30,8 @@ PROMISES: dict[str, str] = {
     # Output and cursors
     "output-whole-at-end": "A job whose end is visible has its whole output on disk.",
     "output-readable": "Output reads as on a screen: no escape codes, progress and redraws in their last state.",
+    "system-told": "What a system lacks for jobs is said in one line at the start, by `doctor` and by execute.",
+    "system-works": "Jobs run without bash, terminfo, a UTF-8 locale or inotify.",
     "own-names": "On Linux `killall python3` and `pkill python` pass by what belongs to jobs and servers.",
     "left-running": "What an ended job has left running is told, and ended by a kill.",
     "signalled": "A stopped job says so; signals that end nothing reach the foreground of the job.",

@@ -140,6 +140,7 @@ class JobManager:
         with FolderEvents([self.view.folder(job_id)]) as events:
             noted = request_kill(self.view.folder(job_id), signum, "a person" if person else who or "an agent")
             ended = await self._until_ended(job_id, events)
+        await self._end_left(ended, signum)
         # Where the disk takes no record, nobody will know why it ended.
         by_us = ended.end.cause == "kill" or (ended.end.cause == "lost" and not noted)
         return Killed("killed" if by_us else "already_terminated")

@@ -169,9 +169,19 @@ class Watch:
                     return watched, "human"
             if until in ("input", "answer") and isinstance(job, RunningJob) and self.waits_for_input(watched, job):
                 return watched, "input"
-            if until == "quiet" and time.monotonic() - watched.changed >= QUIET:
+            still = time.monotonic() - watched.changed >= QUIET
+            if still and (until == "quiet" or (until == "answer" and self.answers_unseen(watched))):
                 return watched, "quiet"
         return None
+
+    def answers_unseen(self, watched: Watched) -> bool:
+        """Whether the job has answered what was typed, on a system that can't tell that it waits for more."""
+        from mcp_background_job.process.input_state import certain
+
+        job = watched.job
+        if certain() or watched.search is not None or not isinstance(job, RunningJob):
+            return False
+        return self._has_answered(watched, job)
 
     async def matches_screen(self, watched: Watched, job: Job) -> bool:
         """Whether the pattern is in what a full-screen program shows, other than it did before the input."""

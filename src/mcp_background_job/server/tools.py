@@ -148,7 +148,11 @@ class Tools:
         ctx: AnyContext,
         job_id: str,
         input: Annotated[
-            Text, Field(description='text to type, also of several lines; Enter alone is keys=["Enter"]')
+            Text,
+            Field(
+                description='text to type, also of several lines (end them with "\\n\\n" in a Python REPL); '
+                'Enter alone is keys=["Enter"]'
+            ),
         ] = "",
         keys: Annotated[
             Keys, Field(description="tmux key names, sent after input and its Enter: C-c, Up, Escape")
