@@ -11,6 +11,7 @@ PROC: /proc
 - start times (process_tree, jobs/agents, server/clients) and the pid namespace (store/clock): the pid alone. One that
   was given away again is taken for the process that had it;
 - boot_id (store/clock): none. The ages of jobs go by the clock, which can be set;
+- how much processor time and memory a job takes (process/usage): psutil, slower;
 - names of our processes (supervisor/naming; regexes/worker tries it by itself): none. All are called python.
 
 PIDFD
