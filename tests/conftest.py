@@ -6,6 +6,7 @@ A server's start is a second of a processor, a board's half of one: most of what
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from mcp_background_job.system import SUBREAPER
 from support.rpc import Server
 from support.sandbox import Sandbox
+
+# A terminal that closes is told by HUP, which nohup would have every program here ignore.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The suite tries the same examples each time, so that a run says something of the change; EXPLORE=1 tries others.
 # How long one takes is the machine's affair.

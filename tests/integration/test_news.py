@@ -60,10 +60,8 @@ def test_an_end_is_told_once_with_any_answer(server: Server) -> None:
 
 def test_a_job_whose_execute_was_cancelled_is_named_once_it_ends(sandbox: Sandbox, server: Server) -> None:
     other = sleeper(server)
-    before = sandbox.records()
     call = server.start("execute", command="until [ -e go ]; do sleep 0.05; done; exit 5", name="build", wait=50)
-    [job_id] = wait_until(lambda: sandbox.records() - before, what="the job")
-    wait_until(lambda: job_id in sandbox.windows())
+    [job_id] = wait_until(lambda: set(sandbox.windows()) - {other}, what="the job")
     server.cancel(call)
     server.call("status", job_id=other)
     sandbox.path("go").touch()

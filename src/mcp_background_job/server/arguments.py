@@ -57,11 +57,8 @@ def as_list(value: object) -> object:
 
 
 def as_keys(value: object) -> object:
-    """`"Up Down"` as two; no key's name has a blank."""
-    given = as_list(value)
-    if isinstance(given, list) and all(isinstance(key, str) for key in given):
-        return [part for key in given for part in key.split() or [key]]
-    return given
+    """`"Up Down"` as two; no key's name has a blank. Of several each is taken as it stands."""
+    return value.split() or [value] if isinstance(value, str) else value
 
 
 def as_word(value: object) -> object:

@@ -73,7 +73,7 @@ def meant(**arguments: Any) -> dict[str, Any]:
         ({"job_ids": "a"}, {"job_ids": ["a"]}),
         ({"job_ids": '["a", "b"]'}, {"job_ids": ["a", "b"]}),
         ({"keys": "Up Down"}, {"keys": ["Up", "Down"]}),
-        ({"keys": ["Up Down", "C-c"]}, {"keys": ["Up", "Down", "C-c"]}),
+        ({"keys": "Up Down C-c"}, {"keys": ["Up", "Down", "C-c"]}),
         ({"keys": '["Up", "Down"]'}, {"keys": ["Up", "Down"]}),
         ({"env": ["A=1", "B=x=y z"]}, {"env": {"A": "1", "B": "x=y z"}}),
         ({"env": []}, {"env": {}}),
