@@ -30,6 +30,8 @@ PROMISES: dict[str, str] = {
     # Output and cursors
     "output-whole-at-end": "A job whose end is visible has its whole output on disk.",
     "output-readable": "Output reads as on a screen: no escape codes, progress and redraws in their last state.",
+    "system-told": "What a system lacks for jobs is said in one line at the start, by `doctor` and by execute.",
+    "system-works": "Jobs run without bash, terminfo, a UTF-8 locale or inotify.",
     "own-names": "On Linux `killall python3` and `pkill python` pass by what belongs to jobs and servers.",
     "left-running": "What an ended job has left running is told, and ended by a kill.",
     "signalled": "A stopped job says so; signals that end nothing reach the foreground of the job.",
@@ -105,6 +107,7 @@ PROMISES: dict[str, str] = {
     # Limits
     "limit-jobs-all-servers": "All servers together never run more than MCP_BG_MAX_JOBS jobs.",
     "limit-log": "A log never takes more than its limit and one segment on disk.",
+    "limit-unread": "A client that doesn't read what it asked for costs no more than a few answers of memory.",
     "limit-tokens": "The tools and instructions cost an agent no more bytes than the contract allows.",
     # Load
     "load-instant-jobs": "Of hundreds of instant jobs one after another, each has its first and last line.",
@@ -154,10 +157,12 @@ PROMISES: dict[str, str] = {
     "cli-whole": "Output in a terminal or a pipe is whole however long.",
     "cli-clean": "`clean` removes what has ended and nothing that runs.",
     "cli-setup": "`setup` changes its own entry alone, keeps a copy, and leaves what it can't read.",
+    "cli-setup-check": "`setup --check` says which clients found here start this server, and its version.",
     "cli-doctor": "`doctor` finds what is wrong, disturbs no job and leaves nothing.",
     # The server's manners
     "server-protocol": "Nothing but protocol is printed on stdout, whatever comes in, in every version of it.",
     "server-contract": "Tools, parameters, defaults and hints are those of the contract.",
+    "kind-arguments": "What clients and models send in another form is taken where it has one meaning.",
     "server-arguments": "An unknown parameter or a value out of range is refused by name.",
     "server-settings": "A bad setting stops the server with one line that names it, and no secret.",
     "server-tmux": "A tmux that is missing or too old is named with what to install.",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .errors import InvalidInput
+from .system import PORTABLE
 
 PREFIX = "MCP_BG_"
 UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
@@ -235,4 +236,4 @@ def unknown_variables() -> list[str]:
     """Variables of our prefix that no setting reads: most likely a typing error."""
     known = {field.validation_alias for field in BackgroundJobConfig.model_fields.values()}
     ours = (name for name in os.environ if name.startswith(PREFIX))
-    return sorted(name for name in ours if name not in known and name != JOB_VARIABLE)
+    return sorted(name for name in ours if name not in known and name not in (JOB_VARIABLE, PORTABLE))

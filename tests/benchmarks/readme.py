@@ -78,7 +78,7 @@ def resting(rows: Mapping[str, Row]) -> list[str]:
 def errands(figures: Figures, others: list[str]) -> list[str]:
     return [
         f"{figures.errands.date}; calls · kB to and from the model. ✓ and ✗ say whether ours is right, and nobody else",
-        "who is needs fewer calls or fewer bytes.",
+        "who is needs fewer calls, or as few and fewer bytes: a call is a turn, for which the model reads all again.",
         "",
         line("", "ours", *(named(figures, who) for who in others)),
         line("---", *["---:"] * (1 + len(others))),

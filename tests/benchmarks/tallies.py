@@ -27,6 +27,10 @@ class Tally:
     def bytes(self) -> int:
         return self.sent + self.got
 
+    @property
+    def cost(self) -> tuple[int, int]:
+        return self.calls, self.bytes
+
     def in_full(self) -> str:
         if self.outcome.startswith("missing"):
             return self.outcome
@@ -51,14 +55,12 @@ class Tallies:
     date: str = ""
 
     def first(self, errand: str, who: str) -> bool:
-        """Whether it is right, and nobody else who is takes fewer calls or fewer bytes."""
+        """Whether it is right, and nobody else who is takes fewer calls, or as few and fewer bytes.
+
+        A call is a turn of the model, which reads all that came before it once more.
+        """
         mine, others = self.rows[errand][who], self.rows[errand].values()
-        right = [tally for tally in others if tally.right]
-        return (
-            mine.right
-            and mine.calls == min(tally.calls for tally in right)
-            and mine.bytes == min(tally.bytes for tally in right)
-        )
+        return mine.right and mine.cost == min(tally.cost for tally in others if tally.right)
 
     def right(self, who: str) -> int:
         return sum(who in row and row[who].right for row in self.rows.values())

@@ -20,7 +20,8 @@ import psutil
 import pytest
 
 from mcp_background_job.process import procfs
-from mcp_background_job.process.input_state import LINE_LIMIT, Awaiting, awaiting_input, certain, terminal_of
+from mcp_background_job.process.input_state import Awaiting, awaiting_input, certain, terminal_of
+from mcp_background_job.system import LINE_LIMIT
 from support.interpreters import interpreter
 from support.waiting import DEADLINE, stays_true, wait_until
 
@@ -414,7 +415,7 @@ def settings(job: Job) -> tuple[bool, bool] | None:
 
 
 def test_line_mode_and_echo_follow_the_program(tmux: Tmux) -> None:
-    job = tmux.start("read x; read -s y; exec vi text")
+    job = tmux.start("read x; read -s y; stty -icanon -echo; exec cat")
     wait_until(lambda: job.look() == "prompt")
     assert settings(job) == (True, True)
     tmux.type(job, "a")

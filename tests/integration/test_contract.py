@@ -54,6 +54,7 @@ def test_a_job_is_found_by_its_name(server: Server) -> None:
     assert server.call("kill", job_id="nobody") == {"status": "not_found"}
 
 
+@pytest.mark.linux("prompt is not told elsewhere")
 @pytest.mark.promise("list-told")
 def test_a_list_tells_how_long_and_what_waits_and_running_ones_first(sandbox: Sandbox) -> None:
     server = sandbox.server()
@@ -88,6 +89,7 @@ def test_attach_is_told_while_there_is_a_window(server: Server, shared: Sandbox)
     assert "attach" not in server.call("status", job_id=closed)
 
 
+@pytest.mark.linux("prompt is not told elsewhere")
 @pytest.mark.promise("wait-all")
 def test_a_wait_for_all_of_several_tells_how_each_ended(server: Server) -> None:
     jobs = [server.call("execute", command=f"sleep {n / 5}; exit {n}")["job_id"] for n in (3, 0, 2)]

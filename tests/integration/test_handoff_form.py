@@ -14,6 +14,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.session import ClientRequestContext
 from mcp_types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult, ErrorData
 
+from mcp_background_job.server.elicitation import READING
 from support.person import Person
 from support.rpc import HANDSHAKE_ERA, MODERN_ERA, Answer, Server
 from support.sandbox import Sandbox, ended, shows
@@ -56,7 +57,8 @@ def form_of(server: Server, job_id: str) -> Answer:
     return wait_until(lambda: sent(server, "elicitation/create", job_id), what="the form")[-1]
 
 
-def reply(server: Server, form: Answer, **result: Any) -> None:
+def reply(server: Server, form: Answer, after: float = 1.5 * READING, **result: Any) -> None:
+    time.sleep(after)  # what a person takes to read, which has no other sign
     server.send({"jsonrpc": "2.0", "id": form["id"], "result": result})
 
 
@@ -103,6 +105,18 @@ def test_declining_hands_back_and_says_so(asking: Server, server: Server, talk: 
     wait_until(lambda: len(sent(asking, "elicitation/create", talk)) == 2)
     reply(asking, form_of(asking, talk), action="accept", content={"done": True})
     assert "declined" not in server.call("wait", job_ids=[talk], until="handback", timeout=50)
+
+
+@pytest.mark.parametrize("result", [{"action": "decline"}, {"action": "accept", "content": {"done": True}}])
+def test_an_answer_that_comes_faster_than_a_person_reads_changes_nothing(
+    asking: Server, server: Server, talk: str, result: dict[str, Any]
+) -> None:
+    """Codex without approval prompts declines every form by itself."""
+    asking.call("handoff", job_id=talk, message=ASKS)
+    reply(asking, form_of(asking, talk), after=0.0, **result)
+    stays_true(lambda: holder(server, talk) == "human", 0.4)
+    answer = asking.call("wait", job_ids=[talk], until="handback", timeout=0.1)
+    assert answer["reason"] == "timeout" and "declined" not in answer
 
 
 @pytest.mark.parametrize(
@@ -211,6 +225,7 @@ def with_client(sandbox: Sandbox, act: Act, seen: list[str], decide: ElicitResul
         if decide is None:
             await anyio.sleep_forever()
         assert decide is not None
+        await anyio.sleep(1.5 * READING)
         return decide
 
     async def main() -> Any:

@@ -87,8 +87,8 @@ def world(shared: Sandbox) -> World:
 
 @pytest.fixture
 def person(world: World) -> Iterator[Person]:
-    """Somebody who is attached, at a terminal of the usual size."""
-    person = Person(world.sandbox, columns=80, rows=24)
+    """Somebody who is attached, where the longest name has room beside the sign of a window that is cut."""
+    person = Person(world.sandbox, columns=120, rows=24)
     person.sees("F12 menu")
     yield person
     person.close()
@@ -142,7 +142,9 @@ def test_the_status_line_the_border_and_the_menu_stand(world: World, person: Per
         world.go_to(job_id)
         # The border above the job and the second status line: both in full, with what stands behind the name. tmux
         # draws them one after the other, and a border whose state has just changed in two steps.
-        standing = rf"^── \S .* {job_id} since \d\d:\d\d:\d\d ─+\n(?s:.*)F12 menu *\n.* \d+:\d\d .* {job_id} *$"
+        standing = (
+            rf"^── \S .* {job_id} since \d\d:\d\d:\d\d ─+\n(?s:.*)F12 menu *\n.* \d+:\d\d .* {job_id}( +cut .*)? *$"
+        )
         lines = sees_match(person, standing).rstrip("\n").split("\n")
         person.press("F12")
         menu = person.sees("Take over", "Kill it", "Detach", "Help")

@@ -137,7 +137,7 @@ def test_kill_sends_the_signal_that_was_asked_for(server: Server) -> None:
     assert server.call("output", job_id=job_id)["stdout"].endswith("up\nINT\n")
 
 
-@pytest.mark.parametrize("name", ["BOGUS", "0", "-9", "999", "", "TERM; true", "SIGSIG"])
+@pytest.mark.parametrize("name", ["BOGUS", "0", "-9", "999", "TERM; true", "SIGSIG"])
 def test_an_unknown_signal_is_refused_by_name_and_harms_nothing(server: Server, name: str) -> None:
     job_id = server.call("execute", command="sleep 300")["job_id"]
     with pytest.raises(ToolError, match="signal"):

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 
 import psutil
 import pytest
@@ -16,8 +15,6 @@ from support.rpc import Server
 from support.sandbox import PYTHON, Sandbox, alive, ended, run_job, shows, words_of
 from support.terminal import cli
 from support.waiting import wait_until
-
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes have names of their own on Linux")
 
 
 def names_of_ours(sandbox: Sandbox) -> set[str]:
@@ -35,7 +32,7 @@ def until(condition: str) -> str:
     return f"until [ {condition} ]; do sleep 0.02; done"
 
 
-@linux
+@pytest.mark.linux("processes have names of their own")
 @pytest.mark.promise("own-names")
 def test_killall_python3_ends_none_of_ours(server: Server, shared: Sandbox) -> None:
     job_id = server.call("execute", command=f"{PYTHON} -c 'import time; time.sleep(1000)'")["job_id"]
@@ -76,7 +73,7 @@ def test_what_was_left_and_minds_no_signal_is_killed(server: Server) -> None:
     wait_until(lambda: not alive(left["pid"]))
 
 
-@linux
+@pytest.mark.linux("looks into /proc")
 @pytest.mark.promise("left-running")
 def test_what_was_left_and_is_stopped_minds_the_signal(server: Server, shared: Sandbox) -> None:
     stops = "trap 'echo cleaned >cleaned; exit' TERM; kill -STOP $$; sleep 1000"
@@ -94,11 +91,10 @@ def test_a_job_that_leaves_nothing_tells_nothing(server: Server) -> None:
     assert "left_running" not in server.call("status", job_id=run_job(server, "sleep 0.1 & wait")["job_id"])
 
 
-@linux
 @pytest.mark.promise("signalled")
 def test_a_stopped_job_says_so_and_goes_on_with_cont(server: Server) -> None:
-    job_id = server.call("execute", command="cat")["job_id"]
-    wait_until(lambda: server.call("status", job_id=job_id).get("awaiting_input"))
+    job_id = server.call("execute", command="echo up; exec cat")["job_id"]
+    shows(server, job_id, "up")
     server.call("interact", job_id=job_id, keys=["C-z"], timeout=0.5)
     wait_until(lambda: server.call("status", job_id=job_id).get("stopped"))
     assert server.call("status", job_id=job_id)["status"] == "running"

@@ -58,6 +58,18 @@ def test_an_end_is_told_once_with_any_answer(server: Server) -> None:
     none_more(server, other)
 
 
+def test_a_job_whose_execute_was_cancelled_is_named_once_it_ends(sandbox: Sandbox, server: Server) -> None:
+    other = sleeper(server)
+    call = server.start("execute", command="until [ -e go ]; do sleep 0.05; done; exit 5", name="build", wait=50)
+    [job_id] = wait_until(lambda: set(sandbox.windows()) - {other}, what="the job")
+    server.cancel(call)
+    server.call("status", job_id=other)
+    sandbox.path("go").touch()
+    assert news(server, about=other) == [
+        {"job_id": job_id, "name": "build", "event": "ended", "status": "failed", "exit_code": 5}
+    ]
+
+
 def test_a_job_that_ended_before_its_answer_left_is_told_all_the_same(server: Server) -> None:
     other = sleeper(server)
     jobs = [server.call("execute", command="true", name=str(n))["job_id"] for n in range(4)]

@@ -29,6 +29,7 @@ def test_a_job_that_failed_before_the_wait_is_told_with_its_output(server: Serve
     assert (answer["exit_code"], answer["stdout"]) == (2, "no such file\n")
 
 
+@pytest.mark.linux("prompt is not told elsewhere")
 @pytest.mark.promise("wait-shows-all")
 def test_nothing_is_told_twice(server: Server) -> None:
     command = "echo one; read x; echo two; read x; echo three; read x; echo four; read x; echo five"

@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pytest
 
 from mcp_background_job import __version__
 from mcp_background_job.cli.parser import DEFAULT_HOST, DEFAULT_PORT, EPILOG, HANDLERS, parser
-from mcp_background_job.cli.setup import CLIENTS
+from mcp_background_job.cli.setup.clients import CLIENTS
 from mcp_background_job.config import BackgroundJobConfig, parse_size
 from support import readme
 from support.readme import TOP
@@ -145,6 +146,29 @@ def works(sandbox: Sandbox, words: list[str], environment: dict[str, Any]) -> No
     server.close()
 
 
+@block("uvx --from DIR mcp-background-job setup claude --write")
+def test_setup_writes_what_starts_the_server(text: str, sandbox: Sandbox, uvx: dict[str, str]) -> None:
+    words = [str(TOP) if word == "DIR" else word for word in shlex.split(text)]
+    ours = {**uvx, **sandbox.environment}
+    done = subprocess.run(words, env=ours, cwd=sandbox.work, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    entry = json.loads((sandbox.home / ".claude.json").read_text())["mcpServers"]["jobs"]
+    works(sandbox, [entry["command"], *entry["args"]], ours)
+
+
+def test_every_client_that_setup_knows_has_its_line_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    for client in CLIENTS.values():
+        monkeypatch.delenv(client.place.variable or "NONE", raising=False)
+    monkeypatch.setenv("HOME", "/home/nobody-here")
+    rows = [row[:2] + readme.code(row[2])[:1] for row in readme.rows("Add it to your client")]
+    expected = [
+        [client.title, f"`{name}`", str(client.place.path()).replace("/home/nobody-here", "~")]
+        for name, client in CLIENTS.items()
+    ]
+    assert rows == expected
+
+
 @block("claude mcp add ")
 def test_claude_code_adds_the_server(text: str, shared: Sandbox, uvx: dict[str, str]) -> None:
     words = shlex.split(text)
@@ -160,13 +184,7 @@ def test_claude_code_adds_the_server(text: str, shared: Sandbox, uvx: dict[str, 
 @block("[mcp_servers.jobs]")
 def test_codex_starts_the_server(text: str, shared: Sandbox, uvx: dict[str, str]) -> None:
     entry = tomllib.loads(text)["mcp_servers"]["jobs"]
-    works(shared, [entry["command"], *entry["args"]], uvx)
-
-
-@block('{"servers": {"jobs": {"type": "stdio"')
-def test_vs_code_starts_the_server(text: str, shared: Sandbox, uvx: dict[str, str]) -> None:
-    entry = json.loads(text)[CLIENTS["vscode"].key]["jobs"]
-    assert entry["type"] == "stdio"
+    assert entry["required"] is True
     works(shared, [entry["command"], *entry["args"]], uvx)
 
 

@@ -12,6 +12,8 @@ from support.rpc import Server
 from support.sandbox import PYTHON, Sandbox, shows
 from support.sshd import MISSING, another_machine
 
+pytestmark = pytest.mark.linux("only /proc tells how a job rests")
+
 # In raw mode, polls the terminal with a time limit, as prompts and test runners of Node do; says what argv tells, when.
 POLLS = """
 import os, select, sys, time, tty

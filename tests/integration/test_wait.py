@@ -118,6 +118,7 @@ def test_a_pattern_may_span_two_writes(server: Server) -> None:
     assert server.call("wait", job_ids=[job_id], pattern="half whole", since=0, timeout=50)["reason"] == "match"
 
 
+@pytest.mark.linux("prompt is not told elsewhere")
 def test_wait_until_input_ends_when_the_job_asks(server: Server) -> None:
     job_id = server.call("execute", command='sleep 0.4; read -p "Sure? " x')["job_id"]
     answer = server.call("wait", job_ids=[job_id], until="input", timeout=50)
@@ -198,6 +199,7 @@ def test_execute_with_wait_comes_back_from_a_job_that_goes_on(server: Server) ->
     server.call("kill", job_id=answer["job_id"], signal="KILL")
 
 
+@pytest.mark.linux("prompt is not told elsewhere")
 def test_execute_with_wait_stops_at_a_question(server: Server) -> None:
     answer = server.call("execute", command='read -p "Sure? " x; echo $x', wait=50)
     assert (answer["status"], answer["reason"], answer["awaiting_input"]) == ("running", "input", "prompt")
@@ -320,6 +322,7 @@ def test_a_hundred_waits_do_not_slow_other_calls(server: Server) -> None:
     assert {wait.answer()["reason"] for wait in waits} == {"exit"}
 
 
+@pytest.mark.linux("files wake nobody elsewhere")
 @pytest.mark.promise("wait-cheap")
 def test_waiting_costs_next_to_no_cpu(server: Server) -> None:
     job_id = server.call("execute", command="sleep 300")["job_id"]
@@ -339,7 +342,7 @@ def test_waiting_costs_next_to_no_cpu(server: Server) -> None:
 def test_wait_refuses_a_since_for_several_jobs(server: Server) -> None:
     jobs = [run_job(server, "true")["job_id"] for _ in range(2)]
     with pytest.raises(ToolError, match="since"):
-        server.call("wait", job_ids=jobs, since=0)
+        server.call("wait", job_ids=jobs, since=1)
 
 
 @pytest.mark.promise("wait-prompt")

@@ -24,7 +24,7 @@ PYTHON = shlex.quote(sys.executable)
 SESSION = "mcp-jobs"
 
 # The rest of the tester's environment stays out: PAGER, LESS, EDITOR, TMUX, MCP_BG_* change what is tested.
-_KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+_KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "MCP_BG_PORTABLE")
 
 
 class Sandbox:

@@ -14,7 +14,7 @@ from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.jobs.control import Handoff
 from mcp_background_job.jobs.presence import Presence
 from mcp_background_job.jobs.view import JobView, Listing
-from mcp_background_job.jobs.waiting import Outcome, WaitReason
+from mcp_background_job.jobs.watched import Outcome, WaitReason
 from mcp_background_job.output.pages import Page
 from mcp_background_job.responses.fields import Absence
 from mcp_background_job.store.holds import set_hold

@@ -27,9 +27,10 @@ def tallies() -> Tallies:
     return Tallies(rows, {"ours": 6500, "other": 60000}, "2026-01-01")
 
 
-def test_first_is_who_is_right_with_the_fewest_calls_and_the_fewest_bytes() -> None:
+def test_first_is_who_is_right_with_the_fewest_calls_and_then_the_fewest_bytes() -> None:
     made = tallies()
-    assert [made.first(errand, "ours") for errand in made.rows] == [True, False, True, True]
+    assert [made.first(errand, "ours") for errand in made.rows] == [True, True, True, True]
+    assert not made.first("a REPL", "other")
     assert not made.first("a hang", "other")  # cheap, and wrong
 
 
@@ -40,7 +41,7 @@ def test_sums_are_of_the_errands_that_all_did_right() -> None:
 
 def test_what_is_wrong_or_missing_is_said() -> None:
     lines = {cells[0]: cells[1:] for cells in tallies().lines(["ours", "other"])}
-    assert lines["a REPL"] == ["5 · 0.90 ✗", "7 · 0.80"]
+    assert lines["a REPL"] == ["5 · 0.90 ✓", "7 · 0.80"]
     assert lines["a hang"] == ["2 · 0.90 ✓", "1 · 0.00 wrong"]
     assert lines["a vault"] == ["2 · 0.40 ✓", "missing"]
     assert lines["right"] == ["4 of 4", "2 of 4"]

@@ -26,10 +26,12 @@ from mcp_background_job import __version__
 from mcp_background_job.config import BackgroundJobConfig, ConfigError, load_config, unknown_variables
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.environment import BaseEnvironment, in_words
-from mcp_background_job.jobs.launch import Request
+from mcp_background_job.jobs.launch import Request, job_shell
 from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.jobs.surroundings import lacks
 from mcp_background_job.store.models import EndedJob, RunningJob
 from mcp_background_job.store.notices import last_failure
+from mcp_background_job.supervisor.jobdir import TERMINALS, known_terminal
 from mcp_background_job.tmux.client import TmuxServer, tmux_binary, version_text
 from mcp_background_job.tmux.quoting import own_socket
 from mcp_background_job.tmux.session import JobsSession
@@ -42,7 +44,8 @@ LOW_DISK, NO_DISK = 500 << 20, 20 << 20  # bytes free: to mention, and to call w
 PATIENCE = 15.0  # seconds for each step of the round trip
 TOLD_FROM_TMUX = ("PATH", "LANG", "LC_ALL", "SSH_AUTH_SOCK", "DISPLAY", "WAYLAND_DISPLAY", "TMUX_TMPDIR")
 SECRETS = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY")
-QUESTION = r"printf 'question? '; read -r answer; printf 'got %s\n' \"$answer\"; exit 7".replace(r"\"", '"')
+# Without echo: a question with it is told as one on Linux alone.
+QUESTION = """printf 'question? '; stty -echo; read -r answer; printf 'got %s\\n' "$answer"; exit 7"""
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,20 @@ def check_outer_keys(tmux: JobsSession, keys: list[str]) -> Iterator[Finding]:
             yield Finding("note", "keys", f"the tmux around this terminal takes {', '.join(lost)} for itself", remedy)
 
 
+def check_system() -> Iterator[Finding]:
+    """looking at what jobs need of the system"""
+    manager = JobManager(load_config())
+    errors = [str(error).partition(". ") for error in lacks(manager.view, manager.tmux.server)]
+    yield from (Finding("wrong", "system", problem, remedy) for problem, _, remedy in errors)
+    if not known_terminal():
+        remedy = "Install terminfo's basic entries (Debian: ncurses-base, Alpine: ncurses-terminfo-base)"
+        yield Finding(
+            "note", "system", f"terminfo has none of {', '.join(TERMINALS)}: full-screen programs fail", remedy
+        )
+    if not errors:
+        yield Finding("ok", "system", f"has all that jobs need; they run by {job_shell()}")
+
+
 def check_state() -> Iterator[Finding]:
     """looking at the state folder"""
     config = load_config()
@@ -146,10 +163,8 @@ def check_state() -> Iterator[Finding]:
     while not there.exists():
         there = there.parent
     if there != folder:
-        made = os.access(there, os.W_OK | os.X_OK)
-        text = f"{folder} does not exist yet; {'the first job creates it' if made else f'{there} is not writable'}"
-        remedy = "" if made else "Make it writable, or set MCP_BG_STATE_DIR to another folder"
-        yield Finding("ok" if made else "wrong", "state folder", text, remedy)
+        if os.access(there, os.W_OK | os.X_OK):  # else check_system says so
+            yield Finding("ok", "state folder", f"{folder} does not exist yet; the first job creates it")
     else:
         yield from check_folder(folder)
         if (folder / config.session_name).exists():
@@ -307,6 +322,7 @@ async def round_trip(manager: JobManager) -> str:
 
 STEPS = (
     check_settings,
+    check_system,
     check_tmux,
     check_state,
     check_jobs,

@@ -18,9 +18,11 @@ from .checks import STEPS, Finding
 
 def doctor(options: argparse.Namespace) -> int:
     findings: list[Finding] = []
+    told: set[str] = set()  # what is wrong for one step is for others, too
     for step in STEPS:
         with progress(step.__doc__ or ""):
-            found = guarded(step)
+            found = [finding for finding in guarded(step) if finding.level != "wrong" or finding.text not in told]
+        told |= {finding.text for finding in found}
         findings += found
         if not options.json:
             print_findings(found)

@@ -60,9 +60,14 @@ HANDLERS = {
     "doctor": "doctor:doctor",
     "demo": "demo:demo",
     "config": "config:show_config",
-    "setup": "setup:setup",
+    "setup": "setup.command:setup",
     "completion": "config:completion",
 }
+# A row each in setup/clients.py.
+SETUP_CLIENTS = (
+    "claude", "claude-desktop", "codex", "vscode", "cursor", "gemini", "copilot",
+    "opencode", "qwen", "cline", "windsurf", "zed", "goose", "amp",
+)  # fmt: skip
 
 
 def positive(text: str) -> float:
@@ -305,8 +310,11 @@ def add_housekeeping(add: Adder) -> None:
     add("demo", "run a demonstration that checks itself")
     add("config", "show the settings in force and where each comes from", json=True)
     made = add("setup", "show what to put into a client's configuration")
-    made.add_argument("client", choices=["claude", "codex", "vscode", "cursor"])
+    made.add_argument("client", nargs="?", choices=SETUP_CLIENTS)
     made.add_argument("--write", action="store_true", help="write it, keeping what is there, with a backup")
+    made.add_argument(
+        "--check", action="store_true", help="start the server of each client found here, and say how it is"
+    )
     made.add_argument("--file", type=Path, help="another file, such as a project's .vscode/mcp.json")
     made = add("completion", "print a shell's completion script")
     made.add_argument("shell", choices=["bash", "zsh", "fish"])

@@ -16,7 +16,8 @@ from mcp_background_job.errors import InvalidInput, WrongUsage
 from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.matching import check_pattern
-from mcp_background_job.jobs.waiting import Outcome, Watch, wait_for
+from mcp_background_job.jobs.waiting import Watch, wait_for
+from mcp_background_job.jobs.watched import Outcome
 from mcp_background_job.responses.fields import OutcomeAnswer
 from mcp_background_job.store.models import EndedJob, Exited, Job, Signaled
 from mcp_background_job.ui.console import end_last_line, note, print_json, print_page, progress

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 import time
 from contextlib import suppress
 
@@ -20,6 +19,7 @@ from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.jobs.wake import Waker
 from mcp_background_job.store.inotify import hub_of
 from mcp_background_job.store.models import EndedJob
+from mcp_background_job.system import INOTIFY
 from mcp_background_job.tmux.client import TmuxServer
 from mcp_background_job.tmux.persons_pane import PersonsPane
 from mcp_background_job.tmux.quoting import own_socket
@@ -94,7 +94,7 @@ class Wake:
 
     async def run(self) -> int:
         """Until there is nothing more to tell, or nobody to be told; the exit status."""
-        if sys.platform == "linux" and not self.jobs:
+        if INOTIFY and not self.jobs:
             hub_of(asyncio.get_running_loop()).watch(self.view.store.folder, self.news)
         while True:
             self.news.clear()

@@ -28,6 +28,7 @@ from .shells import with_init
 # -I and -S: nothing of the person's Python set-up, and a start of 15 ms. Paths are bytes, whatever the locale.
 ENTRYPOINT = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).parents[1] / "supervisor" / "entrypoint.py"))
 GRACE = 5.0  # seconds between the signal and KILL
+BASH = "/bin/bash"  # before another on PATH: what is tried out in a terminal is then the same
 MAX_COMMAND = 1_000_000  # bytes
 MAX_NAME = 80  # characters
 
@@ -171,8 +172,8 @@ def name_from(command: str) -> str:
 
 
 def job_shell() -> str:
-    """bash where there is one, else sh; never the person's own $SHELL."""
-    return "/bin/bash" if Path("/bin/bash").exists() else shutil.which("bash") or "/bin/sh"
+    """bash where there is one that can be run, else sh; never the person's own $SHELL."""
+    return shutil.which(BASH) or shutil.which("bash") or "/bin/sh"
 
 
 def current_umask() -> int:

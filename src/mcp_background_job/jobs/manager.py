@@ -40,7 +40,8 @@ from .reporting import Progress
 from .sweep import sweep
 from .typing import Input
 from .view import JobView
-from .waiting import AT_ONCE, Outcome, Until, Watch, wait_for
+from .waiting import AT_ONCE, Until, Watch, wait_for
+from .watched import Outcome
 
 KILL_LIMIT = GRACE + 15.0  # seconds until an unanswered kill is an error
 STOPPED = 0.5  # seconds without an answer to a kill after which the runner may have been stopped
@@ -130,6 +131,7 @@ class JobManager:
         with FolderEvents([self.view.folder(job_id)]) as events:
             noted = request_kill(self.view.folder(job_id), signum, "a person" if person else who or "an agent")
             ended = await self._until_ended(job_id, events)
+        await self._end_left(ended, signum)
         # Where the disk takes no record, nobody will know why it ended.
         by_us = ended.end.cause == "kill" or (ended.end.cause == "lost" and not noted)
         return Killed("killed" if by_us else "already_terminated")

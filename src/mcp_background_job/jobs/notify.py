@@ -17,6 +17,7 @@ from pathlib import Path
 from mcp_background_job.config import JOB_VARIABLE, PREFIX, BackgroundJobConfig
 from mcp_background_job.store.notices import expect, is_told_by
 from mcp_background_job.supervisor.process_tree import descendants, send
+from mcp_background_job.system import PORTABLE
 from mcp_background_job.tmux.programs import own_python
 
 LIMIT = 10.0  # seconds that one command may take
@@ -47,7 +48,7 @@ def ensure_notifier(config: BackgroundJobConfig, session_folder: Path, job_folde
 
 def notifier_environment(config: BackgroundJobConfig) -> dict[str, str]:
     """This process's, in which a desktop's programs find their session, and of our settings what names the jobs."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    given = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) or name == PORTABLE}
     values = (config.session_name, str(config.state_dir), config.tmux_socket_name or "")
     settings = dict(zip(PASSED_ON, values, strict=True)) | {"MCP_BG_NOTIFY": config.notify or ""}
     return given | {name: value for name, value in settings.items() if value}
@@ -82,10 +83,9 @@ def run_command(command: str, environment: Mapping[str, str], limit: float = LIM
     try:
         code = process.wait(limit)
     except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        # All at once, while the shell lives: without a subreaper what has left its session is known by its parent.
         for _ in range(ROUNDS):
-            left = [one for one in descendants() if (one.pid, one.started) not in before]
+            left = [one for one in descendants(process.pid) if (one.pid, one.started) not in before]
             if not left:
                 break
             for one in left:

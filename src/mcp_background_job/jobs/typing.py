@@ -41,7 +41,7 @@ def check_input(terminal: Terminal | None, text: str, keys: Sequence[str]) -> No
 
     Raises InvalidInput for a key without a name, text that is no Unicode, or a line longer than the terminal takes.
     """
-    from mcp_background_job.process.input_state import LINE_LIMIT
+    from mcp_background_job.system import LINE_LIMIT
 
     if len(keys) > MAX_KEYS:
         raise InvalidInput(f"{len(keys)} keys are more than {MAX_KEYS}", "Send fewer at a time; text goes into input")

@@ -87,8 +87,9 @@ class JobView:
 
         Itself where there is none. Raises InvalidInput for a name that could be several jobs'.
         """
-        if not given or (given.isalnum() and len(given) < LONGEST_ID and self.folder(given).is_dir()):
-            return given
+        plain = given.strip().lower()
+        if plain.isalnum() and len(plain) < LONGEST_ID and self.folder(plain).is_dir():
+            return plain
         named = [job for job in self.jobs(include_all=True).jobs if job.spec.name == given]
         found = only_one(given, named)
         return found.spec.job_id if found else given
@@ -130,14 +131,12 @@ class JobView:
         return found.awaiting if found else None
 
     def stopped(self, job: Job) -> bool:
-        """Whether a running job is stopped, as by C-z: its first process is, and has the terminal."""
+        """Whether a running job is stopped, as by C-z."""
         if not isinstance(job, RunningJob):
             return False
-        from mcp_background_job.process.procfs import process
+        from mcp_background_job.process.input_state import stopped
 
-        # A shell with job control is not: it takes the terminal back from what it has stopped.
-        main = process(job.run.pid)
-        return main is not None and main.state == "T" and main.group == main.foreground
+        return stopped(job.run.pid)
 
     def left_running(self, job: EndedJob) -> list[tuple[int, str]]:
         """The processes that an ended job has left, and that still run: pid and command line."""

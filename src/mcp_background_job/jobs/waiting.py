@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import anyio
 import anyio.to_thread
 
 from mcp_background_job.errors import InvalidInput
-from mcp_background_job.output.pages import DEFAULT_CHARS, MATCH_CHARS, MATCH_ENDS, Page
+from mcp_background_job.output.pages import DEFAULT_CHARS, MATCH_CHARS, MATCH_ENDS
 from mcp_background_job.store.inotify import FolderEvents
 from mcp_background_job.store.log import looking_again
 from mcp_background_job.store.models import EndedJob, Job, LiveJob, RunningJob, StartingJob
@@ -27,12 +27,12 @@ from .inputs import LOOKED_AT, without_echo
 from .matching import OutputSearch, ScreenSearch
 from .reporting import Progress, Reports
 from .view import JobView
+from .watched import Outcome, WaitReason, Watched
 
 Until = Literal["exit", "input", "quiet", "handback", "answer"]  # answer: input, after typing
-WaitReason = Literal["exit", "match", "input", "quiet", "handback", "human", "timeout"]
 
 if TYPE_CHECKING:
-    from mcp_background_job.process.input_state import Rest, Resting
+    from mcp_background_job.process.input_state import Rest
 
 QUIET = 2.0  # seconds without output that count as quiet
 LOOK_AGAIN = 1.0  # seconds between looks that no event asks for: a killed runner changes no file
@@ -50,35 +50,6 @@ START_PATIENCE = 1.0  # seconds that a status waits for a job which is just bein
 NO_SIGN = 0.5  # seconds after which input that moved nothing counts as taken
 THROTTLE = 0.02  # seconds between two looks at a job that floods
 BURST = 10.0  # looks that need not wait for each other: an end is several events, and is to be told at once
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a wait ended with; `page` is what the job printed since the wait's cursor."""
-
-    job: Job
-    reason: WaitReason
-    awaiting: str | None
-    page: Page
-    match: str = ""  # the line that the pattern matched
-    screen: str = ""  # what a full-screen program shows now, trimmed
-    command_exit_code: int | None = None  # of the last command since the input, where a shell has told it
-    last_words: str = ""  # the last line of a full-screen program that has given the screen back
-    unsearched: int = 0  # bytes in which the pattern could not be looked for
-
-
-@dataclass
-class Watched:
-    """One job of a wait."""
-
-    job_id: str
-    start: int  # output from here on is new
-    end: int = 0
-    search: OutputSearch | None = None  # for the pattern
-    job: Job | None = None  # as last read from its files
-    changed: float = field(default_factory=time.monotonic)  # when output last came
-    resting: tuple[Resting, float] | None = None  # what it waits for, and since when
-    shown: list[str] = field(default_factory=list)  # lines that a full-screen program showed before the input
 
 
 class Watch:
@@ -198,9 +169,19 @@ class Watch:
                     return watched, "human"
             if until in ("input", "answer") and isinstance(job, RunningJob) and self.waits_for_input(watched, job):
                 return watched, "input"
-            if until == "quiet" and time.monotonic() - watched.changed >= QUIET:
+            still = time.monotonic() - watched.changed >= QUIET
+            if still and (until == "quiet" or (until == "answer" and self.answers_unseen(watched))):
                 return watched, "quiet"
         return None
+
+    def answers_unseen(self, watched: Watched) -> bool:
+        """Whether the job has answered what was typed, on a system that can't tell that it waits for more."""
+        from mcp_background_job.process.input_state import certain
+
+        job = watched.job
+        if certain() or watched.search is not None or not isinstance(job, RunningJob):
+            return False
+        return self._has_answered(watched, job)
 
     async def matches_screen(self, watched: Watched, job: Job) -> bool:
         """Whether the pattern is in what a full-screen program shows, other than it did before the input."""

@@ -5,14 +5,15 @@ Where the kernel doesn't show who sleeps in a terminal read, the answer is less 
 """
 
 import os
-import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fcntl import ioctl
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from mcp_background_job.system import DISABLED, PROC
 
 from . import procfs, sockets
 
@@ -20,11 +21,6 @@ Awaiting = Literal["prompt", "password", "screen"]
 # How a reader rests, by what the kernel tells; the traps are in `_rest`.
 Rest = Literal["line", "read", "poll", "relay"]
 
-# The most bytes a line may have in line mode, its newline not counted: N_TTY_BUF_SIZE less that. The 1024 of BSD and
-# macOS (MAX_CANON) is from their headers, not tried.
-LINE_LIMIT = 4095 if sys.platform == "linux" else 1023
-
-_DISABLED = b"\0" if sys.platform == "linux" else b"\xff"  # _POSIX_VDISABLE
 _DEV_TTY = os.makedev(5, 0)  # stands for the controlling terminal of the process that has it open
 _SERIAL = {4, 166, 188, 204}  # ttyS, ttyACM, ttyUSB, ttyAMA
 _PTS = 136  # the major number of every Unix 98 pseudo terminal
@@ -94,6 +90,19 @@ def resting(tty: str, pid: int) -> Resting | None:
 def certain() -> bool:
     """Whether this platform tells who sleeps in a terminal read; if not, believe it after quiet only."""
     return _has_process_table() and (procfs.names_waits() or procfs.traces())
+
+
+def stopped(pid: int) -> bool:
+    """Whether a job's first process is stopped and has the terminal; the latter is not known without /proc."""
+    if not PROC:
+        import psutil
+
+        with suppress(psutil.Error):
+            return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+        return False
+    # A shell with job control is not: it takes the terminal back from what it has stopped.
+    main = procfs.process(pid)
+    return main is not None and main.state == "T" and main.group == main.foreground
 
 
 def terminal_of(tty: str) -> Terminal | None:
@@ -229,8 +238,10 @@ def _behind(member: procfs.Process, terminal: int, wait: procfs.Wait) -> Resting
 @cache
 def _has_process_table() -> bool:
     # gVisor has a /proc/PID/stat without terminals, and neither of these.
-    return procfs.process(os.getpid()) is not None and any(
-        Path(f"/proc/self/{name}").exists() for name in ("syscall", "wchan")
+    return (
+        PROC
+        and procfs.process(os.getpid()) is not None
+        and any(Path(f"/proc/self/{name}").exists() for name in ("syscall", "wchan"))
     )
 
 
@@ -253,7 +264,7 @@ def _modes(fd: int) -> Terminal | None:
     except (termios.error, OSError):
         return None
     canonical, echo, signals = (bool(local & flag) for flag in (termios.ICANON, termios.ECHO, termios.ISIG))
-    return Terminal(canonical, echo, signals, characters[termios.VLNEXT] == _DISABLED)
+    return Terminal(canonical, echo, signals, characters[termios.VLNEXT] == DISABLED)
 
 
 def _pending(fd: int) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mcp_background_job.config import JOB_VARIABLE
 from mcp_background_job.supervisor.locks import is_held
+from mcp_background_job.system import PIDFD, PROC
 
 ROUNDS = 20  # looks at most: those that were forked during the last one are found by the next
 PAUSE = 0.005  # seconds between two, for the killed to be gone
@@ -48,7 +49,7 @@ def end_processes(job_id: str, signum: int, grace: float) -> int:
 
 def _pids_of(job_id: str) -> list[int]:
     mark = f"{JOB_VARIABLE}={job_id}".encode()
-    if not Path("/proc/self/environ").exists():
+    if not PROC:
         import psutil
 
         return [process.pid for process in psutil.process_iter(["environ"]) if _has(process.info["environ"], job_id)]
@@ -88,7 +89,7 @@ def kill_if_of(pid: int, job_id: str, signum: int = signal.SIGKILL) -> bool:
     import psutil
 
     try:
-        handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        handle = os.pidfd_open(pid) if PIDFD else -1
     except OSError:
         return False
     try:
@@ -111,7 +112,7 @@ def kill_if_of(pid: int, job_id: str, signum: int = signal.SIGKILL) -> bool:
 def resume(folder: Path, pid: int, tty: str) -> None:
     """Let a stopped runner go on, and a terminal that a person has stopped with C-s."""
     with suppress(OSError, termios.error):
-        handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        handle = os.pidfd_open(pid) if PIDFD else -1
         try:
             # A lock that is held proves whose pid it is.
             if not is_held(str(folder / "runner.lock")):

@@ -22,6 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from mcp_background_job.system import PROC
+
 Call = Literal["read", "poll", "select", "epoll", "unseen"]
 
 # <asm/unistd_64.h> and <asm-generic/unistd.h>. A 32-bit program on a 64-bit kernel has other numbers: those
@@ -92,6 +94,8 @@ class Wait(NamedTuple):
 
 
 def process(pid: int) -> Process | None:
+    if not PROC:
+        return None
     # The name in parentheses may hold spaces and parentheses itself.
     fields = read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split(None, 18)
     if len(fields) < 18:
@@ -147,8 +151,9 @@ def waiting_call(pid: int, tid: int) -> Wait | None:
         if call != "unseen":
             first, second, third, fourth, fifth = (int(word, 16) for word in words[1:6])
             # Minus one, or no pointer where the call takes one. A poll that doesn't wait is never seen waiting.
+            # Of a 32-bit minus one the register's upper half is as the C library left it (glibc 2.41: ones).
             limit = {"poll": third, "select": fifth, "epoll": fourth}.get(call, 0)
-            endless = limit in (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+            endless = limit == 0 or limit & 0xFFFFFFFF == 0xFFFFFFFF
             return Wait(call, _descriptors(pid, call, first, second), endless)
     wchan = read_file(f"/proc/{pid}/task/{tid}/wchan").partition(b".")[0]  # do_poll.constprop.0
     call = _WCHANS.get(wchan)
@@ -208,7 +213,7 @@ def names_waits() -> bool:
 def traces() -> bool:
     """Whether the calls of one's own processes can be read: Yama at 1 gives them to ancestors only."""
     scope = read_file("/proc/sys/kernel/yama/ptrace_scope").strip()
-    return _NUMBERS is not None and scope in (b"", b"0") and Path("/proc/self/syscall").exists()
+    return PROC and _NUMBERS is not None and scope in (b"", b"0") and Path("/proc/self/syscall").exists()
 
 
 def _child_ids(member: Process) -> list[int]:

@@ -141,7 +141,7 @@ class Asked:
         """Kill what the shell has left: everything, or what is in its session still."""
         for _ in range(ROUNDS):
             self.shell.poll()
-            left = [process for process in descendants() if everything or self.is_in_session(process)]
+            left = [process for process in descendants(self.shell.pid) if everything or self.is_in_session(process)]
             if not left:
                 return
             for process in left:

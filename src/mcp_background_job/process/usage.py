@@ -6,10 +6,11 @@ Promises: a process that vanishes or is another user's counts as nothing; a look
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from mcp_background_job.system import PROC
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Meter:
 
 def process_table() -> dict[int, tuple[int, float, int]]:
     """Parent, CPU seconds and resident bytes of every process."""
-    return linux_table() if sys.platform == "linux" else any_table()
+    return linux_table() if PROC else any_table()
 
 
 def linux_table() -> dict[int, tuple[int, float, int]]:

@@ -8,7 +8,7 @@ from mcp_background_job.jobs.control import Handoff
 from mcp_background_job.jobs.manager import Killed
 from mcp_background_job.jobs.presence import Presence
 from mcp_background_job.jobs.view import JobView, Listing
-from mcp_background_job.jobs.waiting import Outcome
+from mcp_background_job.jobs.watched import Outcome
 from mcp_background_job.output.pages import Page
 from mcp_background_job.store.holds import was_declined
 from mcp_background_job.store.models import (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, TypedDict
 
 from mcp_background_job.jobs.manager import KillStatus
-from mcp_background_job.jobs.waiting import WaitReason
+from mcp_background_job.jobs.watched import WaitReason
 from mcp_background_job.store.models import Reason, Status
 
 Fields = Mapping[str, object]

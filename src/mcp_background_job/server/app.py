@@ -23,14 +23,16 @@ from mcp_background_job import __version__
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.manager import JobManager
+from mcp_background_job.system import TUNABLE
 from mcp_background_job.text import shorten
 
 from .channel import INSTRUCTIONS as CHANNEL_INSTRUCTIONS
 from .channel import Channel
 from .clients import Clients
 from .greeting import Greeting
-from .prompts import all_prompts
+from .prompts import KnownPrompts, all_prompts
 from .resources import add_resources
+from .stdio import serve_stdio
 from .subscriptions import Subscriptions
 from .task_streams import TaskStreams
 from .tools import Tools, all_tools
@@ -70,6 +72,7 @@ def make_server(manager: JobManager, with_channel: bool = False) -> MCPServer[No
     tools = Tools(manager, clients)
     more = CHANNEL_INSTRUCTIONS if with_channel else ""
     subscriptions = Subscriptions(manager.view, manager.events)
+    prompts = all_prompts(manager)
     server: MCPServer[None] = MCPServer(
         "mcp-background-job",
         title="Background jobs in tmux",
@@ -83,11 +86,11 @@ def make_server(manager: JobManager, with_channel: bool = False) -> MCPServer[No
         log_level="WARNING",
         tools=list[Tool](all_tools(tools)),
         extensions=[tools.tasks],
-        middleware=[Greeting(clients, subscriptions), TaskStreams(tools.tasks)],
+        middleware=[Greeting(clients, subscriptions), TaskStreams(tools.tasks), KnownPrompts(prompts)],
     )
     add_resources(server, manager)
     subscriptions.serve(server)
-    for prompt in all_prompts(manager):
+    for prompt in prompts:
         server.add_prompt(prompt)
     return server
 
@@ -97,7 +100,8 @@ async def serve(manager: JobManager, with_channel: bool) -> None:
     server = make_server(manager, with_channel)
     async with anyio.create_task_group() as group:
         group.start_soon(keep_tidy, manager)
-        await server.run_stdio_async()
+        low = server._lowlevel_server
+        await serve_stdio(lambda incoming, outgoing: low.run(incoming, outgoing, low.create_initialization_options()))
         group.cancel_scope.cancel()
 
 
@@ -107,6 +111,7 @@ async def keep_tidy(manager: JobManager) -> None:
     await anyio.sleep(1.0)
     manager.environment.begin()
     await anyio.to_thread.run_sync(preload)
+    await tidy(lambda: warn_of_lacks(manager))
     await tidy(manager.view.store.remove_typed)
     while True:
         await tidy(manager.sweep)
@@ -121,6 +126,14 @@ async def tidy(work: Callable[[], None]) -> None:
         logger.warning("tidying up failed", exc_info=True)
 
 
+def warn_of_lacks(manager: JobManager) -> None:
+    """Say on stderr what jobs will need and this system lacks, a line for each; the clients keep it in their logs."""
+    from mcp_background_job.jobs.surroundings import lacks
+
+    for error in lacks(manager.view, manager.tmux.server):
+        logger.warning("%s", error)
+
+
 def preload() -> None:
     """Import what is imported late."""
     from mcp_background_job.tmux.client import preload as preload_tmux
@@ -130,7 +143,7 @@ def preload() -> None:
 
 def keep_memory_flat() -> None:
     """Let glibc's threads share two heaps: with one each, ten jobs of 10 MB read whole left 11 MB behind, so 5 MB."""
-    if sys.platform == "linux":
+    if TUNABLE:
         import ctypes
 
         with suppress(AttributeError):  # another C library has no mallopt
@@ -139,7 +152,7 @@ def keep_memory_flat() -> None:
 
 def widen_stdout() -> None:
     """Let a page of output leave in a few pieces: where the client reads from a pipe, pages come 1.3 times as fast."""
-    if sys.platform == "linux":
+    if TUNABLE:
         import fcntl
 
         with suppress(OSError):  # no pipe, or the user has no more room for them

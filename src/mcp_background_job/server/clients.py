@@ -9,20 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import count
 from typing import Any, Literal
 
-from mcp.server.connection import Connection
-from mcp.server.mcpserver import Context
-from mcp.server.session import ServerSession
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from starlette.requests import Request
 
 from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.events import Event, JobEvents
@@ -31,9 +25,8 @@ from mcp_background_job.responses import add_ending
 from mcp_background_job.responses.fields import Ending, Fields
 from mcp_background_job.store.clients import ClientRecords
 from mcp_background_job.store.models import LiveJob, Status, status_of
-from mcp_background_job.supervisor.process_tree import read_process
-from mcp_background_job.text import one_line
 
+from .callers import AnyContext, client_key, connection_of, has_hung_up, http_session, identity
 from .channel import GRACE, Channel
 
 MAX_CLIENTS = 1000  # of one server, over HTTP
@@ -41,7 +34,6 @@ MAX_JOBS = 1000  # of one client
 MAX_NEWS = 5  # in one answer
 ENDED = {"completed", "failed", "killed", "already_terminated"}
 
-AnyContext = Context[Any, Any]
 Following = Literal["", "followed", "over"]  # over: it has ended, and the client was told so
 
 
@@ -222,6 +214,10 @@ class Clients:
             channel.send(event)
         self._save(client)
 
+    def follow(self, ctx: AnyContext, job_id: str) -> None:
+        """Let this client have news of a job that no answer names."""
+        self._follow(self._client(ctx), job_id)
+
     def _follow(self, client: Client, job_id: str, held: bool | None = None) -> None:
         """Let this client have news of a job."""
         known = client.known(job_id)
@@ -319,46 +315,3 @@ def answers_of(arguments: Mapping[str, Any], fields: Fields) -> list[Fields]:
         return jobs
     one = fields.get("job_id") or arguments.get("job_id")
     return [{**fields, "job_id": one}] if one else []
-
-
-def client_key(ctx: AnyContext) -> str:
-    """Which client this is: over HTTP its session, or where the protocol has none, what it calls itself."""
-    return http_session(ctx) or declared_name(ctx)
-
-
-def identity(ctx: AnyContext) -> str:
-    """What tells a client from others beyond the life of a server: on stdio, which process started it."""
-    place = "http" if ctx.headers is not None else parent()
-    return f"{declared_name(ctx)} {place}"
-
-
-@cache
-def parent() -> str:
-    """The process that started this one, by its id and its start."""
-    found = read_process(os.getppid())
-    return f"{os.getppid()} {found.started if found else 0}"
-
-
-async def has_hung_up(ctx: AnyContext) -> bool:
-    """Whether the connection is closed that the answer would go by: one of HTTP, where a call goes on without it."""
-    request = ctx.request_context.request
-    return isinstance(request, Request) and await request.is_disconnected()
-
-
-def http_session(ctx: AnyContext) -> str:
-    return (ctx.headers or {}).get("mcp-session-id", "")
-
-
-def declared_name(ctx: AnyContext) -> str:
-    params = ctx.session.client_params
-    return "" if params is None else params.client_info.name
-
-
-def client_name(ctx: AnyContext) -> str:
-    """What the client calls itself, for people to see who started what."""
-    return one_line(declared_name(ctx))[:40]
-
-
-def connection_of(session: ServerSession) -> Connection:
-    """What lasts for as long as a client with a handshake is there; the SDK gives handlers no other way to it."""
-    return session._connection

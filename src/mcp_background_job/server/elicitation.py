@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 import anyio
 import anyio.to_thread
@@ -27,6 +28,7 @@ from mcp_background_job.store.models import Hold
 
 logger = logging.getLogger(__name__)
 
+READING = 0.5  # seconds; an answer that comes sooner is not a person's: Codex without prompts declines in milliseconds
 LOOK = 0.5  # seconds between two looks whether the hold is over; each reads one small file
 # A field to fill in, since clients send a form without any as soon as it is opened.
 SCHEMA: dict[str, object] = {
@@ -80,6 +82,7 @@ class Forms:
     async def ask(self, session: ServerSession, job_id: str, hold: Hold, text: str) -> None:
         """Show the form until it is answered or the hold is over, and do what the person says."""
         found: ElicitResult | None = None
+        begun = time.monotonic()
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self.until_over, job_id, hold, group.cancel_scope)
@@ -89,7 +92,7 @@ class Forms:
         except Exception:
             # The client refused, answered with something else or has gone; tmux shows the request all the same.
             logger.info("the client's form for job %s failed", job_id, exc_info=True)
-        if found is None:
+        if found is None or time.monotonic() - begun < READING:
             return
         try:
             await obey(self.manager.control, job_id, hold, found)

@@ -1,7 +1,7 @@
 """What passes between server and client before the first call: what the server can do, and who is there.
 
-Promise: no more is announced than is done: the SDK knows nothing of a list of resources that changes in the protocols
-with a handshake, nor of channels.
+Promise: what is announced is done: the SDK knows nothing of a list of resources that changes in the protocols with a
+handshake, nor of channels, and says in the newer one that every list changes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Greeting:
         if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):
             capabilities = result["capabilities"]
             capabilities["resources"]["listChanged"] = True
+            for what in ("tools", "prompts"):  # which never change
+                capabilities[what]["listChanged"] = False
             if self.clients.channel is not None:
                 capabilities["experimental"] = {CAPABILITY: {}}
         elif ctx.method == "notifications/initialized" and ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import anyio
 import anyio.to_thread
 from mcp import MCPError
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.prompts.base import Prompt, PromptArgument
 from mcp_types import INVALID_PARAMS
 from pydantic_core import to_json
@@ -27,6 +29,19 @@ SHOWN_LINES = 30  # of a job's output
 MAX_LISTED = 50
 
 Fill = Callable[[JobManager, Job], str]
+
+
+class KnownPrompts:
+    """Refuses a prompt that there is not by the protocol's own code; the SDK has none, and logs a traceback."""
+
+    def __init__(self, prompts: Iterable[Prompt]) -> None:
+        self.names = [prompt.name for prompt in prompts]
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        name = (ctx.params or {}).get("name")
+        if ctx.method == "prompts/get" and name not in self.names:
+            raise MCPError(INVALID_PARAMS, f"Unknown prompt. Use one of: {', '.join(self.names)}.")
+        return await call_next(ctx)
 
 
 def all_prompts(manager: JobManager) -> list[Prompt]:

@@ -1,7 +1,7 @@
-"""What a tool takes and how it answers: schemas of few bytes, arguments checked, refusals as plain sentences.
+"""How a tool is called and how it answers: schemas of few bytes, refusals as plain sentences.
 
-Promises: an unknown parameter is refused by name; every refusal is one text that says what is wrong and what to do;
-text and structured content say the same.
+Promises: every refusal is one text that says what is wrong and what to do; text and structured content say the same.
+What arguments mean is decided in arguments.py.
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ from pydantic_core import to_json
 
 from mcp_background_job.errors import JobError
 from mcp_background_job.responses.fields import Fields
-from mcp_background_job.text import escaped, shorten
+
+from .arguments import explain, given
 
 logger = logging.getLogger(__name__)
+
+
+PRINTED = ("stdout", "stderr", "screen")
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Deferred:
     result: dict[str, Any]
 
 
-Adapt = Callable[[dict[str, Any]], dict[str, Any]]  # arguments as they are meant; raises JobError
+Resolve = Callable[[dict[str, Any]], dict[str, Any]]  # arguments with the jobs that they name; raises JobError
 # An answer with what the client is to be told besides, of the call's context, its arguments and the answer.
 Complete = Callable[[Context[Any, Any], dict[str, Any], Fields], Awaitable[Fields]]
 During = Callable[[Context[Any, Any], dict[str, Any]], AbstractContextManager[None]]  # while a call is open
@@ -49,31 +53,26 @@ class Arguments(ArgModelBase):
 class JobTool(Tool):
     """A tool whose arguments are all known, and whose refusals are plain sentences."""
 
-    adapt: Adapt
+    resolve: Resolve
     during: During
     complete: Complete
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Validate, call, and turn the answer or the refusal into a result."""
-        known = self.parameters.get("properties", {})
-        try:
-            arguments = self.adapt(arguments)
-        except JobError as error:
-            return failure(str(error))
-        if unknown := next((name for name in arguments if name not in known), None):
-            return failure(f"Unknown parameter {shorten(escaped(unknown), 60)!r}. Use only: {', '.join(known)}.")
-        given = {name: value for name, value in arguments.items() if not is_left_out(value, known[name])}
-        try:
-            validated = self.fn_metadata.validate_arguments(given)
-        except ValidationError as error:
-            return failure(explain(error))
         passed = {self.context_kwarg: context} if self.context_kwarg else {}
         try:
-            with self.during(context, arguments):
+            meant = given(self.name, arguments, self.parameters.get("properties", {}))
+            validated = self.resolve(self.fn_metadata.validate_arguments(meant))
+        except ValidationError as error:
+            return failure(explain(error))
+        except JobError as error:
+            return failure(str(error))
+        try:
+            with self.during(context, validated):
                 answer = await self.fn(**validated, **passed)
             if isinstance(answer, Deferred):
                 return answer.result
-            return success(await self.complete(context, arguments, answer))
+            return success(await self.complete(context, validated, answer))
         except JobError as error:
             return failure(str(error))
         except OSError as error:
@@ -87,7 +86,12 @@ class JobTool(Tool):
 
 
 def success(fields: Fields) -> CallToolResult:
-    """The same answer twice: clients show their model one or the other."""
+    """The same answer twice: clients show their model one or the other.
+
+    What a job printed comes last: clients cut long answers at their end or in their middle (Codex at 10 KB), and what
+    is said about it, such as the cursor, must not go with that.
+    """
+    fields = dict(sorted(fields.items(), key=lambda field: field[0] in PRINTED))
     text = to_json(fields).decode()  # in half the time of json.dumps, which long pages feel
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=fields)
 
@@ -96,36 +100,17 @@ def failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def is_left_out(value: object, schema: dict[str, Any]) -> bool:
-    """Whether a value stands for none: null, and "" or 0 where they can mean nothing else, as some clients fill in."""
-    if value is None:
-        return True
-    if value == "":
-        return schema.get("type") != "string"
-    return value == 0 and not isinstance(value, bool) and schema.get("minimum", 0) > 0
-
-
-def explain(error: ValidationError) -> str:
-    """The first bad argument as a sentence of what is wrong and one of what to do."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"Parameter {name!r} is missing. Give it a value."
-    shown = repr(first["input"])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"Parameter {name!r} can't be {shown if len(shown) <= 60 else shown[:60] + '…'}. {message}."
-
-
 def slim(schema: Any) -> Any:
     """A JSON schema without what tells a model nothing and costs it tokens: pydantic's titles, and that a value which
-    may be left out may be null or empty, too.
+    may be left out may be null or empty, too. Nor that there are no other properties: google-genai can't read that.
     """
     if isinstance(schema, list):
         return [slim(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    if "anyOf" in schema:
-        schema = schema["anyOf"][0] | {key: value for key, value in schema.items() if key != "anyOf"}
+    if forms := [form for form in schema.get("anyOf", []) if form != {"type": "null"}]:
+        rest = {key: value for key, value in schema.items() if key != "anyOf"}
+        schema = (forms[0] if len(forms) == 1 else {"anyOf": forms}) | rest
     kept = {"properties": {name: slim(value) for name, value in schema.get("properties", {}).items()}}
     return {
         key: kept.get(key) or slim(value)
@@ -137,7 +122,7 @@ def slim(schema: Any) -> Any:
 def make_tool(
     function: Callable[..., Awaitable[Fields | Deferred]],
     annotations: ToolAnnotations,
-    adapt: Adapt,
+    resolve: Resolve,
     during: During,
     complete: Complete,
 ) -> JobTool:
@@ -156,12 +141,12 @@ def make_tool(
         fn=function,
         name=function.__name__,
         description=description,
-        parameters=slim(schema) | {"additionalProperties": False},
+        parameters=slim(schema),
         fn_metadata=FuncMetadata(arg_model=arguments),
         is_async=True,
         context_kwarg="ctx" if "ctx" in kinds else None,
         annotations=annotations,
-        adapt=adapt,
+        resolve=resolve,
         during=during,
         complete=complete,
     )

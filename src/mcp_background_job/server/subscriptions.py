@@ -33,7 +33,7 @@ from mcp_background_job.errors import JobError
 from mcp_background_job.jobs.events import Event, JobEvents, Kind
 from mcp_background_job.jobs.view import JobView
 
-from .clients import connection_of
+from .callers import connection_of
 from .resources import Address, address, protocol_errors
 
 GAP = 1.0  # seconds between two notifications of output, at least

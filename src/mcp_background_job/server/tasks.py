@@ -32,12 +32,13 @@ from mcp_background_job.errors import HumanHolds, InvalidInput, JobError, JobNot
 from mcp_background_job.jobs.events import Event, JobEvents
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
 from mcp_background_job.jobs.view import JobView
-from mcp_background_job.jobs.waiting import Outcome
+from mcp_background_job.jobs.watched import Outcome
 from mcp_background_job.responses.fields import Fields as AnswerFields
 from mcp_background_job.store.models import EndedJob, Job, LiveJob, timestamp
 from mcp_background_job.store.tasks import claimed_question, is_answered, read_result, write_result
 
-from .clients import AnyContext, Clients, client_name
+from .callers import AnyContext, client_name
+from .clients import Clients
 from .elicitation import shows_forms
 from .questions import Question, carry_out, elicitation, open_question, read_answer
 from .schema import Deferred, success

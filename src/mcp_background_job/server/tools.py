@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import anyio
 import anyio.to_thread
 from mcp_types import ToolAnnotations
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from mcp_background_job import responses
 from mcp_background_job.errors import InvalidInput
@@ -17,7 +16,6 @@ from mcp_background_job.jobs.launch import Request
 from mcp_background_job.jobs.manager import MAX_WAIT, JobManager
 from mcp_background_job.jobs.matching import check_pattern, in_search_thread
 from mcp_background_job.jobs.reporting import Progress
-from mcp_background_job.jobs.view import JobView
 from mcp_background_job.jobs.waiting import started
 from mcp_background_job.output.pages import DEFAULT_CHARS
 from mcp_background_job.responses.fields import (
@@ -32,32 +30,21 @@ from mcp_background_job.responses.fields import (
 )
 from mcp_background_job.store.models import EndedJob, Job
 
-from .clients import AnyContext, Clients, client_name
+from .arguments import Command, JobIds, Keys, Limit, Seconds, Text, Variables, When, with_ids
+from .callers import AnyContext, client_name
+from .clients import Clients
 from .elicitation import Forms
 from .schema import Deferred, JobTool, make_tool
 from .tasks import Tasks
 
 MAX_CHARS = 1_000_000
 
-Strings = list[str]  # inside of Tools, `list` is a tool
 MaxChars = Annotated[int, Field(ge=1, le=MAX_CHARS)]
 
 # Only what differs from the protocol's defaults, or what a client must ask its user about.
 READS = ToolAnnotations(read_only_hint=True)
 ACTS = ToolAnnotations(destructive_hint=True, open_world_hint=True)
 ENDS = ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False)
-
-
-def as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def as_text(value: object) -> object:
-    """A number or boolean where text is meant, as its JSON text: PORT=3000."""
-    return json.dumps(value) if isinstance(value, (bool, int, float)) else value
-
-
-Text = Annotated[str, BeforeValidator(as_text)]
 
 
 class Tools:
@@ -73,13 +60,13 @@ class Tools:
     async def execute(
         self,
         ctx: AnyContext,
-        command: Annotated[str, Field(description="for bash -c, on a terminal")],
+        command: Annotated[Command, Field(description="for bash -c, on a terminal")],
         name: Annotated[Text, Field(description="short window name")] = "",
         cwd: Annotated[Text, Field(description="default: the server's folder")] = "",
-        env: Annotated[dict[str, Text], Field(description="added to the server's own")] = {},  # noqa: B006
-        timeout: Annotated[float | None, Field(ge=1, description="seconds after which it is killed")] = None,
+        env: Annotated[Variables, Field(description="added to the server's own")] = {},  # noqa: B006
+        timeout: Annotated[Limit | None, Field(description="seconds after which it is killed")] = None,
         separate_stderr: bool = False,
-        wait: Annotated[float, Field(ge=0, description="seconds to wait, max 50")] = 0,
+        wait: Annotated[Seconds, Field(description="seconds to wait, max 50")] = 0,
         pattern: Annotated[
             str,
             Field(
@@ -101,9 +88,13 @@ class Tools:
             return {"job_id": new.job_id, "status": "running", "attach": new.attach}
         as_task = self.tasks.takes(ctx, wait, pattern)
         seconds = self.tasks.soon if as_task else min(wait, MAX_WAIT)
-        found = await self.manager.wait(
-            [new.job_id], "input", seconds, pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
-        )
+        try:
+            found = await self.manager.wait(
+                [new.job_id], "input", seconds, pattern, {new.job_id: 0}, progress=reporter(ctx, wait)
+            )
+        except anyio.get_cancelled_exc_class():
+            self.clients.follow(ctx, new.job_id)  # no answer will ever name it
+            raise
         if as_task and not isinstance(found.job, EndedJob) and found.reason == "timeout":
             return self.tasks.begun(found)
         return with_clamp(responses.executed(found, new.attach), wait)
@@ -131,7 +122,7 @@ class Tools:
         grep: Annotated[str, Field(description="Python regex: only matching lines, numbered")] = "",
         context: Annotated[int, Field(ge=0, le=1000, description="lines around each match")] = 0,
         max_chars: MaxChars = DEFAULT_CHARS,
-        since_seconds: Annotated[float | None, Field(ge=0, description="printed in the last s")] = None,
+        since_seconds: Annotated[float | None, Field(gt=0, description="printed in the last s")] = None,
     ) -> PageAnswer:
         """What the job printed, as a person would read it: without escape codes, progress bars in their last state.
         All of it (head and tail where it is long), or the next page from a cursor (again while truncated), or the
@@ -157,15 +148,17 @@ class Tools:
         ctx: AnyContext,
         job_id: str,
         input: Annotated[
-            Text, Field(description='text to type, also of several lines; Enter alone is keys=["Enter"]')
+            Text,
+            Field(
+                description='text to type, also of several lines (end them with "\\n\\n" in a Python REPL); '
+                'Enter alone is keys=["Enter"]'
+            ),
         ] = "",
         keys: Annotated[
-            Strings,
-            BeforeValidator(as_list),
-            Field(description="tmux key names, sent after input and its Enter: C-c, Up, Escape"),
+            Keys, Field(description="tmux key names, sent after input and its Enter: C-c, Up, Escape")
         ] = [],  # noqa: B006
         enter: Annotated[bool, Field(description="press Enter after input")] = True,
-        timeout: Annotated[float, Field(ge=0, description="seconds")] = 10,
+        timeout: Annotated[Seconds, Field(description="seconds")] = 10,
         pattern: Annotated[str, Field(description="regex: return once new output (never the echo) matches")] = "",
     ) -> OutcomeAnswer:
         """Type into a running job and get what it printed from then on (without the echo), once it waits for input
@@ -183,7 +176,7 @@ class Tools:
         ctx: AnyContext,
         job_id: str,
         signal: Annotated[
-            str, Field(description="KILL follows after 5 s; CONT, STOP, USR1, USR2 only reach its foreground")
+            Text, Field(description="KILL follows after 5 s; CONT, STOP, USR1, USR2 only reach its foreground")
         ] = "TERM",
     ) -> KillAnswer:
         """End a job and every process it started, also what an ended one left running; returns once all of them have
@@ -194,12 +187,10 @@ class Tools:
     async def wait(
         self,
         ctx: AnyContext,
-        job_ids: Annotated[Strings, BeforeValidator(as_list), Field(min_length=1, max_length=100)],
-        until: Annotated[
-            Literal["exit", "input", "quiet", "handback"], Field(description="its end always counts, too")
-        ] = "exit",
+        job_ids: JobIds,
+        until: Annotated[When, Field(description="its end always counts, too")] = "exit",
         pattern: Annotated[str, Field(description="Python regex, in each line after since")] = "",
-        timeout: Annotated[float, Field(ge=0, description="seconds, max 50")] = 30,
+        timeout: Annotated[Seconds, Field(description="seconds, max 50")] = 30,
         since: Annotated[int | None, Field(ge=0, description="one job's cursor; default: last shown to you")] = None,
         all: Annotated[bool, Field(description="until all have ended; tells how, without output")] = False,
     ) -> OutcomeAnswer:
@@ -268,7 +259,7 @@ class Tools:
 def with_clamp(fields: OutcomeAnswer, seconds: float) -> OutcomeAnswer:
     """`fields` with the time limit that held, where it is not the one that was asked for."""
     if seconds > MAX_WAIT:
-        fields["effective_timeout"] = MAX_WAIT
+        fields["effective_timeout"] = round(MAX_WAIT)
     return fields
 
 
@@ -290,31 +281,10 @@ def all_tools(tools: Tools) -> list[JobTool]:
     reads = (tools.list, tools.status, tools.output, tools.tail, tools.wait, tools.screen)
     by_name = functools.partial(with_ids, tools.manager.view)
     clients = tools.clients
-    made = functools.partial(make_tool, adapt=by_name, during=clients.call, complete=clients.with_news)
+    made = functools.partial(make_tool, resolve=by_name, during=clients.call, complete=clients.with_news)
     return [
-        made(tools.execute, ACTS, adapt=brought_along),
+        made(tools.execute, ACTS),
         *(made(function, ACTS) for function in acts),
         *(made(function, READS) for function in reads),
         made(tools.kill, ENDS),
     ]
-
-
-def brought_along(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `execute` without what models bring from other shell tools; a description names the job."""
-    kept = {name: value for name, value in arguments.items() if name not in ("description", "run_in_background")}
-    if arguments.get("description") and not kept.get("name"):
-        kept["name"] = arguments["description"]
-    return kept
-
-
-def with_ids(view: JobView, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments in which a job that is named by its name has its id.
-
-    Raises InvalidInput for a name that could be several jobs'.
-    """
-    found = dict(arguments)
-    if isinstance(given := found.get("job_id"), str):
-        found["job_id"] = view.id_of(given)
-    if isinstance(many := as_list(found.get("job_ids")), list):
-        found["job_ids"] = [view.id_of(one) if isinstance(one, str) else one for one in many]
-    return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mcp_background_job.supervisor.jobdir import uptime
+from mcp_background_job.system import PROC
 
 from .models import End, EndedJob, Spec, Unseen
 
@@ -19,6 +20,8 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 @lru_cache(1)
 def pid_namespace() -> int:
     """Which pid namespace this process lives in; 0 where that can't be told."""
+    if not PROC:
+        return 0
     try:
         return Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
@@ -28,6 +31,8 @@ def pid_namespace() -> int:
 @lru_cache(1)
 def boot_id() -> str:
     """Which start of the machine this is; empty where that can't be told."""
+    if not PROC:
+        return ""
     try:
         return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

@@ -71,6 +71,15 @@ class SessionFolder:
         if problem:
             raise StoreError(problem)
 
+    def check_writable(self) -> None:
+        """Raises StoreError where the folder can't be made or written to, or as `check`."""
+        self.check()
+        there = self.folder
+        while not there.exists():
+            there = there.parent
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise StoreError(f"The state folder {str(self.folder)!r} can't be made: {str(there)!r} can't be written to")
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep every other server of this session from adding a job.

@@ -10,11 +10,12 @@ import asyncio
 import ctypes
 import os
 import struct
-import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+
+from mcp_background_job.system import INOTIFY
 
 IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE = 0x2, 0x80, 0x100, 0x200
 IN_Q_OVERFLOW = 0x4000  # changes were lost: the kernel keeps 16384
@@ -89,7 +90,7 @@ class FolderEvents:
         self.complete = False
 
     def __enter__(self) -> FolderEvents:
-        if sys.platform == "linux":
+        if INOTIFY:
             self.hub = hub_of(asyncio.get_running_loop())
             self.numbers = [self.hub.watch(folder, self.event) for folder in self.folders]
             self.complete = all(number >= 0 for number in self.numbers)

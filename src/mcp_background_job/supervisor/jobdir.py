@@ -7,12 +7,17 @@ import errno
 import os
 import time
 
+from mcp_background_job.system import UPTIME_CLOCK
+
+# What tmux draws, best first: macOS up to 13 lacks the first.
+TERMINALS = ("tmux-256color", "screen-256color", "screen")
+TERMINFO = ("/usr/share/terminfo", "/lib/terminfo", "/etc/terminfo", "/usr/local/share/terminfo")
 RECORD_SIZE = 512  # written ahead, so that a full disk can't lose the record
 
 
 def uptime() -> float:
     """Seconds since the machine was started, by a clock that nobody can set; those asleep count where that is known."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(UPTIME_CLOCK)
 
 
 def quote(text: str) -> str:
@@ -51,9 +56,15 @@ def write_record(job: str, text: str) -> None:
 
 
 def terminal_type() -> str:
-    """tmux-256color where the machine knows it, else what tmux says it is."""
-    for folder in ("/usr/share/terminfo", "/lib/terminfo", "/etc/terminfo", "/usr/local/share/terminfo"):
-        for letter in ("t", "74"):  # macOS names the folders by the letter's code
-            if os.path.exists(f"{folder}/{letter}/tmux-256color"):
-                return "tmux-256color"
-    return os.environ.get("TERM", "screen")
+    """What a job's terminal is called: a name that the machine knows, else what tmux says it is."""
+    return known_terminal() or os.environ.get("TERM", "screen")
+
+
+def known_terminal() -> str:
+    """The first of TERMINALS that terminfo describes on this machine; empty where it has none of them."""
+    for name in TERMINALS:
+        for folder in TERMINFO:
+            for letter in (name[0], f"{ord(name[0]):x}"):  # macOS names the folders by the letter's code
+                if os.path.exists(f"{folder}/{letter}/{name}"):
+                    return name
+    return ""

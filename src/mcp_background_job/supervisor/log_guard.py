@@ -8,6 +8,8 @@ import os
 import termios
 import time
 
+from mcp_background_job.system import PIDFD
+
 from .launch import LaunchFile
 from .locks import is_held
 from .markers import INTERRUPTED, end_mark
@@ -62,10 +64,12 @@ class LogGuard:
 
     def watch_writer(self) -> None:
         """Be woken by the log writer's end, where the platform can."""
+        if not PIDFD:
+            return
         try:
             with open(self.path("logwriter.pid")) as file:
                 fd = os.pidfd_open(int(file.read()))
-        except (AttributeError, OSError, ValueError):
+        except (OSError, ValueError):
             return
         # Still there behind the opening: it is no other process that has got its pid.
         if writer_state(self.job) == RUNNING:

@@ -15,6 +15,8 @@ import signal
 import sys
 import time
 
+from mcp_background_job.system import MAXRSS_UNIT, SUBREAPER
+
 from .command import size_terminal, start, take_environment
 from .jobdir import quote, uptime, write_record, write_whole
 from .launch import LaunchFile
@@ -231,7 +233,7 @@ class Runner:
 
     def hang_up_stragglers(self) -> bool:
         """What the command left in its own process group goes as it would with a terminal; whether it left anything."""
-        left = descendants()
+        left = descendants(os.getpid())
         for process in left:
             if process.group == self.main:
                 send(process, signal.SIGHUP)
@@ -243,10 +245,10 @@ class Runner:
         begun = time.monotonic()
         grace = 0.0 if signum == signal.SIGKILL else self.launch.grace
         # Those that are there now: what a handler starts to clean up is left to finish within the grace.
-        first = {(process.pid, process.started) for process in descendants()}
+        first = {(process.pid, process.started) for process in descendants(os.getpid())}
         while True:
             self.reap()
-            left = descendants()
+            left = descendants(os.getpid())
             if not left:
                 self.reap()
                 return
@@ -259,7 +261,7 @@ class Runner:
                 elif (process.pid, process.started) in first and send(process, signum):
                     first.discard((process.pid, process.started))
                     # An interactive shell ignores TERM; a terminal that closes would send HUP.
-                    if signum == signal.SIGTERM and ignores(process.pid, signal.SIGTERM):
+                    if signum == signal.SIGTERM and ignores(process, signal.SIGTERM):
                         send(process, signal.SIGHUP)
                     send(process, signal.SIGCONT)
             if late > KILL_PATIENCE:
@@ -291,17 +293,16 @@ class Runner:
     def record(self, ended: float, ended_monotonic: float) -> str:
         """The exit record: one JSON object of numbers and fixed words."""
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes here
         parts = [f'"cause": "{self.cause}"']
         if self.exitcode is not None:
             parts.append(f'"code": {self.exitcode}' if self.exitcode >= 0 else f'"signal": {-self.exitcode}')
         parts.append(f'"ended": {ended:.6f}, "uptime": {uptime() - (time.monotonic() - ended_monotonic):.6f}')
         parts.append(f'"duration": {ended_monotonic - self.started:.6f}')
         parts.append(f'"cpu": {used.ru_utime + used.ru_stime:.6f}')
-        parts.append(f'"peak_memory": {used.ru_maxrss * unit}')
+        parts.append(f'"peak_memory": {used.ru_maxrss * MAXRSS_UNIT}')
         if self.survivors:
             parts.append(f'"survivors": {self.survivors}')
-        if self.left:
+        if self.left or not SUBREAPER:  # without one, what has left the session as well as its parent is not seen here
             parts.append('"left": true')
         if self.cause == "kill" and (by := self.killer or self.asked_by()):
             parts.append(f'"by": {quote(by)}')

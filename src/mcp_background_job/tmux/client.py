@@ -22,9 +22,10 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from mcp_background_job.errors import TmuxError, TmuxMissing
-from mcp_background_job.ownership import untrusted, untrusted_parent
 from mcp_background_job.supervisor.process_tree import read_process
+from mcp_background_job.system import MEMFD, PEERCRED, PORTABLE
 
+from .place import NO_TERMINALS, check_folder, check_socket, default_folder
 from .timeouts import Bounded, answers_again
 from .warm_client import Answer, WarmClient, answer_of, end, lines_of, script_of
 
@@ -36,7 +37,9 @@ STARTING = 120.0  # seconds for which a server that gives no answer may be readi
 START_PATIENCE = 45.0  # seconds that a start waits for that: less than a client waits for its call
 OLDEST = (3, 2)
 # Of the caller's environment, what goes to what lives on: a tmux server would keep the rest, secrets included.
-CLEAN = re.compile(r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK)")
+CLEAN = re.compile(
+    rf"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TERM|TMPDIR|TMUX_TMPDIR|XDG_.*|DISPLAY|SSH_AUTH_SOCK|{PORTABLE})"
+)
 INSTALL = {
     "Darwin": "brew install tmux",
     "debian": "sudo apt-get install tmux",
@@ -71,7 +74,7 @@ class TmuxServer:
         """
         # -u keeps tabs and non-ASCII whatever the locale.
         command = [tmux_binary(), "-u", *self.options]
-        if data and hasattr(os, "memfd_create"):
+        if data and MEMFD:
             # A client that is ready reads its commands on stdin; in memory the data is within reach of it, too.
             with memory_file(data) as path:
                 return self.run(*(path if word == "-" else word for word in arguments))
@@ -88,6 +91,7 @@ class TmuxServer:
 
     def start(self, *arguments: str) -> Answer:
         """As `run`, for what may have to start the tmux server, by a client that belongs to none yet."""
+        self.check_place()
         return self._run([tmux_binary(), "-u", *self.options, *arguments], patience=START_PATIENCE)
 
     def ask(self, *arguments: str) -> list[str]:
@@ -100,18 +104,17 @@ class TmuxServer:
             raise refusal(answer.stderr)
         return answer.stdout
 
-    def check_trusted(self) -> None:
-        """Raises TmuxError where another user has made, or could exchange, the socket: its server would obey them."""
-        path = Path(self.socket)
-        problem = untrusted(path, "socket") or untrusted(path.parent) or untrusted_parent(path.parent)
-        if problem:
-            raise TmuxError(
-                f"The tmux server at {self.socket} is not trusted: {problem}",
-                "Nothing was sent to it; set TMUX_TMPDIR to a folder of your own (mode 700), or remove that one",
-            )
+    def check_socket(self) -> None:
+        """Raises TmuxError where no server of this user can be at the socket."""
+        check_socket(Path(self.socket))
+
+    def check_place(self) -> None:
+        """Raises TmuxError where no tmux server of this user can be, or be started, at the socket."""
+        self.check_socket()
+        check_folder(Path(self.socket).parent)
 
     def _run(self, command: Sequence[str], data: bytes = b"", patience: float = 0.0) -> Answer:
-        self.check_trusted()
+        self.check_socket()
         self._check_answering()
         try:
             return run_program(command, data, patience)
@@ -120,7 +123,7 @@ class TmuxServer:
 
     def _run_warm(self, client: subprocess.Popen[bytes], script: bytes) -> Answer | None:
         """Have a client that is ready do what `script` says; as `run`, but None where its tmux server has ended."""
-        self.check_trusted()
+        self.check_socket()
         self._check_answering()
         try:
             return answer_of(client, script, PATIENCE)
@@ -246,14 +249,6 @@ def install_hint() -> str:
     return "your system's package manager, e.g. sudo apt-get install tmux"
 
 
-def default_folder() -> Path:
-    """Where tmux has its sockets: links resolved, and a TMUX_TMPDIR that does not exist ignored, as tmux does it."""
-    base = Path("/tmp")
-    with suppress(OSError, RuntimeError):
-        base = Path(os.environ.get("TMUX_TMPDIR") or base).resolve(strict=True)
-    return base.resolve() / f"tmux-{os.getuid()}"
-
-
 def clean_environment() -> dict[str, str]:
     """Of this process's environment, what a tmux client needs."""
     return {name: value for name, value in os.environ.items() if CLEAN.fullmatch(name)}
@@ -280,7 +275,7 @@ def no_answer(socket_path: str) -> TmuxError:
 
 def server_at(socket_path: str) -> int:
     """The pid of the process that listens at a socket (Linux); 0 where that can't be told."""
-    if not hasattr(socket, "SO_PEERCRED"):
+    if not PEERCRED:
         return 0
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.settimeout(1.0)
@@ -316,4 +311,6 @@ def refusal(messages: Sequence[str]) -> TmuxError:
             "The running tmux server may be of another version than the program, and goes with its last session; "
             "set MCP_BG_TMUX_SOCKET to another name to give jobs a server of their own",
         )
+    if "fork failed: No such" in text:  # what forkpty(3) says of a missing or empty /dev/pts
+        return TmuxError(f"{NO_TERMINALS[0]} ({text})", NO_TERMINALS[1])
     return TmuxError(f"tmux refused: {text}")

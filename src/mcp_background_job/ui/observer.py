@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -17,6 +16,7 @@ from mcp_background_job.jobs.view import JobView
 from mcp_background_job.store.inotify import Hub, hub_of
 from mcp_background_job.store.models import EndedJob, Hold, Job, LiveJob, run_of
 from mcp_background_job.supervisor.pane import shown_end
+from mcp_background_job.system import INOTIFY
 from mcp_background_job.tmux.panes import mark_jobs
 from mcp_background_job.tmux.session import JobsSession
 
@@ -102,7 +102,7 @@ class Observer:
         self.rung: set[str] = set()
         self.next_scan = 0.0
         self.folder_bell = Bell("", self)
-        self.hub: Hub | None = hub_of(asyncio.get_running_loop()) if sys.platform == "linux" else None
+        self.hub: Hub | None = hub_of(asyncio.get_running_loop()) if INOTIFY else None
 
     # -- noticing -------------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ def test_server_json_agrees_with_the_package() -> None:
     entry = json.loads((TOP / "server.json").read_text(encoding="utf-8"))
     project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     [package] = entry["packages"]
-    assert entry["version"] == package["version"] == project["version"] == __version__
+    assert entry["version"] == package["version"] == __version__
     assert package["identifier"] == project["name"]
     assert package["transport"] == {"type": "stdio"}
     assert len(entry["description"]) <= 100

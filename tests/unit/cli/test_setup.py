@@ -1,4 +1,4 @@
-"""`setup` and the editing of JSON with comments: what a person has in their files stays."""
+"""`setup` for each client: what is written, where, and that what a person has in their files stays."""
 
 from __future__ import annotations
 
@@ -7,26 +7,58 @@ import os
 import shlex
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mcp_background_job.cli import jsonc
-from mcp_background_job.cli import setup as setup_clients
 from mcp_background_job.cli.main import main
-from mcp_background_job.cli.setup import CLIENTS, ServerCommand
+from mcp_background_job.cli.parser import SETUP_CLIENTS
+from mcp_background_job.cli.setup import entry
+from mcp_background_job.cli.setup.clients import CLIENTS
+from mcp_background_job.cli.setup.formats import format_of
+from mcp_background_job.cli.setup.shapes import NAME, Start, starts
 
 FILES = {
     "claude": ".claude.json",
+    "claude-desktop": ".config/Claude/claude_desktop_config.json",
     "codex": ".codex/config.toml",
     "vscode": ".config/Code/User/mcp.json",
     "cursor": ".cursor/mcp.json",
+    "gemini": ".gemini/settings.json",
+    "copilot": ".copilot/mcp-config.json",
+    "opencode": ".config/opencode/opencode.jsonc",
+    "qwen": ".qwen/settings.json",
+    "cline": ".cline/data/settings/cline_mcp_settings.json",
+    "windsurf": ".codeium/windsurf/mcp_config.json",
+    "zed": ".config/zed/settings.json",
+    "goose": ".config/goose/config.yaml",
+    "amp": ".config/amp/settings.json",
 }
-KEYS = {"claude": "mcpServers", "vscode": "servers", "cursor": "mcpServers"}
+MACS = {  # those with another place on a Mac
+    "claude-desktop": "Library/Application Support/Claude/claude_desktop_config.json",
+    "vscode": "Library/Application Support/Code/User/mcp.json",
+}
+# An entry as the client's own `mcp add` wrote it, or as its documents show it, of another command.
+THEIRS = {
+    "claude": '{"mcpServers": {"jobs": {"type": "stdio", "command": "/bin/srv", "args": ["x"], "env": {"A": "b"}}}}',
+    "claude-desktop": '{"mcpServers": {"jobs": {"command": "/bin/srv", "args": ["x"], "env": {"A": "b"}}}}',
+    "codex": '[mcp_servers.jobs]\ncommand = "/bin/srv"\nargs = ["x"]\n\n[mcp_servers.jobs.env]\nA = "b"\n',
+    "vscode": '{"servers": {"jobs": {"type": "stdio", "command": "/bin/srv", "args": ["x"], "env": {"A": "b"}}}}',
+    "cursor": '{"mcpServers": {"jobs": {"command": "/bin/srv", "args": ["x"], "env": {"A": "b"}}}}',
+    "gemini": '{"mcpServers": {"jobs": {"command": "/bin/srv", "args": ["x"], "env": {"A": "b"}}}}',
+    "copilot": '{"mcpServers": {"jobs": {"tools": ["*"], "type": "local", "command": "/bin/srv", "args": ["x"],'
+    ' "env": {"A": "b"}}}}',
+    "opencode": '{"mcp": {"jobs": {"type": "local", "command": ["/bin/srv", "x"], "environment": {"A": "b"}}}}',
+    "qwen": '{"mcpServers": {"jobs": {"command": "/bin/srv", "args": ["x"], "env": {"A": "b"}}}}',
+    "cline": '{"mcpServers": {"jobs": {"transport": {"type": "stdio", "command": "/bin/srv", "args": ["x"],'
+    ' "env": {"A": "b"}}}}}',
+    "windsurf": '{"mcpServers": {"jobs": {"command": "/bin/srv", "args": ["x"], "env": {"A": "b"}}}}',
+    "zed": '{"context_servers": {"jobs": {"command": "/bin/srv", "args": ["x"], "env": {"A": "b"}}}}',
+    "goose": "extensions:\n  jobs:\n    type: stdio\n    name: jobs\n    enabled: true\n    cmd: /bin/srv\n"
+    "    args:\n    - x\n    envs:\n      A: b\n",
+    "amp": '{"amp.mcpServers": {"jobs": {"command": "/bin/srv", "args": ["x"], "env": {"A": "b"}}}}',
+}
 COMMENTED = """\
 {
 \t// what I use, see https://example.org/a//b
@@ -41,8 +73,8 @@ COMMENTED = """\
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMUX_TMPDIR"):
-        monkeypatch.delenv(name, raising=False)
+    for name in (*(client.place.variable for client in CLIENTS.values()), *entry.PASSED_ON):
+        monkeypatch.delenv(name or "NONE", raising=False)
     for name in ("MCP_BG_STATE_DIR", "MCP_BG_SESSION", "MCP_BG_HTTP_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
@@ -55,23 +87,36 @@ def run(*arguments: str, status: int = 0) -> None:
     assert stopped.value.code == status
 
 
-def entry_of(client: str, text: str) -> dict[str, Any]:
-    if client == "codex":
-        found: dict[str, Any] = tomllib.loads(text)["mcp_servers"]["jobs"]
-        return found
-    whole = jsonc.loads(text)
-    assert isinstance(whole, dict)
-    there: dict[str, Any] = whole[KEYS[client]]["jobs"]
-    return there
+def entry_of(client: str, text: str, file: str = "") -> dict[str, Any]:
+    path = Path(file or FILES[client])
+    found = format_of(path).entry(path, text, (CLIENTS[client].key, NAME))
+    assert isinstance(found, dict)
+    return found
+
+
+def start_of(client: str, text: str) -> Start:
+    found = starts(entry_of(client, text))
+    assert found is not None
+    return found
+
+
+def test_each_client_has_its_row_its_word_on_the_command_line_and_what_to_do_next() -> None:
+    assert list(CLIENTS) == list(SETUP_CLIENTS) == list(FILES) == list(THEIRS)
+    assert all(client.then for client in CLIENTS.values())
 
 
 @pytest.mark.parametrize("client", FILES)
 def test_a_missing_file_is_made_with_our_entry_whose_command_runs(client: str, home: Path) -> None:
     run(client, "--write")
-    entry = entry_of(client, (home / FILES[client]).read_text())
-    done = subprocess.run([entry["command"], *entry["args"], "--version"], capture_output=True, text=True, timeout=30)
-    assert done.stdout.startswith("mcp-background-job ")
+    start = start_of(client, (home / FILES[client]).read_text())
+    assert Path(start.command).is_absolute()
     assert list((home / FILES[client]).parent.glob("*.bak")) == []
+
+
+def test_the_command_that_is_written_runs(home: Path) -> None:
+    start = entry.this_server(desktop=False)
+    done = subprocess.run([start.command, *start.args, "--version"], capture_output=True, text=True, timeout=30)
+    assert done.stdout.startswith("mcp-background-job ")
 
 
 @pytest.mark.parametrize("client", FILES)
@@ -82,16 +127,99 @@ def test_without_write_nothing_is_written_and_what_is_shown_is_what_would_be(
     out, err = capsys.readouterr()
     assert not (home / FILES[client]).exists()
     assert FILES[client] in err
+    run(client, "--write")
+    written = (home / FILES[client]).read_text()
     if client == "claude":
         words = shlex.split(out)
         assert words[:6] == ["claude", "mcp", "add", "--scope", "user", "jobs"]
-        shown = words[words.index("--") + 1 :]
+        start = start_of(client, written)
+        assert words[words.index("--") + 1 :] == [start.command, *start.args]
     else:
-        entry = entry_of(client, out)
-        shown = [entry["command"], *entry["args"]]
+        assert out == written
+
+
+@pytest.mark.parametrize("client", FILES)
+@pytest.mark.promise("cli-setup")
+def test_an_entry_of_another_command_is_replaced_and_the_file_kept_beside(client: str, home: Path) -> None:
+    file = home / FILES[client]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(THEIRS[client])
+    assert start_of(client, THEIRS[client]) == Start("/bin/srv", ["x"], {"A": "b"})
     run(client, "--write")
-    written = entry_of(client, (home / FILES[client]).read_text())
-    assert shown == [written["command"], *written["args"]]
+    assert entry_of(client, file.read_text()) == CLIENTS[client].shape(entry.this_server(CLIENTS[client].desktop))
+    [backup] = file.parent.glob("*.bak")
+    assert backup.read_text() == THEIRS[client]
+
+
+def test_what_a_person_has_added_to_our_entry_stays(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("gemini", "--write")
+    file = home / FILES["gemini"]
+    file.write_text(file.read_text().replace('"jobs": {', '"jobs": {"trust": true,'))
+    before = file.read_text()
+    run("gemini", "--write")
+    assert file.read_text() == before
+    assert "already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("client", MACS)
+def test_an_application_has_its_folder_elsewhere_on_a_mac(
+    client: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    run(client, "--write")
+    assert (home / MACS[client]).exists()
+
+
+@pytest.mark.parametrize(
+    ("client", "variable", "file"),
+    [
+        ("claude", "CLAUDE_CONFIG_DIR", ".claude.json"),
+        ("codex", "CODEX_HOME", "config.toml"),
+        ("gemini", "GEMINI_CLI_HOME", ".gemini/settings.json"),
+        ("copilot", "COPILOT_HOME", "mcp-config.json"),
+        ("qwen", "QWEN_HOME", "settings.json"),
+        ("cline", "CLINE_DIR", "data/settings/cline_mcp_settings.json"),
+        ("opencode", "XDG_CONFIG_HOME", "opencode/opencode.jsonc"),
+        ("goose", "XDG_CONFIG_HOME", "goose/config.yaml"),
+    ],
+)
+def test_a_folder_that_is_moved_by_a_variable_is_found(
+    client: str, variable: str, file: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, str(home / "moved"))
+    run(client, "--write")
+    assert (home / "moved" / file).exists()
+
+
+def test_of_two_names_the_one_that_is_there_is_written(home: Path) -> None:
+    file = home / ".config/opencode/opencode.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    run("opencode", "--write")
+    assert "jobs" in json.loads(file.read_text())["mcp"]
+    assert not file.with_suffix(".jsonc").exists()
+
+
+def test_clients_that_a_desktop_starts_have_jobs_look_where_the_login_shell_does(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for client, facts in CLIENTS.items():
+        run(client, "--write")
+        env = start_of(client, (home / FILES[client]).read_text()).env
+        assert env == ({"MCP_BG_ENVIRONMENT": "login"} if facts.desktop else {})
+    monkeypatch.setenv("MCP_BG_ENVIRONMENT", "inherit")
+    run("zed", "--write")
+    assert start_of("zed", (home / FILES["zed"]).read_text()).env == {"MCP_BG_ENVIRONMENT": "inherit"}
+
+
+def test_codex_is_told_to_wait_for_the_server(home: Path) -> None:
+    run("codex", "--write")
+    assert entry_of("codex", (home / FILES["codex"]).read_text())["required"] is True
+
+
+def test_setup_alone_says_what_it_can_be_asked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(status=2)
+    assert "claude-desktop" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("client", FILES)
@@ -125,7 +253,7 @@ def test_comments_order_and_tabs_stay_and_the_old_file_is_kept_beside(home: Path
     assert backup.read_text() == COMMENTED
 
 
-def test_an_entry_of_ours_that_is_out_of_date_is_replaced(home: Path) -> None:
+def test_what_stands_around_an_entry_that_is_replaced_stays(home: Path) -> None:
     file = home / FILES["cursor"]
     file.parent.mkdir()
     file.write_text('{"mcpServers": {"a": 1, "jobs": {"command": "old", "args": ["}"]}, "z": 2}}')
@@ -155,7 +283,11 @@ def test_a_link_into_a_folder_of_dotfiles_stays_a_link(home: Path) -> None:
         ("vscode", "servers: {}"),
         ("codex", "[mcp_servers"),
         ("codex", "mcp_servers = {other = {command = 'x'}}\n"),
-        ("codex", "[mcp_servers.jobs]\ncommand = 'other'\n"),
+        ("codex", "[mcp_servers]\njobs = {command = 'other'}\n"),
+        ("codex", "mcp_servers = 1\n"),
+        ("goose", "extensions: [a]\n"),
+        ("goose", "a: b: c\n"),
+        ("goose", "[1, 2]\n"),
     ],
 )
 @pytest.mark.promise("cli-setup")
@@ -171,18 +303,6 @@ def test_a_file_that_is_not_what_it_should_be_is_left_alone(
     assert [path.name for path in file.parent.iterdir() if path.is_file()] == [file.name]
 
 
-@pytest.mark.promise("cli-setup")
-def test_codex_keeps_its_other_tables_and_comments(home: Path) -> None:
-    file = home / FILES["codex"]
-    file.parent.mkdir()
-    before = 'model = "x"  # mine\n\n[mcp_servers.other]\ncommand = "y"'
-    file.write_text(before)
-    run("codex", "--write")
-    text = file.read_text()
-    assert text.startswith(before + "\n\n[mcp_servers.jobs]\n")
-    assert tomllib.loads(text)["mcp_servers"]["other"] == {"command": "y"}
-
-
 def test_another_file_can_be_named(home: Path) -> None:
     run("vscode", "--write", "--file", str(home / "project/.vscode/mcp.json"))
     assert "jobs" in json.loads((home / "project/.vscode/mcp.json").read_text())["servers"]
@@ -195,54 +315,16 @@ def test_settings_in_force_are_passed_on_and_the_token_is_not(home: Path, monkey
     for client in FILES:
         run(client, "--write")
         text = (home / FILES[client]).read_text()
-        assert entry_of(client, text)["env"] == {"MCP_BG_SESSION": "mine", "TMUX_TMPDIR": "/run/x"}
+        assert start_of(client, text).env.items() >= {"MCP_BG_SESSION": "mine", "TMUX_TMPDIR": "/run/x"}.items()
         assert "secret" not in text
 
 
 def test_a_program_that_uvx_runs_is_started_by_uvx_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", "/home/x/.cache/uv/archive-v0/abc")
-    monkeypatch.setattr(setup_clients, "source", lambda: "/home/x/clone")
-    server = setup_clients.this_server()
+    monkeypatch.setattr(entry, "source", lambda: "/home/x/clone")
+    server = entry.this_server(desktop=False)
     assert Path(server.command).name == "uvx"
     assert server.args == ["--from", "/home/x/clone", "mcp-background-job"]
-
-
-def test_toml_strings_are_what_they_were() -> None:
-    odd = 'a "b" \\ \t \x7f ü 😀 \x1b'
-    text = setup_clients.toml_table(ServerCommand(odd, [odd, ""], {"A": odd}))
-    assert tomllib.loads(text)["mcp_servers"]["jobs"] == {"command": odd, "args": [odd, ""], "env": {"A": odd}}
-
-
-texts = st.text(alphabet='a{}[]",:/*\\\né', max_size=6)  # what a scanner of JSON could trip over
-values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=8,
-)
-objects = st.dictionaries(st.sampled_from(["servers", "mcpServers", "a", "", "//", '"']), values, max_size=4)
-
-
-@given(objects, st.sampled_from([None, 1, "\t"]), st.booleans())
-@pytest.mark.promise("cli-setup")
-def test_any_object_keeps_all_else_when_an_entry_is_put_into_it(
-    whole: dict[str, object], indent: int | str | None, commented: bool
-) -> None:
-    text = json.dumps(whole, indent=indent)
-    if commented and text.endswith("}"):
-        text = "// first\n" + text[:-1] + " /* , } */ }\n// last"
-    there = whole.get("servers", {})
-    if not isinstance(there, dict):
-        with pytest.raises(jsonc.NotJson):
-            jsonc.put(text, ("servers", "jobs"), {"command": "x"})
-        return
-    result = jsonc.put(text, ("servers", "jobs"), {"command": "x"})
-    assert jsonc.loads(result) == {**whole, "servers": {**there, "jobs": {"command": "x"}}}
-    if commented:
-        assert "// first" in result and "/* , } */" in result and result.endswith("// last")
-
-
-def test_every_client_says_what_to_do_next() -> None:
-    assert all(client.then for client in CLIENTS.values())
 
 
 def test_lines_that_end_as_on_windows_go_on_doing_so(home: Path) -> None:

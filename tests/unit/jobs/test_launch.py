@@ -10,6 +10,7 @@ import pytest
 
 from mcp_background_job.config import BackgroundJobConfig
 from mcp_background_job.errors import InvalidInput, NotAllowed
+from mcp_background_job.jobs import launch
 from mcp_background_job.jobs.environment import BaseEnvironment
 from mcp_background_job.jobs.launch import (
     MAX_COMMAND,
@@ -103,3 +104,18 @@ def test_the_timeout_is_the_callers_or_the_setting(tmp_path: Path) -> None:
     assert timeout(None) is None
     assert timeout(None, MCP_BG_JOB_TIMEOUT="7") == 7
     assert timeout(3, MCP_BG_JOB_TIMEOUT="7") == 3
+
+
+@pytest.mark.promise("system-works")
+def test_a_bash_that_can_not_be_run_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = tmp_path / "bash", tmp_path / "bin" / "bash"
+    second.parent.mkdir()
+    for path in (first, second):
+        path.touch(0o644)
+    monkeypatch.setattr(launch, "BASH", str(first))
+    monkeypatch.setenv("PATH", str(second.parent))
+    assert launch.job_shell() == "/bin/sh"
+    second.chmod(0o755)
+    assert launch.job_shell() == str(second)
+    first.chmod(0o755)
+    assert launch.job_shell() == str(first)

@@ -21,7 +21,7 @@ from mcp_background_job.process import input_state as tty
 from mcp_background_job.process import procfs, sockets
 from support.waiting import wait_until
 
-linux = pytest.mark.skipif(not tty._has_process_table(), reason="no /proc that tells of terminals")
+linux = pytest.mark.linux("only /proc tells who reads a terminal")
 tracing = pytest.mark.skipif(not procfs.traces(), reason="other processes' calls can't be read here")
 
 
@@ -73,7 +73,6 @@ def termios_only() -> Iterator[None]:
 
 
 def test_the_settings_of_a_terminal_are_told(terminal: Terminal) -> None:
-    assert (4095 if sys.platform == "linux" else 1023) == tty.LINE_LIMIT
     assert tty.terminal_of(terminal.path) == (True, True, True, False)
     terminal.change(off=termios.ECHO)
     assert tty.terminal_of(terminal.path) == (True, False, True, False)
@@ -327,3 +326,20 @@ def test_the_descriptors_waited_for_are_those_that_were_asked_for(call: str, fds
     assert found
     assert found.fds == frozenset(fds)
     assert found.endless
+
+
+@linux
+@pytest.mark.promise("awaiting-told")
+@pytest.mark.parametrize(
+    ("timeout", "endless"),
+    [("0xffffffff", True), ("0xffffffffffffffff", True), ("0x7f12ffffffff", True), ("0x1388", False)],
+)
+def test_an_epoll_without_a_time_limit_is_told_whatever_the_c_library_left_in_the_register(
+    timeout: str, endless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """glibc 2.41 and later leave ones in the upper half of a 32-bit minus one."""
+    asleep = f"232 0x5 0x7f1200000000 0x400 {timeout} 0x0 0x8 0x7ffd00000000 0x7f1200000001\n".encode()
+    watched = b"pos:\t0\ntfd:        0 events:       19 data:                0  pos:0 ino:3 sdev:19\n"
+    monkeypatch.setattr(procfs, "_NUMBERS", procfs._CALLS["x86_64"])
+    monkeypatch.setattr(procfs, "read_file", lambda path, whole=False: asleep if path.endswith("syscall") else watched)
+    assert procfs.waiting_call(1, 1) == procfs.Wait("epoll", frozenset({0}), endless)

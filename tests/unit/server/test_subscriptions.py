@@ -30,6 +30,7 @@ from mcp_background_job.jobs.manager import JobManager
 from mcp_background_job.server import sessions, subscriptions
 from mcp_background_job.server.app import make_server
 from mcp_background_job.server.subscriptions import Peer
+from mcp_background_job.system import INOTIFY
 from support.jobs import LivingJob, write_ended_job
 
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
@@ -159,7 +160,8 @@ def test_output_is_told_once_a_second_and_once_more_at_the_end(manager: JobManag
                 while told.items[-1][1] < printed:  # noqa: ASYNC110  # as above
                     await anyio.sleep(0.01)
             times = [when for what, when in told.items if what == uri]
-            assert 4 <= len(times) <= printed - begun + 2, "at 0, 1 and 2 s, and at the end"
+            fewest = 4 if INOTIFY else 3  # where it is looked for, each half second
+            assert fewest <= len(times) <= printed - begun + 2, "at 0, 1 and 2 s, and at the end"
             assert all(later - earlier > 0.95 for earlier, later in pairwise(times[:-1]))
         await nothing_is_left(manager)
 
@@ -372,6 +374,9 @@ def test_what_can_be_had_is_announced(manager: JobManager, era: str) -> None:
             resources = client.server_capabilities.resources
             assert resources is not None and resources.subscribe and resources.list_changed
             assert client.server_capabilities.experimental is None
+            tools, prompts = client.server_capabilities.tools, client.server_capabilities.prompts
+            assert tools is not None and prompts is not None
+            assert (tools.list_changed, prompts.list_changed) == (False, False), "they never change"
 
     run(body)
 

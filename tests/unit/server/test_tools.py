@@ -161,6 +161,13 @@ def test_output_comes_whole_by_cursor_by_lines_and_by_search(manager: JobManager
     assert answer(ask("tail", job_id="abcdef", lines=1))["stdout"] == "three\n"
 
 
+def test_what_a_job_printed_comes_behind_what_is_said_about_it(manager: JobManager, ask: Ask) -> None:
+    ended_job(manager)
+    for tool in ("output", "tail"):
+        fields = list(json.loads(text_of(ask(tool, job_id="abcdef"))))
+        assert fields[-2:] == ["stdout", "stderr"] and "cursor" in fields[:-2]
+
+
 def test_a_wait_that_exceeds_the_clients_patience_says_so(manager: JobManager, ask: Ask) -> None:
     ended_job(manager)
     assert answer(ask("wait", job_ids="abcdef", timeout=500))["effective_timeout"] == 50

@@ -12,7 +12,8 @@ import pytest
 
 from mcp_background_job.errors import TmuxError, TmuxMissing
 from mcp_background_job.tmux import client as module
-from mcp_background_job.tmux.client import TmuxServer, default_folder, find_binary, tmux_binary
+from mcp_background_job.tmux.client import TmuxServer, find_binary, tmux_binary
+from mcp_background_job.tmux.place import default_folder
 from support.waiting import DEADLINE
 
 

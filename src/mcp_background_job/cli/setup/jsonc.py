@@ -1,6 +1,6 @@
 """Adding one entry to a JSON file that a person keeps, and leaving every other byte of it as it was.
 
-Takes JSON with comments and trailing commas, as VS Code and Cursor write it.
+Takes JSON with comments and trailing commas, as VS Code, Zed and opencode write it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ import json
 import re
 from dataclasses import dataclass
 
+from .unreadable import Unreadable
+
 TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\n]*|/\*.*?\*/)|(?P<string>"(?:[^"\\]|\\.)*")|(?P<mark>[{}\[\]:,])|(?P<word>[^\s{}\[\]:,"/]+)""",
     re.DOTALL,
 )
-
-
-class NotJson(ValueError):
-    """The text is not a JSON object, not even with comments."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,14 @@ class Member:
 def tokens(text: str) -> list[Token]:
     """All but blanks and comments.
 
-    Raises NotJson.
+    Raises Unreadable.
     """
     found: list[Token] = []
     position = 0
     while position < len(text):
         match = TOKEN.match(text, position)
         if match is None:
-            raise NotJson(f"line {text.count(chr(10), 0, position) + 1}")
+            raise Unreadable(f"line {text.count(chr(10), 0, position) + 1}")
         if match.lastgroup != "space":
             found.append(Token(match[0], match.start(), match.end()))
         position = match.end()
@@ -57,7 +55,7 @@ def tokens(text: str) -> list[Token]:
 def loads(text: str) -> object:
     """The value, with comments and trailing commas passed over.
 
-    Raises NotJson.
+    Raises Unreadable.
     """
     plain: list[str] = []
     for token in tokens(text):
@@ -67,7 +65,7 @@ def loads(text: str) -> object:
     try:
         return json.loads(" ".join(plain))
     except ValueError as error:
-        raise NotJson(str(error)) from None
+        raise Unreadable(str(error)) from None
 
 
 def members(text: str, start: int) -> tuple[list[Member], int]:
@@ -88,17 +86,17 @@ def members(text: str, start: int) -> tuple[list[Member], int]:
         if closing and depth == 0:
             return found, token.start
         before = token
-    raise NotJson("an object has no end")
+    raise Unreadable("an object has no end")
 
 
 def put(text: str, path: tuple[str, ...], value: object) -> str:
     """`text` with `value` at `path`, whose objects are made where they are missing.
 
-    Raises NotJson, also where something on the way is not an object.
+    Raises Unreadable, also where something on the way is not an object.
     """
     whole = text if text.strip() else "{}\n"
     if not isinstance(loads(whole), dict):
-        raise NotJson("it does not hold an object")
+        raise Unreadable("it does not hold an object")
     result = put_into(whole, tokens(whole)[0].start, path, value)
     expected = loads(whole)
     at = expected
@@ -108,7 +106,7 @@ def put(text: str, path: tuple[str, ...], value: object) -> str:
     assert isinstance(at, dict)
     at[path[-1]] = value
     if loads(result) != expected:
-        raise NotJson("the entry can't be added without a change elsewhere")
+        raise Unreadable("the entry can't be added without a change elsewhere")
     return result
 
 
@@ -118,15 +116,15 @@ def put_into(text: str, start: int, path: tuple[str, ...], value: object, depth:
     there = [member for member in found if member.name == path[0]]
     if there and len(path) > 1:
         if text[there[-1].start] != "{":
-            raise NotJson(f"{path[0]!r} is not an object")
+            raise Unreadable(f"{path[0]!r} is not an object")
         return put_into(text, there[-1].start, path[1:], value, depth + 1)
     for name in reversed(path[1:]):
         value = {name: value}
     step = indent_of(text)
-    shown = json.dumps(value, indent=step, ensure_ascii=False).replace("\n", "\n" + step * depth)
+    made = json.dumps(value, indent=step, ensure_ascii=False).replace("\n", "\n" + step * depth)
     if there:
-        return text[: there[-1].start] + shown + text[there[-1].stop :]
-    entry = f"{json.dumps(path[0])}: {shown}"
+        return text[: there[-1].start] + made + text[there[-1].stop :]
+    entry = f"{json.dumps(path[0])}: {made}"
     if found:
         # In front of the first one: what stands behind the last one may be a comma, a comment, or both.
         return f"{text[: start + 1]}\n{step * depth}{entry},{text[start + 1 :]}"

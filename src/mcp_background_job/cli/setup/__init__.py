@@ -1,0 +1,1 @@
+"""This server in the configuration of MCP clients: shown, written, and tried."""
