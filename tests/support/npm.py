@@ -24,3 +24,9 @@ def installed(*packages: str) -> Path:
             pytest.skip(f"npm can't install {' '.join(packages)}")
         (folder / "done").touch()
     return folder
+
+
+def conformance() -> list[str]:
+    """The command line of the MCP conformance suite. It needs Node 22; npm's `node` is one."""
+    modules = installed("@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@22.23.3") / "node_modules"
+    return [str(modules / "node/bin/node"), str(modules / "@modelcontextprotocol/conformance/dist/index.js")]
