@@ -26,7 +26,12 @@ def installed(*packages: str) -> Path:
     return folder
 
 
+def node() -> Path:
+    """The folder of a node that is new enough for all of them."""
+    return installed("node@22.23.3") / "node_modules/node/bin"
+
+
 def conformance() -> list[str]:
-    """The command line of the MCP conformance suite. It needs Node 22; npm's `node` is one."""
-    modules = installed("@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@22.23.3") / "node_modules"
-    return [str(modules / "node/bin/node"), str(modules / "@modelcontextprotocol/conformance/dist/index.js")]
+    """The command line of the MCP conformance suite."""
+    folder = installed("@modelcontextprotocol/conformance@0.2.0-alpha.12")
+    return [str(node() / "node"), str(folder / "node_modules/@modelcontextprotocol/conformance/dist/index.js")]
