@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,12 +18,14 @@ def installed(*packages: str) -> Path:
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("node and npm are not installed")
     folder = CACHE / "+".join(package.rpartition("/")[2] for package in packages)
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        words = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages]
-        if subprocess.run(words, capture_output=True, timeout=300, check=False).returncode:
-            pytest.skip(f"npm can't install {' '.join(packages)}")
-        (folder / "done").touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:  # several workers may want them at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            words = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages]
+            if subprocess.run(words, capture_output=True, timeout=250, check=False).returncode:
+                pytest.skip(f"npm can't install {' '.join(packages)}")
+            (folder / "done").touch()
     return folder
 
 
