@@ -59,6 +59,7 @@ PROMISES: dict[str, str] = {
     "wait-any": "A wait for several jobs tells of the first at which something happens.",
     "wait-pattern": "A pattern is found in new output however it was cut, and never in the echo of an input.",
     "wait-bounded": "No wait is longer than a client's patience, and a clamped one says so.",
+    "agents": "In six agents' own programs a command runs, waits, errors are errors, and a person hands back.",
     "tasks": "A long `execute` is a task for clients that have them: the job is all there is of it, on every server.",
     "tasks-end": "A task that was told to be over stays as it was told, and no request of it reaches its job any more.",
     "tasks-ask": "A task asks for no password; each question is asked once, and its answer reaches no other one.",

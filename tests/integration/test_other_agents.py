@@ -1,17 +1,14 @@
 """Other agents as jobs: started, asked and ended in three calls, against a model of our own.
 
-Theirs are not installed by `.ci/run` (400 MB): `npm install --prefix /some/folder @openai/codex @google/gemini-cli
-@anthropic-ai/claude-code`, with `/some/folder/node_modules/.bin` in PATH, runs these tests.
+`./.ci/everywhere agents` installs the programs and runs this; `.ci/run` takes those in PATH.
 """
 
 from __future__ import annotations
 
-import shutil
-
 import psutil
 import pytest
 
-from support.agents import AGENTS
+from support.agents import AGENTS, at_hand
 from support.model_server import ANSWER, model_server
 from support.sandbox import Sandbox
 
@@ -19,8 +16,7 @@ from support.sandbox import Sandbox
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.promise("enter-alone")
 def test_another_agent_is_started_asked_and_ended_in_three_calls(sandbox: Sandbox, name: str) -> None:
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not here")
+    at_hand(sandbox, name)
     prepare, ready, leave = AGENTS[name]
     with model_server() as model:
         environment = prepare(sandbox.home, sandbox.work, f"http://127.0.0.1:{model.server_address[1]}")

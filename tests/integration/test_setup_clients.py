@@ -1,12 +1,11 @@
 """`setup` with the real programs: what their own `mcp add` writes is replaced, and their own list has the server.
 
-How to have them here: see test_other_agents.py; also @github/copilot, opencode-ai, @qwen-code/qwen-code and cline.
+`./.ci/everywhere agents` installs the programs and runs this.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from mcp_background_job.cli.setup.clients import CLIENTS
 from mcp_background_job.cli.setup.formats import format_of
 from mcp_background_job.cli.setup.shapes import NAME, Start, starts
+from support.agents import at_hand
 from support.sandbox import Sandbox
 from support.terminal import cli
 
@@ -34,13 +34,12 @@ COMMANDS = {
 @pytest.mark.promise("cli-setup", "cli-setup-check")
 def test_a_client_finds_the_server_in_the_place_of_what_it_added_itself(sandbox: Sandbox, name: str) -> None:
     client = CLIENTS[name]
-    if shutil.which(client.program) is None:
-        pytest.skip(f"{client.program} is not here")
+    program = at_hand(sandbox, name)
     environment = {**sandbox.environment, "GEMINI_CLI_TRUST_WORKSPACE": "true", "CI": "1"}
 
     def ask(words: str) -> str:
         done = subprocess.run(
-            [client.program, *words.split()],
+            [program, *words.split()],
             env=environment,
             cwd=sandbox.work,
             stdin=subprocess.DEVNULL,

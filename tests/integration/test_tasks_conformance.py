@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from support.npm import installed
+from support.npm import conformance
 from support.sandbox import Sandbox
 
 pytestmark = pytest.mark.promise("tasks")
-# The suite needs Node 22; npm's `node` is one.
-PACKAGES = ("@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@22.23.3")
 SCENARIOS = {
     "tasks-lifecycle": {
         # No answer of ours about a command that failed is an error of the tool, nor any a JSON-RPC error.
@@ -50,12 +48,10 @@ def url(shared: Sandbox) -> Iterator[str]:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_suite_finds_nothing_but_what_we_have_not(shared: Sandbox, url: str, scenario: str) -> None:
-    modules = installed(*PACKAGES) / "node_modules"
     results = shared.path(scenario)
     done = subprocess.run(
         [
-            str(modules / "node/bin/node"),
-            str(modules / "@modelcontextprotocol/conformance/dist/index.js"),
+            *conformance(),
             *("server", "--url", url, "--scenario", scenario, "--output-dir", str(results)),
         ],
         env=shared.environment,

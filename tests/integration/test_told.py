@@ -1,6 +1,6 @@
 """The recipes of `.github/docs/told.md`, as they stand: an agent that ends its turn is told of its jobs that run.
 
-How to have the programs here: see test_other_agents.py.
+`./.ci/everywhere agents` installs the programs that are no part of ours.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from support.agents import AGENTS
+from support.agents import AGENTS, at_hand
 from support.model_server import ANSWER, model_server
 from support.readme import TOP
 from support.sandbox import Sandbox
@@ -115,8 +114,7 @@ def test_jobs_of_others_and_bad_settings_hold_nobody_up(sandbox: Sandbox) -> Non
 
 def run_agent(sandbox: Sandbox, name: str, given: dict[str, str], arguments: list[str]) -> str:
     """Have an agent answer one question, with our program in its PATH; what it said on stderr."""
-    path = shutil.which(name)
-    assert path is not None
+    path = at_hand(sandbox, name)
     environment = {**sandbox.environment, **given}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     done = subprocess.run(
@@ -142,8 +140,7 @@ def end_codex(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.promise("stop-hook")
 def test_an_agent_goes_on_with_what_the_hook_says(sandbox: Sandbox, name: str) -> None:
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not here")
+    at_hand(sandbox, name)
     file, recipe, arguments = PLACES[name]
     with model_server() as model:
         given = AGENTS[name][0](sandbox.home, sandbox.work, f"http://127.0.0.1:{model.server_address[1]}")
@@ -183,8 +180,7 @@ def test_after_many_turns_one_process_waits(sandbox: Sandbox) -> None:
 
 
 def test_codex_runs_its_notify_after_a_turn(sandbox: Sandbox) -> None:
-    if shutil.which("codex") is None:
-        pytest.skip("codex is not here")
+    at_hand(sandbox, "codex")
     with model_server() as model:
         given = AGENTS["codex"][0](sandbox.home, sandbox.work, f"http://127.0.0.1:{model.server_address[1]}")
         settings = sandbox.home / ".codex/config.toml"

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from mcp_background_job.jobs.typing import AFTER_TEXT
+from mcp_background_job.process.input_state import unread
 from mcp_background_job.store.holds import set_hold
 from mcp_background_job.store.models import Hold
 from support.rpc import ToolError
@@ -45,6 +47,10 @@ def got(sandbox: Sandbox) -> list[tuple[float, str]]:
     return [tuple(json.loads(line)) for line in whole.splitlines()]
 
 
+def tty_of(sandbox: Sandbox, job_id: str) -> str:
+    return sandbox.ask(job_id, "#{pane_tty}")
+
+
 def text_of(pieces: list[tuple[float, str]]) -> str:
     return "".join(text for _, text in pieces)
 
@@ -52,6 +58,22 @@ def text_of(pieces: list[tuple[float, str]]) -> str:
 @pytest.fixture(params=["\\x1b[?2004h\\x1b[?1004h", "\\x1b[?2004h\\x1b[?25l", "\\x1b[?2004h\\x1b[?1049h\\x1b[?25l"])
 def modes(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.mark.promise("enter-alone")
+def test_enter_waits_for_a_program_that_has_not_read_the_text_yet(sandbox: Sandbox) -> None:
+    """Gemini, while it starts: it reads what has come meanwhile at once, and takes Enter for a part of a paste."""
+    server = sandbox.server()
+    busy = COMPOSER.replace("while True", "while not os.path.exists('go'): time.sleep(0.01)\nwhile True", 1)
+    words = shlex.join([str(PYTHON), "-c", busy, "\\x1b[?2004h\\x1b[?25l"])
+    job_id = server.call("execute", command=words, wait=20, pattern=">")["job_id"]
+    typing = server.start("interact", job_id=job_id, input="tell me a bird", pattern="bird", timeout=20)
+    wait_until(lambda: unread(tty_of(sandbox, job_id)))
+    time.sleep(2 * AFTER_TEXT)  # that Enter does not come has no sign
+    sandbox.path("go").touch()
+    typing.answer()
+    wait_until(lambda: text_of(got(sandbox)) == "tell me a bird\r")
+    assert got(sandbox)[-1][1] == "\r" and got(sandbox)[-1][0] >= AFTER_TEXT - 0.03
 
 
 @pytest.mark.promise("enter-alone")

@@ -1,21 +1,19 @@
 """`wake` with the real programs: Claude Code, Codex and Gemini CLI are told in their own composers.
 
-How to have them here: see test_other_agents.py.
+`./.ci/everywhere agents` installs the programs and runs this.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from mcp_background_job.jobs.typing import AFTER_TEXT
 from mcp_background_job.jobs.wake import RESTED
-from support.agents import AGENTS
+from support.agents import AGENTS, at_hand
 from support.model_server import ANSWER, model_server
 from support.sandbox import Sandbox, ended, words_of
 from support.terminal import answer, start
@@ -41,9 +39,7 @@ def agents(sandbox: Sandbox) -> Iterator[Sandbox]:
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.promise("wake", "wake-guard")
 def test_an_agent_is_told_once_its_composer_is_empty(agents: Sandbox, name: str) -> None:
-    sandbox, path = agents, shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not here")
+    sandbox, path = agents, at_hand(agents, name)
     prepare, ready, leave = AGENTS[name]
     with model_server() as model:
         given = {
@@ -53,7 +49,7 @@ def test_an_agent_is_told_once_its_composer_is_empty(agents: Sandbox, name: str)
         }
         new = ["new-session", "-d", "-s", "own", "-x", "120", "-y", "40", "-c", str(sandbox.work)]
         words = [f"{key}={value}" for key, value in given.items()]
-        pane = sandbox.tmux("-f", "/dev/null", *new, "-P", "-F", "#{pane_id}", "--", "env", *words, str(Path(path)))
+        pane = sandbox.tmux("-f", "/dev/null", *new, "-P", "-F", "#{pane_id}", "--", "env", *words, path)
 
         def screen() -> str:
             return sandbox.tmux("capture-pane", "-p", "-J", "-t", pane)

@@ -1,77 +1,34 @@
-"""A model that other agents' command lines talk to: one fixed answer, in the words of three vendors' protocols.
+"""A model that other agents' command lines talk to: it makes the calls that a test gives it, then one fixed answer.
 
-Anthropic's Messages, OpenAI's Responses and Google's generateContent, each as a stream of server-sent events.
+Where it stands in its script is told by each request itself: by how many results of tools are in it. So what an agent
+asks aside (a title, a summary) gets the answer, and a request that is sent twice gets the same call.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeAlias
 
+from support.model_protocols import Anthropic, Call, Completions, Google, Request, Responses, Result, Spoken
+
+# Tools of clients that keep those of servers out of the first request: Claude Code's gives them to the model by their
+# names, qwen-code's calls one.
+SEARCH, BRIDGE = "ToolSearch", "tool_call"
 ANSWER = "PELICAN says hello"
-Events = list[dict[str, Any]]
-
-
-def anthropic() -> Events:
-    usage = {"input_tokens": 1, "output_tokens": 1}
-    message: dict[str, Any] = {
-        "id": "m1",
-        "type": "message",
-        "role": "assistant",
-        "model": "model",
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": usage,
-    }
-    return [
-        {"type": "message_start", "message": message},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ANSWER}},
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage},
-        {"type": "message_stop"},
-    ]
-
-
-def openai() -> Events:
-    item = {
-        "type": "message",
-        "id": "i1",
-        "role": "assistant",
-        "status": "completed",
-        "content": [{"type": "output_text", "text": ANSWER, "annotations": []}],
-    }
-    usage = {
-        "input_tokens": 1,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": 1,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": 2,
-    }
-    return [
-        {"type": "response.created", "response": {"id": "r1"}},
-        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
-        {"type": "response.output_text.delta", "item_id": "i1", "delta": ANSWER},
-        {"type": "response.output_item.done", "output_index": 0, "item": item},
-        {"type": "response.completed", "response": {"id": "r1", "output": [item], "usage": usage}},
-    ]
-
-
-def google() -> Events:
-    content = {"role": "model", "parts": [{"text": ANSWER}]}
-    usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
-    return [{"candidates": [{"content": content, "finishReason": "STOP", "index": 0}], "usageMetadata": usage}]
+# One of our tools and its arguments, which may come from the results before it.
+Step: TypeAlias = tuple[str, Callable[[Sequence[Result]], dict[str, Any]]]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers every question alike, and lists no models."""
+    """Answers questions, and lists no models."""
 
     protocol_version = "HTTP/1.1"
+    server: ModelServer
 
     def do_GET(self) -> None:
         self.say("application/json", json.dumps({"data": [], "models": []}))
@@ -82,27 +39,30 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         given = self.rfile.read(int(self.headers.get("content-length", 0)))
         path = self.path.partition("?")[0]
-        if isinstance(self.server, ModelServer):
-            self.server.questions.append(given.decode(errors="replace"))
+        self.server.questions.append(given.decode(errors="replace"))
         if path.endswith("/messages"):
-            events = anthropic()
-            if not json.loads(given).get("stream"):
-                message = {**events[0]["message"], "content": [{"type": "text", "text": ANSWER}]}
-                self.say("application/json", json.dumps({**message, "stop_reason": "end_turn"}))
+            anthropic = Anthropic()
+            said = self.server.next_turn(anthropic, request := json.loads(given))
+            if not request.get("stream"):
+                self.say("application/json", json.dumps(anthropic.message(said)))
                 return
+            self.stream(anthropic, said)
         elif path.endswith("/responses"):
-            events = openai()
+            self.stream(Responses(), self.server.next_turn(Responses(), json.loads(given)))
+        elif path.endswith("/chat/completions"):
+            self.stream(Completions(), self.server.next_turn(Completions(), json.loads(given)))
         elif "streamGenerateContent" in path:
-            events = google()
+            self.stream(Google(), self.server.next_turn(Google(), json.loads(given)))
         elif "generateContent" in path:
-            self.say("application/json", json.dumps(google()[0]))
-            return
+            self.say("application/json", json.dumps(Google().turn(ANSWER)[0]))
         else:
             self.say("application/json", json.dumps({"input_tokens": 1, "totalTokens": 1}))
-            return
+
+    def stream(self, protocol: Spoken, said: Call | str) -> None:
+        events = protocol.turn(said)
         named = (f"event: {event['type']}\n" if "type" in event else "" for event in events)
         text = "".join(f"{name}data: {json.dumps(event)}\n\n" for name, event in zip(named, events, strict=True))
-        self.say("text/event-stream", text)
+        self.say("text/event-stream", text + ("data: [DONE]\n\n" if isinstance(protocol, Completions) else ""))
 
     def say(self, kind: str, text: str) -> None:
         data = text.encode()
@@ -117,17 +77,41 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class ModelServer(ThreadingHTTPServer):
-    """The model, and what it was asked."""
+    """The model, what it was asked, and what its calls were answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: Sequence[Step] = ()) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.script = script
         self.questions: list[str] = []
+        self.results: list[Result] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def next_turn(self, protocol: Spoken, request: Request) -> Call | str:
+        """The next call of the script, where the request has our tools; else the answer."""
+        found = list(protocol.results(request))
+        if len(found) > len(self.results):
+            self.results = found
+        if len(found) >= len(self.script):
+            return ANSWER
+        tool, arguments = self.script[len(found)]
+        there = dict(protocol.tools(request))
+        for name, namespace in there.items():
+            if re.search(rf"jobs[\W_]*{tool}$", f"{namespace or ''} {name}"):
+                return Call(name, arguments(found), namespace)
+        if SEARCH in there:
+            return Call(SEARCH, {"query": f"select:mcp__jobs__{tool}"})
+        if BRIDGE in there:
+            return Call(BRIDGE, {"name": f"mcp__jobs__{tool}", "arguments": arguments(found)})
+        return ANSWER
 
 
 @contextmanager
-def model_server() -> Iterator[ModelServer]:
+def model_server(*script: Step) -> Iterator[ModelServer]:
     """The server, on a port of its own."""
-    server = ModelServer()
+    server = ModelServer(script)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -31,6 +31,7 @@ OTHERS_PATIENCE = 30.0  # seconds for which another input may be under way
 # Seconds from a text to its Enter. Who takes both at once for a paste adds a line instead of sending it: Codex for
 # 0.12 s after fast typing, Gemini for 0.2 s after a paste in brackets; of all others no case over 0.06 s is known.
 AFTER_TEXT, AFTER_PASTE, AFTER_KEYS = 0.15, 0.25, 0.07
+READ_PATIENCE = 2.0  # seconds in which a program that is busy reads it; Gemini takes 0.2 while it starts
 ECHO_PATIENCE = 0.1  # seconds in which a text is shown, where it is at all
 LOG_PATIENCE = 2.0  # seconds in which what tmux has drawn is in the log, on a machine that is busy
 LOOK = 0.002  # seconds between looks for it
@@ -126,7 +127,7 @@ class Input:
             end = self.view.log(job_id).end
             type_text(self.pane, body.encode(), brackets, "", (), self.by_agent)
             self.text_sent = True
-            self.pause(modes.edits_prose(terminal is not None and terminal.signals), end)
+            self.pause(terminal is not None and terminal.signals, end)
             type_text(self.pane, b"", False, self.ending, self.keys, self.by_agent, TEXT_SENT)
             return sent
 
@@ -150,15 +151,25 @@ class Input:
         signals = terminal.signals
         return modes.edits_prose(signals) or not (signals or modes.edits_line(signals))
 
-    def pause(self, prose: bool, end: int) -> None:
-        """Until the text has been shown, as far as output from offset `end` on tells, or it is late enough."""
-        if prose:
-            time.sleep(AFTER_PASTE if "\n" in self.body else AFTER_TEXT)
-            return
-        began = time.monotonic()
-        while (passed := time.monotonic() - began) < ECHO_PATIENCE:
-            if passed >= AFTER_KEYS and self.view.log(self.job.spec.job_id).end > end:
-                return
+    def pause(self, signals: bool, end: int) -> None:
+        """Until the text has been read, and shown as far as output from offset `end` on tells, or it is late enough.
+
+        One that is busy finds Enter with the text and takes both for a paste; what it is may show only once it reads.
+        """
+        from mcp_background_job.process.input_state import unread
+
+        began = read = time.monotonic()
+        prose: bool | None = None
+        while (now := time.monotonic()) - began < READ_PATIENCE:
+            if unread(self.job.run.tty):
+                read, prose = now, None
+            elif (passed := now - read) >= AFTER_KEYS:
+                if prose is None:
+                    prose = self.view.modes(self.job).edits_prose(signals)
+                if prose and passed >= (AFTER_PASTE if "\n" in self.body else AFTER_TEXT):
+                    return
+                if not prose and (passed >= ECHO_PATIENCE or self.view.log(self.job.spec.job_id).end > end):
+                    return
             time.sleep(LOOK)
 
     @contextmanager

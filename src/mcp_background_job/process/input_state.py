@@ -111,6 +111,12 @@ def terminal_of(tty: str) -> Terminal | None:
         return None if fd is None else _modes(fd)
 
 
+def unread(tty: str) -> bool:
+    """Whether something was typed that the program has not read yet."""
+    with _opened(tty) as fd:
+        return fd is not None and _pending(fd)
+
+
 def _kind(modes: Terminal) -> Awaiting:
     if not modes.canonical:
         return "screen"
