@@ -14,7 +14,7 @@ from support.rpc import Server, ToolError
 from support.sandbox import SESSION, Sandbox, alive, ended, run_job, run_jobs, shows
 from support.scale import scaled
 from support.terminal import cli
-from support.waiting import stays_true, wait_until
+from support.waiting import wait_until
 
 SEGMENT = (1 << 20) // 8  # of a limit of 1 MB
 
@@ -312,7 +312,6 @@ def test_the_windows_of_removed_jobs_are_closed_by_a_server_that_has_no_other_re
     shows(server, job_id, "up\n")
     pid = server.call("status", job_id=job_id)["pid"]
     shutil.rmtree(sandbox.state / SESSION / job_id)
-    stays_true(lambda: alive(pid), 0.2)
     sandbox.server()
     wait_until(lambda: not sandbox.windows() and not alive(pid), what="the next server's tidying")
     end_all(sandbox)

@@ -163,6 +163,14 @@ class Sandbox:
         self._seen |= alive
         return sorted((process for process in self._seen if _lives(process)), key=lambda process: process.pid)
 
+    def command_lines(self) -> list[list[str]]:
+        """Those of the living processes."""
+        found: list[list[str]] = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                found.append(process.cmdline())
+        return found
+
     def _is_ours(self, process: psutil.Process) -> bool:
         if process.pid == os.getpid():
             return False

@@ -153,7 +153,9 @@ class HeldLog(Log):
         for start in starts[max(0, bisect_right(starts, self.since) - 1) :]:
             if start not in self._files:
                 with suppress(FileNotFoundError):  # dropped since
-                    self._files[start] = os.open(self.path(start), os.O_RDONLY | os.O_CLOEXEC)
+                    file = os.open(self.path(start), os.O_RDONLY | os.O_CLOEXEC)
+                    if self._files.setdefault(start, file) != file:  # the other thread was faster
+                        os.close(file)
 
     def let_go(self, before: int) -> None:
         """Keep only what is from offset `before` on."""
