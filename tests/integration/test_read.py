@@ -121,6 +121,7 @@ def test_list_shows_the_newest_job_first_with_what_is_known(server: Server) -> N
 
 def test_list_order_holds_for_jobs_of_one_moment(server: Server) -> None:
     job_ids = [server.call("execute", command=f"exit {number}")["job_id"] for number in range(6)]
+    server.call("wait", job_ids=job_ids, all=True, timeout=50)  # those that run come first
     listed = [job["job_id"] for job in server.call("list")["jobs"] if job["job_id"] in job_ids]
     assert listed == job_ids[::-1]
 
